@@ -1,0 +1,324 @@
+"""The one configuration: every setting, its default, its bounds and its unit, written here and nowhere else."""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from sdrm_core.errors import ConfigError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Resolution = Literal["full", "multi"]
+PrivacyGate = Literal[
+    "hygiene",
+    "k_anonymous_items",
+    "unique_copies",
+    "near_copies",
+    "closer_to_train",
+    "membership",
+    "rare_pairs",
+    "completion",
+    "dissimilarity",
+]
+
+
+class Section(BaseModel):
+    """A frozen group of settings; an unknown key is an error, never ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ColumnsConfig(Section):
+    """Which column of the source holds what."""
+
+    user: str = Field("user_id", description="column of the user id")
+    item: str = Field("item_id", description="column of the item id")
+    rating: str | None = Field("rating", description="column of the rating; null for implicit events")
+    timestamp: str | None = Field(None, description="column of the time stamp; null if there is none")
+
+
+class SourceConfig(Section):
+    """Where the interactions come from and how to read them."""
+
+    uri: str = Field(
+        "embedded",
+        description="a file, a directory of Parquet files, 'embedded', or a named data set: "
+        "movielens-100k, movielens-1m, amazon-luxury-beauty, amazon-digital-music",
+    )
+    format: Literal["auto", "csv", "tsv", "jsonl", "parquet"] = Field(
+        "auto", description="file format; auto goes by the file name's ending (.gz is always understood)"
+    )
+    header: tuple[str, ...] | None = Field(
+        None, description="column names, in order, of a CSV or TSV file without a header line; null: it has one"
+    )
+    columns: ColumnsConfig = ColumnsConfig()
+    feedback: Literal["explicit", "implicit"] = Field(
+        "explicit", description="explicit: a row is a rating; implicit: every row is a positive"
+    )
+    positive_rating: float = Field(4.0, description="lowest rating that counts as positive (explicit only)")
+    user_id_type: Literal["auto", "integer", "text"] = Field(
+        "auto", description="type of user ids; auto: integer if every id is one, unchanged by reading it so"
+    )
+    item_id_type: Literal["auto", "integer", "text"] = Field("auto", description="type of item ids, likewise")
+    download: bool = Field(False, description="may a named data set be fetched from its official home")
+    sha256: str | None = Field(
+        None, pattern="^[0-9a-f]{64}$", description="expected SHA-256 of a named data set's download"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.feedback == "explicit" and self.columns.rating is None:
+            raise ValueError("columns.rating is needed for explicit feedback; or set feedback to implicit")
+        parts = urlsplit(self.uri)
+        if parts.password or (parts.scheme and parts.username):
+            raise ValueError("uri must not carry credentials: parameters are stored and shown; use the environment")
+        return self
+
+
+class FilterConfig(Section):
+    """The k-core filter: users and items below the limits are removed, repeatedly, until none is left."""
+
+    min_user_positives: int = Field(5, ge=1, description="positives a user must have")
+    min_item_positives: int = Field(5, ge=1, description="positives an item must have")
+
+
+class RolesConfig(Section):
+    """Shares of users by role; a user keeps the role on every night, by a keyed hash of the id."""
+
+    train: Share = Field(0.7, description="fits the model and its target statistics")
+    validation: Share = Field(0.1, description="early stopping and hyper-parameters, nothing else")
+    holdout: Share = Field(0.1, description="privacy comparison: users the model never saw")
+    evaluation: Share = Field(0.1, description="utility: held-out users to recommend to")
+    key_block: str | None = Field(
+        None, description="name of the Prefect Secret block with the hash key; null: environment SDRM_ROLE_KEY"
+    )
+
+    @property
+    def shares(self) -> tuple[float, float, float, float]:
+        """Shares in the order of ``sdrm_core.data.roles.Role``."""
+        return self.train, self.validation, self.holdout, self.evaluation
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> Self:
+        if abs(sum(self.shares) - 1) > 1e-9:
+            raise ValueError(f"the four shares must add up to 1, they add up to {sum(self.shares):g}")
+        if min(self.train, self.validation) <= 0:
+            raise ValueError("train and validation need a share above 0")
+        return self
+
+
+class VaeConfig(Section):
+    """The MultiVAE (Liang et al. 2018) that maps users to latents and back."""
+
+    hidden_units: int = Field(600, ge=1, description="units of the one hidden layer on each side")
+    latent_dim: int = Field(128, ge=1, description="dimensions of the latent space")
+    dropout: Share = Field(0.5, lt=1, description="share of input items dropped while training")
+    beta: float = Field(0.2, ge=0, description="final weight of the KL term")
+    anneal_epochs: int = Field(30, ge=0, description="epochs over which beta grows from 0")
+    learning_rate: float = Field(1e-3, gt=0, description="Adam's step size")
+    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
+    batch_users: int = Field(256, ge=1, description="users per gradient step")
+    max_epochs: int = Field(200, ge=1, description="passes over the training users at most")
+    patience_epochs: int = Field(15, ge=1, description="epochs without a better validation ndcg before stopping")
+
+
+class DiffusionConfig(Section):
+    """The score-based diffusion model over latents (EDM preconditioning, Karras et al. 2022)."""
+
+    hidden_units: int = Field(512, ge=1, description="width of the residual denoiser")
+    depth: int = Field(3, ge=1, description="residual blocks of the denoiser")
+    learning_rate: float = Field(1e-3, gt=0, description="Adam's peak step size")
+    batch_users: int = Field(512, ge=1, description="latents per gradient step")
+    max_epochs: int = Field(200, ge=1, description="passes over the training users at most")
+    patience_epochs: int = Field(30, ge=1, description="epochs without a lower validation loss before stopping")
+    ema_decay: Share = Field(0.999, lt=1, description="decay of the weights' running average used to sample")
+    reverse_steps: int = Field(18, ge=2, description="steps of the reverse process at full resolution")
+
+
+class SamplingConfig(Section):
+    """How many synthetic users, and how they are drawn."""
+
+    users: int | None = Field(None, ge=1, description="synthetic users; null: as many as users in training")
+    resolution: Resolution = Field(
+        "full", description="full: every user takes all reverse steps; multi: each a random number of them"
+    )
+    temperature: float = Field(
+        0.6, ge=0, le=5, description="randomness of the item draw: 0 takes the likeliest items, 1 the model's own"
+    )
+    margin_rounds: int = Field(20, ge=0, description="rounds that fit item popularity; 0 leaves it to the decoder")
+    margin_users: int = Field(4096, ge=64, description="users drawn per round")
+
+
+class UtilityConfig(Section):
+    """Train on synthetic, test on real: the protocol of the recommender judges."""
+
+    judges: tuple[Literal["popularity", "svd"], ...] = Field(("popularity", "svd"), description="recommenders")
+    fold_seeds: int = Field(5, ge=1, description="random divisions of an evaluation user's items")
+    input_share: Share = Field(0.8, gt=0, lt=1, description="share of an evaluation user's items given as input")
+    bootstrap_draws: int = Field(2000, ge=100, description="resamples behind an interval")
+
+
+class PrivacyConfig(Section):
+    """The privacy judgement."""
+
+    k_anonymity: int = Field(5, ge=1, description="training users an item must have to be published")
+    accept_inconclusive: tuple[PrivacyGate, ...] = Field(
+        (), description="gates whose INCONCLUSIVE does not block publishing; named openly in every release"
+    )
+    max_pair_products: float = Field(
+        2e11, gt=0, description="multiply-adds the exact similarity may cost; above it a random subset is compared"
+    )
+
+
+class RawGateConfig(Section):
+    """Bounds of the gate on the raw interactions."""
+
+    min_rows: int = Field(100, ge=1, description="rows the log must have")
+    min_rating: float = Field(0.0, description="lowest rating allowed")
+    max_rating: float = Field(10.0, description="highest rating allowed")
+    max_repeated_share: Share = Field(0.5, description="share of rows that repeat a (user, item) pair, at most")
+
+
+class MatrixGateConfig(Section):
+    """Bounds of the gate on the filtered matrix."""
+
+    min_users: int = Field(100, ge=2, description="users left after the filter")
+    min_items: int = Field(50, ge=2, description="items left after the filter")
+    min_density: Share = Field(1e-6, description="share of filled cells, at least")
+    max_density: Share = Field(0.5, description="share of filled cells, at most")
+
+
+class SyntheticGateConfig(Section):
+    """Bounds of the gate on the sampled users."""
+
+    min_density_ratio: float = Field(0.95, ge=0, description="synthetic over training density, at least")
+    max_density_ratio: float = Field(1.05, ge=0, description="synthetic over training density, at most")
+    max_activity_ks: Share = Field(0.08, description="Kolmogorov-Smirnov distance of items per user, at most")
+
+
+class ReleaseGateConfig(Section):
+    """Bounds of the last gate: the measures a release must meet."""
+
+    min_popularity_spearman: float = Field(0.8, ge=-1, le=1, description="rank correlation of item popularity")
+    min_coverage: Share = Field(0.8, description="share of the publishable items that occur")
+    min_svd_recall_ratio: float = Field(0.7, ge=0, description="SVD judge: recall@10 over that of real data")
+    min_dissimilarity: Share = Field(0.5, description="mean 1 - Jaccard between synthetic and training users")
+
+
+class GatesConfig(Section):
+    """Data-quality gates; each stops the run before the next stage."""
+
+    raw_interactions: RawGateConfig = RawGateConfig()
+    matrix: MatrixGateConfig = MatrixGateConfig()
+    synthetic: SyntheticGateConfig = SyntheticGateConfig()
+    release: ReleaseGateConfig = ReleaseGateConfig()
+
+
+class ComputeConfig(Section):
+    """How the work is cut and where it runs; never changes a result on the CPU."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda where there is one")
+    batch_users: int = Field(4096, ge=1, description="synthetic users denoised at once on a GPU")
+    shard_users: int = Field(50_000, ge=1, description="synthetic users per shard, the unit of retry")
+
+
+class PathsConfig(Section):
+    """Directories; relative ones are taken from the current directory."""
+
+    releases: Path = Field(Path("releases"), description="releases are published here")
+    work: Path = Field(Path("work"), description="working directories, mode 0700: real ids stay here")
+    cache: Path = Field(Path("~/.cache/sdrm"), description="downloads of named data sets")
+
+
+class PipelineConfig(Section):
+    """Everything a night needs to know."""
+
+    dataset: str = Field("demo", pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the release folder")
+    seed: int = Field(0, ge=0, lt=1 << 63, description="the one seed all randomness comes from")
+    source: SourceConfig = SourceConfig()
+    filter: FilterConfig = FilterConfig()
+    roles: RolesConfig = RolesConfig()
+    vae: VaeConfig = VaeConfig()
+    diffusion: DiffusionConfig = DiffusionConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    utility: UtilityConfig = UtilityConfig()
+    privacy: PrivacyConfig = PrivacyConfig()
+    gates: GatesConfig = GatesConfig()
+    compute: ComputeConfig = ComputeConfig()
+    paths: PathsConfig = PathsConfig()
+
+    def result_digest(self) -> str:
+        """Return the SHA-256 of the settings that can change a result: all but ``compute`` and ``paths``."""
+        settings = self.model_dump(mode="json", exclude={"compute", "paths"})
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def load_config(path: Path | None, overrides: Sequence[str] = ()) -> PipelineConfig:
+    """Read a YAML file (None: all defaults), apply ``section.key=value`` overrides and validate.
+
+    Raises:
+        ConfigError: unreadable file, bad YAML, unknown key (with the nearest valid one) or a wrong value.
+    """
+    tree = _read_yaml(path) if path else {}
+    for override in overrides:
+        _apply_override(tree, override)
+    try:
+        return PipelineConfig.model_validate(tree)
+    except ValidationError as error:
+        source = str(path) if path else "the configuration"
+        raise ConfigError("\n".join(_explain(problem, source) for problem in error.errors())) from None
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}). Give the path of a YAML file") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: is not valid YAML ({error})") from None
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: must hold 'key: value' settings, not a {type(tree).__name__}")
+    return tree
+
+
+def _apply_override(tree: dict[str, Any], override: str) -> None:
+    dotted, separator, text = override.partition("=")
+    if not separator or not dotted:
+        raise ConfigError(f"--set {override!r}: write it as section.key=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override!r}: the value is not valid YAML ({error})") from None
+    *sections, key = dotted.split(".")
+    for section in sections:
+        tree = tree.setdefault(section, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"--set {override!r}: {section!r} is a value, not a section")
+    tree[key] = value
+
+
+def _explain(problem: Mapping[str, Any], source: str) -> str:
+    path = tuple(str(part) for part in problem["loc"])
+    dotted = ".".join(path) or "the file"
+    if problem["type"] != "extra_forbidden":
+        return f"{source}: {dotted}: {problem['msg']} (got {problem['input']!r})"
+    candidates = list(_dotted_keys(PipelineConfig))
+    nearest = difflib.get_close_matches(dotted, candidates, n=1, cutoff=0.0)[0]
+    return f"{source}: {dotted}: there is no such setting. Did you mean {nearest}?"
+
+
+def _dotted_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield prefix + name
+        kinds = (field.annotation, *get_args(field.annotation))
+        for kind in kinds:
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from _dotted_keys(kind, f"{prefix}{name}.")

@@ -1,0 +1,1 @@
+"""Sources, readers, roles and the sparse user-item matrix."""

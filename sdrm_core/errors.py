@@ -1,0 +1,67 @@
+"""Every error the product raises on purpose. None of them is worth a retry."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+class SdrmError(Exception):
+    """Base of all errors that are explained to the user as a sentence."""
+
+
+class ConfigError(SdrmError, ValueError):
+    """The configuration is wrong; names the dotted path and the remedy."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with the input data.
+
+    Attributes:
+        where: the file, and the column where there is one, e.g. ``ratings.csv, column 'rating'``.
+        what: what is wrong, with the number of rows, e.g. ``3 values are not numbers``.
+        example: the first offending row or value, e.g. ``line 17: 'five'``; empty if there is none.
+        remedy: what the user can do about it.
+    """
+
+    where: str
+    what: str
+    remedy: str
+    example: str = ""
+
+    def __str__(self) -> str:
+        example = f" (for example {self.example})" if self.example else ""
+        return f"{self.where}: {self.what}{example}. {self.remedy}"
+
+
+class DataError(SdrmError, ValueError):
+    """The input data cannot be used; carries every problem found, not only the first."""
+
+    def __init__(self, problems: Problem | Sequence[Problem]) -> None:
+        self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class TrainingError(SdrmError, RuntimeError):
+    """Training cannot go on: the loss is not finite, or nothing was learned."""
+
+
+class ArtifactError(SdrmError):
+    """A file between two stages is missing or not what was written.
+
+    Deliberately not an ``OSError``: those are retried, and a changed file stays changed.
+    """
+
+
+class GateFailed(SdrmError):  # noqa: N818 - a verdict, not a malfunction
+    """A quality gate said no; nothing is published.
+
+    Attributes:
+        gate: the gate's name.
+        report: the gate's full report, JSON-compatible.
+    """
+
+    def __init__(self, gate: str, message: str, report: dict[str, Any]) -> None:
+        self.gate = gate
+        self.report = report
+        super().__init__(message)

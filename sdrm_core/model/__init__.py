@@ -1,0 +1,1 @@
+"""The MultiVAE, the diffusion model in its latent space, and the draw of items."""

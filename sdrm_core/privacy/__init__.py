@@ -1,0 +1,1 @@
+"""How private synthetic users are."""

@@ -1,0 +1,1 @@
+"""How useful and how faithful synthetic users are."""

@@ -1,0 +1,133 @@
+"""Files between stages: written whole or not at all, read only if they are what was written."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from sdrm_core.errors import ArtifactError
+from sdrm_core.records import Artifact
+
+PRIVATE = 0o700
+_CHUNK_BYTES = 1 << 20
+
+
+def private_directory(path: Path) -> Path:
+    """Create ``path`` (and its parents) readable by its owner alone, and return it."""
+    path.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
+    path.chmod(PRIVATE)
+    return path
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hexadecimal SHA-256 of a file's bytes, read in chunks."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` that becomes ``path`` if the block succeeds.
+
+    The bytes are on disk before the name is: a crash leaves the old file or the new one, never a half.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    try:
+        yield temporary
+        sync(temporary)
+        temporary.replace(path)
+        sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Flush a file, or a directory's list of names, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_artifact(path: Path, write: Callable[[Path], object]) -> Artifact:
+    """Let ``write`` fill a temporary file, move it to ``path`` and return its record."""
+    with replacing(path) as temporary:
+        write(temporary)
+        digest = sha256_of(temporary)
+    return Artifact(path=path, sha256=digest)
+
+
+def checked(artifact: Artifact) -> Path:
+    """Return the artifact's path after its digest was found as recorded.
+
+    Raises:
+        ArtifactError: the file is missing or its bytes changed since it was written.
+    """
+    if not artifact.path.is_file():
+        raise ArtifactError(f"{artifact.path} is missing; run the stage that writes it again")
+    found = sha256_of(artifact.path)
+    if found != artifact.sha256:
+        raise ArtifactError(
+            f"{artifact.path} has digest {found[:12]}, but {artifact.sha256[:12]} was written; "
+            "it was changed or damaged after its stage ended: run that stage again"
+        )
+    return artifact.path
+
+
+def write_json(path: Path, value: Any) -> Artifact:
+    """Write ``value`` as indented JSON with sorted keys; NaN and infinity are refused, not written."""
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return write_artifact(path, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
+
+
+def read_json(artifact: Artifact) -> Any:
+    """Return the value of a JSON artifact, its digest checked first."""
+    return json.loads(checked(artifact).read_text(encoding="utf-8"))
+
+
+def write_arrays(path: Path, **arrays: np.ndarray) -> Artifact:
+    """Write named arrays as one ``.npz`` without pickle."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:  # a handle: given a name, NumPy would append a suffix of its own
+            np.savez(file, allow_pickle=False, **arrays)
+
+    return write_artifact(path, write)
+
+
+def read_arrays(artifact: Artifact) -> dict[str, np.ndarray]:
+    """Return the arrays of an ``.npz`` artifact, its digest checked first."""
+    with np.load(checked(artifact), allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def write_user_items(path: Path, user_items: csr_matrix, **arrays: np.ndarray) -> Artifact:
+    """Write a binary (users, items) CSR matrix, its pattern only, with further arrays beside it."""
+    return write_arrays(
+        path,
+        indptr=user_items.indptr.astype(np.int64),
+        indices=user_items.indices.astype(np.int32),
+        shape=np.asarray(user_items.shape, dtype=np.int64),
+        **arrays,
+    )
+
+
+def read_user_items(artifact: Artifact) -> tuple[csr_matrix, dict[str, np.ndarray]]:
+    """Return the binary CSR matrix of ``write_user_items`` (float32 ones) and the arrays beside it."""
+    arrays = read_arrays(artifact)
+    indptr, indices = arrays.pop("indptr"), arrays.pop("indices")
+    n_users, n_items = (int(size) for size in arrays.pop("shape"))
+    ones = np.ones(len(indices), dtype=np.float32)
+    return csr_matrix((ones, indices, indptr), shape=(n_users, n_items)), arrays
