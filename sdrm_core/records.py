@@ -1,9 +1,12 @@
 """What moves between rooms: small frozen records that name files and carry numbers, never data."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
+
+from sdrm_core.config import PipelineConfig
 
 
 class Record(BaseModel):
@@ -40,3 +43,92 @@ class GateReport(Record):
     gate: str
     verdict: str
     results: tuple[dict[str, Any], ...]
+
+
+class Run(Record):
+    """One run of the pipeline: what it was asked for, and the directory that holds its files."""
+
+    config: PipelineConfig
+    directory: Path
+    digest: str
+
+
+class SourceFacts(Record):
+    """Where the interactions came from; ``sha256`` is over the bytes read, ``rows`` the log's length."""
+
+    uri: str
+    sha256: str
+    rows: int
+
+
+class Ingested(Record):
+    """The log as read, real ids included: it never leaves the ingest stage's directory."""
+
+    run: Run
+    source: SourceFacts
+    interactions: Artifact
+
+
+class UserItemMatrix(Record):
+    """The filtered binary matrix with the users' roles, and the item ids of its columns."""
+
+    user_items: Artifact
+    items: Artifact
+    counts: Counts
+    ratings: int
+    repeated_rows: int
+    users_by_role: dict[str, int]
+
+
+class TrainedVae(Record):
+    """The pretrained MultiVAE and its training curve."""
+
+    weights: Artifact
+    curve: Artifact
+    epochs: int
+
+
+class FittedModel(Record):
+    """The folder of a fitted model: weights, item map, draw statistics, configuration."""
+
+    folder: Path
+    files: tuple[Artifact, ...]
+    curve: Artifact
+
+    @property
+    def sha256(self) -> str:
+        """Digest over the digests of the model's files."""
+        return hashlib.sha256("\n".join(artifact.sha256 for artifact in self.files).encode()).hexdigest()
+
+
+class Samples(Record):
+    """Synthetic users as shards of a binary matrix, in order."""
+
+    attempt: int
+    shards: tuple[Artifact, ...]
+    counts: Counts
+
+
+class Measures(Record):
+    """The reports on a set of synthetic users."""
+
+    fidelity: Artifact
+    utility: Artifact
+    privacy: Artifact
+
+
+class FileFacts(Record):
+    """A file of a release; ``path`` is relative to the release's folder."""
+
+    path: Path
+    sha256: str
+    rows: int
+    bytes: int
+
+
+class Release(Record):
+    """A published release; ``digest`` is over its interactions alone, so equal data has an equal digest."""
+
+    path: Path
+    version: str
+    digest: str

@@ -89,7 +89,12 @@ def checked(artifact: Artifact) -> Path:
 def write_json(path: Path, value: Any) -> Artifact:
     """Write ``value`` as indented JSON with sorted keys; NaN and infinity are refused, not written."""
     text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    return write_artifact(path, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
+    return write_text(path, text + "\n")
+
+
+def write_text(path: Path, text: str) -> Artifact:
+    """Write ``text`` as UTF-8."""
+    return write_artifact(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def read_json(artifact: Artifact) -> Any:

@@ -1,0 +1,78 @@
+"""The nightly flow: read, check, learn, sample, judge, publish. Nothing is published that did not pass."""
+
+from prefect import flow
+
+from flows.journal import journal
+from sdrm_core.config import PipelineConfig
+from sdrm_core.errors import GateFailed
+from sdrm_core.records import FittedModel, Measures, Release, Run, Samples, UserItemMatrix
+from tasks.checkpoints import gate_matrix, gate_raw_interactions, gate_release, gate_synthetic
+from tasks.ingest import ingest
+from tasks.matrix import build_matrix
+from tasks.measure import measure_fidelity, measure_privacy, measure_utility
+from tasks.preflight import require_writable
+from tasks.publish import publish
+from tasks.sample import sample
+from tasks.train import diffuse, pretrain
+
+
+@flow(
+    name="regenerate",
+    flow_run_name="{config.dataset} seed {config.seed}",
+    persist_result=True,
+    result_serializer="json",
+    validate_parameters=True,
+)
+def regenerate(config: PipelineConfig) -> Release:
+    """Regenerate the synthetic release of one data set.
+
+    Raises:
+        DataError: the source cannot be used; every problem is named.
+        TrainingError: the model cannot be trained on this data.
+        GateFailed: a gate said no; the previous release stays as it was.
+    """
+    require_writable(config.paths)
+    with journal(config) as entry:
+        ingested = ingest(config)
+        run = entry.run = ingested.run
+        gate_raw_interactions(run, ingested)
+        matrix = build_matrix(ingested)
+        gate_matrix(run, matrix)
+        vae = pretrain(run, matrix)
+        model = diffuse(run, matrix, vae)
+        samples, measures = sample_until_accepted(run, matrix, model)
+        entry.release = publish(
+            run,
+            source=ingested.source,
+            matrix=matrix,
+            vae=vae,
+            model=model,
+            samples=samples,
+            measures=measures,
+        )
+    return entry.release
+
+
+def sample_until_accepted(run: Run, matrix: UserItemMatrix, model: FittedModel) -> tuple[Samples, Measures]:
+    """Sample and judge; a refused attempt is followed by one more with a new seed, never by a loop until it passes."""
+    for attempt in range(run.config.privacy.attempts):
+        samples = sample(run, matrix, model, attempt=attempt)
+        try:
+            gate_synthetic(run, matrix, samples)
+            measures = measure(run, matrix, samples)
+            gate_release(run, measures)
+        except GateFailed:
+            if attempt + 1 == run.config.privacy.attempts:
+                raise
+        else:
+            break
+    return samples, measures
+
+
+def measure(run: Run, matrix: UserItemMatrix, samples: Samples) -> Measures:
+    """Judge fidelity, utility and privacy of the same synthetic users."""
+    return Measures(
+        fidelity=measure_fidelity(run, matrix, samples),
+        utility=measure_utility(run, matrix, samples),
+        privacy=measure_privacy(run, matrix, samples),
+    )

@@ -1,0 +1,90 @@
+"""Say what a release, a model or a working directory contains, and whether it is what was written."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from sdrm_core.errors import ArtifactError, DataError, Problem
+from sdrm_core.model.devices import resolve_device
+from sdrm_core.model.sdrm import SdrmModel
+from sdrm_core.records import Artifact
+from sdrm_core.storage import checked
+
+
+def describe(path: Path) -> str:
+    """Return the description as text.
+
+    Raises:
+        DataError: the path is none of the things that can be described.
+        ArtifactError: a file is missing or changed.
+    """
+    if (path / "manifest.json").is_file():
+        return _describe_release(path)
+    if (path / "model.json").is_file():
+        return _describe_model(path)
+    if (path / "config.json").is_file():
+        return _describe_run(path)
+    if (path / "latest.json").is_file():
+        return _describe_release(path / _read(path / "latest.json")["version"])
+    raise DataError(
+        Problem(str(path), "is no release, no model folder and no working directory", "Give the path of one of these")
+    )
+
+
+def _describe_release(path: Path) -> str:
+    manifest = _read(path / "manifest.json")
+    for file in manifest["files"]:
+        checked(Artifact(path=path / file["path"], sha256=file["sha256"]))
+    counts, source = manifest["synthetic_counts"], manifest["source_counts"]
+    gates = ", ".join(f"{name} {gate['verdict']}" for name, gate in manifest["gates"].items())
+    return "\n".join(
+        [
+            f"release {manifest['dataset']} {manifest['version']}",
+            f"synthetic: {_size(counts)}",
+            f"source:    {_size(source)}",
+            f"model:     {manifest['model']['variant']}, {manifest['model']['resolution']} resolution",
+            f"gates:     {gates}",
+            f"files:     {len(manifest['files'])}, all digests as recorded",
+        ]
+    )
+
+
+def _describe_model(path: Path) -> str:
+    model = SdrmModel.load(path, device=resolve_device("cpu"))
+    return "\n".join(
+        [
+            f"model {path}",
+            f"catalogue: {model.vae.n_items:,} items, of which {len(model.publishable):,} may be published",
+            f"activity:  {model.activity.mean():.1f} items per user on average",
+            "files:     all digests as recorded",
+        ]
+    )
+
+
+def _describe_run(path: Path) -> str:
+    config = _read(path / "config.json")
+    stages = {file.stem: _read(file)["seconds"] for file in (path / "stages").glob("*.json")}
+    gates = {file.stem: _read(file)["verdict"] for file in (path / "gates").glob("*.json")}
+    return "\n".join(
+        [
+            f"working directory {path}",
+            f"dataset:   {config['dataset']}, seed {config['seed']}",
+            "stages:    "
+            + (", ".join(f"{name} {row['seconds']:.1f} s" for name, row in stages.items()) or "none ended"),
+            "gates:     " + (", ".join(f"{name} {verdict}" for name, verdict in gates.items()) or "none yet"),
+        ]
+    )
+
+
+def _size(counts: dict[str, Any]) -> str:
+    return (
+        f"{counts['users']:,} users, {counts['items']:,} items, {counts['interactions']:,} interactions, "
+        f"density {counts['density']:.4f}"
+    )
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ArtifactError(f"{path} is not valid JSON: {error}") from None

@@ -1,0 +1,32 @@
+"""Read the interaction log into the run's directory. Real ids are written here and nowhere else."""
+
+import hashlib
+
+import pyarrow.parquet as pq
+
+from sdrm_core.config import PipelineConfig
+from sdrm_core.data.loading import load_interactions
+from sdrm_core.records import Ingested, Run
+from sdrm_core.storage import private_directory, write_artifact, write_json
+from tasks.stage import Meter, stage
+
+
+@stage("ingest")
+def ingest(config: PipelineConfig) -> Ingested:
+    """Read and check the source; open the run's working directory."""
+    with Meter("ingest") as meter:
+        table, source = load_interactions(config.source, cache=config.paths.cache.expanduser(), seed=config.seed)
+        run = open_run(config, source_sha256=source.sha256)
+        path = private_directory(run.directory / "ingest") / "interactions.parquet"
+        interactions = write_artifact(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
+    meter.save(run)
+    return Ingested(run=run, source=source, interactions=interactions)
+
+
+def open_run(config: PipelineConfig, *, source_sha256: str) -> Run:
+    """Create the working directory named by the digest of configuration and input, and describe it."""
+    digest = hashlib.sha256(f"{config.result_digest()} {source_sha256}".encode()).hexdigest()
+    directory = private_directory(config.paths.work.expanduser()) / digest[:16]
+    run = Run(config=config, directory=private_directory(directory).resolve(), digest=digest)
+    write_json(run.directory / "config.json", config.model_dump(mode="json"))
+    return run

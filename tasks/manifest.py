@@ -1,0 +1,74 @@
+"""The manifest: what a release is, where it came from and how it was judged. No figure an attacker could use."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+import sdrm_core
+from sdrm_core.records import FileFacts, FittedModel, Measures, Run, Samples, SourceFacts, UserItemMatrix
+from sdrm_core.storage import read_json
+from tasks.stage import stages_directory
+
+
+def content_digest(files: Sequence[FileFacts]) -> str:
+    """Return the SHA-256 over the paths and digests of the data files: equal data, equal digest."""
+    return hashlib.sha256("\n".join(f"{facts.sha256}  {facts.path}" for facts in files).encode()).hexdigest()
+
+
+def version_of(created_at: datetime, digest: str) -> str:
+    """Return a release's version: UTC time, then the content digest's first 8 digits."""
+    return f"{created_at:%Y%m%dT%H%M%SZ}-{digest[:8]}"
+
+
+def build_manifest(
+    run: Run,
+    *,
+    source: SourceFacts,
+    matrix: UserItemMatrix,
+    model: FittedModel,
+    samples: Samples,
+    measures: Measures,
+    files: Sequence[FileFacts],
+    item_type: pa.DataType,
+    created_at: datetime,
+) -> dict[str, Any]:
+    """Return the manifest as a JSON-compatible dictionary."""
+    digest = content_digest(files)
+    return {
+        "dataset": run.config.dataset,
+        "version": version_of(created_at, digest),
+        "digest": digest,
+        "created_at": created_at.isoformat(timespec="seconds"),
+        "seed": run.config.seed,
+        "code_version": sdrm_core.__version__,
+        "config": run.config.model_dump(mode="json", exclude={"paths"}),
+        "source": source.model_dump(),
+        "source_counts": matrix.counts.model_dump(),
+        "synthetic_counts": samples.counts.model_dump(),
+        "files": [facts.model_dump(mode="json") for facts in files],
+        "schema": {"user_id": "int64", "item_id": str(item_type)},
+        "model": {"sha256": model.sha256, "variant": "sdrm", "resolution": run.config.sampling.resolution},
+        "attempts": samples.attempt + 1,
+        "gates": _verdicts(run),
+        "privacy": read_json(measures.privacy)["public"],
+        "utility": read_json(measures.utility),
+        "fidelity": read_json(measures.fidelity),
+        "stages": _by_name(stages_directory(run)),
+    }
+
+
+def _verdicts(run: Run) -> dict[str, Any]:
+    """Return each gate's verdict with the expectations behind it, by the gate's name."""
+    return {
+        name: {"verdict": report["verdict"], "expectations": len(report["results"])}
+        for name, report in _by_name(run.directory / "gates").items()
+    }
+
+
+def _by_name(folder: Path) -> dict[str, Any]:
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}

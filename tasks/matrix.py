@@ -1,0 +1,79 @@
+"""Turn the log into the filtered binary user-item matrix, with a role for each user."""
+
+import os
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from prefect.blocks.system import Secret
+from scipy.sparse import csr_matrix
+
+from sdrm_core.config import PipelineConfig
+from sdrm_core.data.interactions import index_interactions
+from sdrm_core.data.kcore import k_core
+from sdrm_core.data.matrix import to_user_items
+from sdrm_core.data.roles import Role, assign_roles, derive_key
+from sdrm_core.errors import ConfigError
+from sdrm_core.records import Counts, Ingested, UserItemMatrix
+from sdrm_core.storage import checked, private_directory, read_user_items, write_artifact, write_user_items
+from tasks.preflight import require_space
+from tasks.stage import LOG, Meter, stage
+
+KEY_VARIABLE = "SDRM_ROLE_KEY"
+
+
+@stage("matrix")
+def build_matrix(ingested: Ingested) -> UserItemMatrix:
+    """Merge repeated pairs, filter to the k-core, give users their roles and write the matrix."""
+    run, config = ingested.run, ingested.run.config
+    with Meter("matrix") as meter:
+        log = index_interactions(pq.read_table(checked(ingested.interactions)), source=config.source)
+        core = k_core(log, config.filter)
+        roles = assign_roles(core.users, key=_role_key(config), shares=config.roles.shares)
+        user_items = to_user_items(core)
+        folder = private_directory(run.directory / "matrix")
+        items = pa.table({"item_id": core.items})
+        matrix = UserItemMatrix(
+            user_items=write_user_items(folder / "user_items.npz", user_items, roles=roles),
+            items=write_artifact(folder / "items.parquet", lambda path: pq.write_table(items, path)),
+            counts=Counts.of(users=user_items.shape[0], items=user_items.shape[1], interactions=user_items.nnz),
+            ratings=core.n_pairs,
+            repeated_rows=log.n_repeated,
+            users_by_role={role.name.lower(): int(np.sum(roles == role)) for role in Role},
+        )
+    require_space(run.directory, users=users_wanted(config, matrix), interactions_per_user=mean_activity(matrix))
+    meter.save(run)
+    return matrix
+
+
+def users_of(matrix: UserItemMatrix, role: Role) -> csr_matrix:
+    """Return the (n_users of that role, n_items) rows of the matrix."""
+    user_items, beside = read_user_items(matrix.user_items)
+    return user_items[beside["roles"] == role]
+
+
+def users_wanted(config: PipelineConfig, matrix: UserItemMatrix) -> int:
+    """Return how many synthetic users are asked for: the configured number, or as many as train the model."""
+    return config.sampling.users or matrix.users_by_role["train"]
+
+
+def mean_activity(matrix: UserItemMatrix) -> float:
+    """Return the mean number of items per user."""
+    return matrix.counts.interactions / matrix.counts.users
+
+
+def _role_key(config: PipelineConfig) -> bytes:
+    """Return the secret key of the role hash, from the named Secret block, the environment or, to try, the seed."""
+    if config.roles.key_block:
+        try:
+            return str(Secret.load(config.roles.key_block).get()).encode()  # type: ignore[union-attr]
+        except ValueError as error:
+            raise ConfigError(f"roles.key_block: {error}. Create the Secret block, or unset the setting") from None
+    if key := os.environ.get(KEY_VARIABLE):
+        return key.encode()
+    LOG.warning(
+        "no %s in the environment and no roles.key_block: roles are derived from the run's seed. "
+        "Good for trying, not for production, where anyone with the seed could recompute who was held out",
+        KEY_VARIABLE,
+    )
+    return derive_key(config.seed)

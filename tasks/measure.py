@@ -1,0 +1,68 @@
+"""Judge synthetic users: fidelity, utility and privacy, each its own task and its own file."""
+
+import numpy as np
+
+from sdrm_core.data.roles import Role
+from sdrm_core.privacy.judge import judge_privacy
+from sdrm_core.quality import fidelity, utility
+from sdrm_core.records import Artifact, Record, Run, Samples, UserItemMatrix
+from sdrm_core.storage import private_directory, write_json
+from tasks.matrix import users_of
+from tasks.sample import synthetic_users
+from tasks.stage import Meter, stage
+
+
+@stage("measure fidelity")
+def measure_fidelity(run: Run, matrix: UserItemMatrix, samples: Samples) -> Artifact:
+    """Compare the synthetic users with the source: popularity, activity, co-occurrence, density."""
+    with Meter("measure_fidelity") as meter:
+        train = users_of(matrix, Role.TRAIN)
+        item_users = np.bincount(train.indices, minlength=train.shape[1])
+        report = fidelity.measure_fidelity(
+            synthetic_users(samples),
+            train=train,
+            holdout=users_of(matrix, Role.HOLDOUT),
+            publishable=item_users >= run.config.privacy.k_anonymity,
+            seed=run.config.seed,
+        )
+        artifact = _write(report, run, samples, "fidelity")
+    meter.save(run)
+    return artifact
+
+
+@stage("measure utility")
+def measure_utility(run: Run, matrix: UserItemMatrix, samples: Samples) -> Artifact:
+    """Train recommenders on the synthetic users alone and test them on real users."""
+    with Meter("measure_utility") as meter:
+        report = utility.measure_utility(
+            synthetic_users(samples),
+            train=users_of(matrix, Role.TRAIN),
+            validation=users_of(matrix, Role.VALIDATION),
+            evaluation=users_of(matrix, Role.EVALUATION),
+            config=run.config.utility,
+            seed=run.config.seed,
+        )
+        artifact = _write(report, run, samples, "utility")
+    meter.save(run)
+    return artifact
+
+
+@stage("measure privacy")
+def measure_privacy(run: Run, matrix: UserItemMatrix, samples: Samples) -> Artifact:
+    """Run every privacy gate; the full figures stay in the working directory."""
+    with Meter("measure_privacy") as meter:
+        report = judge_privacy(
+            synthetic_users(samples),
+            train=users_of(matrix, Role.TRAIN),
+            holdout=users_of(matrix, Role.HOLDOUT),
+            config=run.config.privacy,
+            seed=run.config.seed,
+        )
+        artifact = _write(report, run, samples, "privacy")
+    meter.save(run)
+    return artifact
+
+
+def _write(report: Record, run: Run, samples: Samples, name: str) -> Artifact:
+    folder = private_directory(run.directory / f"measures-{samples.attempt}")
+    return write_json(folder / f"{name}.json", report.model_dump(mode="json"))

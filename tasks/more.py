@@ -1,0 +1,97 @@
+"""Draw more users from a model that is already trained. Nothing judges them: the result is not a release."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+from scipy.sparse import csr_matrix
+
+from sdrm_core.config import PathsConfig, Resolution
+from sdrm_core.errors import DataError, Problem
+from sdrm_core.model.devices import resolve_device
+from sdrm_core.model.sdrm import SdrmModel, load_item_ids
+from sdrm_core.randomness import numpy_stream, stream_seed
+from sdrm_core.storage import write_json
+from tasks.interactions import new_user_ids, write_interactions
+from tasks.preflight import require_space, unwritable
+
+_SHARD_USERS = 10_000
+_BATCH_USERS = 4096
+
+
+def sample_more(
+    source: Path, *, users: int, out: Path, resolution: Resolution, seed: int = 0, work: Path | None = None
+) -> Path:
+    """Write ``users`` synthetic users to the new directory ``out``: Parquet files and ``sample.json``.
+
+    Args:
+        source: a model folder, a run's working directory, or a release whose run is still in ``work``.
+        users: how many.
+        out: must not exist yet; appears complete or not at all.
+        resolution: of the reverse process.
+        seed: another seed gives other users; the release's own users are never repeated.
+        work: where working directories are kept; None: the configuration's default.
+
+    Raises:
+        DataError: no model is found, ``out`` exists or cannot be written, or the disk is too small.
+    """
+    folder = model_folder(source, work=work or PathsConfig().work)
+    _require_new(out)
+    model = SdrmModel.load(folder, device=resolve_device("auto"))
+    require_space(out.parent, users=users, interactions_per_user=float(model.activity.mean()))
+    stream = stream_seed(seed, "more")
+    staging = out.with_name(f".{out.name}.{uuid4().hex}")
+    try:
+        staging.mkdir(parents=True)
+        files = write_interactions(
+            staging / "interactions",
+            _shards(model, users=users, seed=stream, resolution=resolution),
+            user_ids=new_user_ids(users, numpy_stream(stream, "user_ids")),
+            item_ids=load_item_ids(folder),
+        )
+        facts = {"users": users, "resolution": resolution, "seed": seed, "gates": "none: these users were not judged"}
+        write_json(staging / "sample.json", facts | {"files": [file.model_dump(mode="json") for file in files]})
+        staging.rename(out)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return out
+
+
+def model_folder(source: Path, *, work: Path) -> Path:
+    """Return the model folder that a path stands for: itself, a run's, or that of the run behind a release."""
+    for folder in (source, source / "model", *_runs_of_release(source, work)):
+        if (folder / "model.json").is_file():
+            return folder
+    raise DataError(
+        Problem(
+            str(source),
+            "holds no trained model, and no run that published it is left in the working directory",
+            f"Give a run's model folder, or say with --work where its working directories are (looked in {work})",
+        )
+    )
+
+
+def _runs_of_release(release: Path, work: Path) -> Iterator[Path]:
+    """Yield the model folders of the runs that published ``release``, the newest first."""
+    journal = work.expanduser() / "runs.jsonl"
+    if not (release / "manifest.json").is_file() or not journal.is_file():
+        return
+    for line in reversed(journal.read_text(encoding="utf-8").splitlines()):
+        entry = json.loads(line)
+        if entry["release"] and Path(entry["release"]) == release.resolve():
+            yield journal.parent / entry["run"] / "model"
+
+
+def _require_new(out: Path) -> None:
+    if out.exists():
+        raise DataError(Problem(str(out), "exists already", "Give the name of a new directory"))
+    if problem := unwritable(out.parent, name="--out"):
+        raise DataError(problem)
+
+
+def _shards(model: SdrmModel, *, users: int, seed: int, resolution: Resolution) -> Iterator[csr_matrix]:
+    for start in range(0, users, _SHARD_USERS):
+        stop = min(start + _SHARD_USERS, users)
+        yield model.sample(start, stop, seed=seed, resolution=resolution, batch_users=_BATCH_USERS)

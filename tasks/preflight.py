@@ -1,0 +1,49 @@
+"""What must hold before work begins: directories that can be written, and room for what will be."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from sdrm_core.config import PathsConfig
+from sdrm_core.errors import DataError, Problem
+
+# A synthetic interaction costs 4 bytes in its shard and at most about this much in a Parquet file of 64-bit ids.
+_BYTES_PER_INTERACTION = 12
+
+
+def require_writable(paths: PathsConfig) -> None:
+    """Raise a ``DataError`` that names every output directory nothing can be written to."""
+    problems = [
+        problem
+        for name, path in (("paths.releases", paths.releases), ("paths.work", paths.work))
+        if (problem := unwritable(path, name=name))
+    ]
+    if problems:
+        raise DataError(problems)
+
+
+def unwritable(path: Path, *, name: str) -> Problem | None:
+    """Try the directory out; return what is wrong with it, or None."""
+    try:
+        path.expanduser().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.expanduser()):
+            return None
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        return Problem(f"{path} ({name})", f"cannot be written: {reason}", "Choose a directory this user may write to")
+
+
+def require_space(path: Path, *, users: int, interactions_per_user: float) -> None:
+    """Raise a ``DataError`` if the asked-for synthetic users would not fit on the disk of ``path``."""
+    needed = int(users * interactions_per_user * _BYTES_PER_INTERACTION)
+    free = shutil.disk_usage(path).free
+    if needed > free:
+        fitting = int(free / (interactions_per_user * _BYTES_PER_INTERACTION))
+        raise DataError(
+            Problem(
+                str(path),
+                f"{users:,} synthetic users need about {needed / 1e9:,.1f} GB, {free / 1e9:,.1f} GB are free",
+                f"Ask for at most {fitting:,} users, or free some space",
+            )
+        )

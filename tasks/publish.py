@@ -1,0 +1,103 @@
+"""Publish a release: built aside, complete and synced, then given its name; ``latest.json`` last of all."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from prefect.artifacts import create_markdown_artifact
+
+from sdrm_core.randomness import numpy_stream
+from sdrm_core.records import (
+    FileFacts,
+    FittedModel,
+    Measures,
+    Release,
+    Run,
+    Samples,
+    SourceFacts,
+    TrainedVae,
+    UserItemMatrix,
+)
+from sdrm_core.storage import checked, read_json, read_user_items, sync, write_json, write_text
+from tasks.interactions import new_user_ids, write_interactions
+from tasks.manifest import build_manifest
+from tasks.report import render_card, render_operator_report, render_report
+from tasks.stage import Meter, stage
+
+
+@stage("publish")
+def publish(
+    run: Run,
+    *,
+    source: SourceFacts,
+    matrix: UserItemMatrix,
+    vae: TrainedVae,
+    model: FittedModel,
+    samples: Samples,
+    measures: Measures,
+) -> Release:
+    """Write interactions, manifest, data card and report, and make them the data set's latest release."""
+    with Meter("publish") as meter, _staging(run) as staging:
+        item_ids = pq.read_table(checked(matrix.items)).column("item_id").combine_chunks()
+        files = write_synthetic_users(run, samples, item_ids, folder=staging / "interactions")
+        manifest = build_manifest(
+            run,
+            source=source,
+            matrix=matrix,
+            model=model,
+            samples=samples,
+            measures=measures,
+            files=files,
+            item_type=item_ids.type,
+            created_at=datetime.now(UTC),
+        )
+        curves = {"vae": read_json(vae.curve), "diffusion": read_json(model.curve)}
+        privacy = read_json(measures.privacy)
+        card = render_card(manifest)
+        write_json(staging / "manifest.json", manifest)
+        write_text(staging / "README.md", card)
+        write_text(staging / "report.html", render_report(manifest, curves=curves, privacy=privacy))
+        write_text(run.directory / "privacy.html", render_operator_report(manifest, privacy=privacy))
+        release = _name(staging, run, manifest)
+    meter.save(run)
+    create_markdown_artifact(key="release", markdown=card, description=f"Release {release.version}")
+    return release
+
+
+def write_synthetic_users(run: Run, samples: Samples, item_ids: pa.Array, *, folder: Path) -> tuple[FileFacts, ...]:
+    """Write the shards as Parquet under new user ids, unlinkable to those of any other release."""
+    user_ids = new_user_ids(samples.counts.users, numpy_stream(run.config.seed, "user_ids", run.digest))
+    shards = (read_user_items(shard)[0] for shard in samples.shards)
+    return write_interactions(folder, shards, user_ids=user_ids, item_ids=item_ids)
+
+
+@contextmanager
+def _staging(run: Run) -> Iterator[Path]:
+    """Yield an empty folder beside the releases; whatever is still there at the end is removed."""
+    staging = _releases_of(run) / f".staging-{uuid4().hex}"
+    staging.mkdir(parents=True)
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _name(staging: Path, run: Run, manifest: dict[str, object]) -> Release:
+    """Give the complete release its name, then point ``latest.json`` at it."""
+    releases = _releases_of(run)
+    release = Release(path=releases / str(manifest["version"]), version=manifest["version"], digest=manifest["digest"])
+    sync(staging)
+    staging.rename(release.path)
+    sync(releases)
+    latest = {key: manifest[key] for key in ("dataset", "version", "digest", "created_at")}
+    write_json(releases / "latest.json", latest)
+    return release
+
+
+def _releases_of(run: Run) -> Path:
+    return run.config.paths.releases.expanduser().resolve() / run.config.dataset

@@ -1,0 +1,40 @@
+"""Draw synthetic users from a fitted model, shard by shard, each shard on its own."""
+
+from scipy.sparse import csr_matrix, vstack
+
+from sdrm_core.model.devices import resolve_device
+from sdrm_core.model.sdrm import SdrmModel
+from sdrm_core.randomness import stream_seed
+from sdrm_core.records import Counts, FittedModel, Run, Samples, UserItemMatrix
+from sdrm_core.storage import private_directory, read_user_items, write_user_items
+from tasks.matrix import users_wanted
+from tasks.stage import Meter, stage
+
+
+@stage("sample")
+def sample(run: Run, matrix: UserItemMatrix, model: FittedModel, *, attempt: int) -> Samples:
+    """Draw all synthetic users of an attempt; peak memory is that of one shard."""
+    with Meter("sample") as meter:
+        n_users = users_wanted(run.config, matrix)
+        folder = private_directory(run.directory / f"samples-{attempt}")
+        fitted = SdrmModel.load(model.folder, device=resolve_device(run.config.compute.device))
+        starts = range(0, n_users, run.config.compute.shard_users)
+        shards, interactions = [], 0
+        for number, start in enumerate(starts):
+            user_items = fitted.sample(
+                start,
+                min(start + run.config.compute.shard_users, n_users),
+                seed=stream_seed(run.config.seed, "sample", attempt),
+                resolution=run.config.sampling.resolution,
+                batch_users=run.config.compute.batch_users,
+            )
+            shards.append(write_user_items(folder / f"shard-{number:05d}.npz", user_items))
+            interactions += user_items.nnz
+    meter.save(run)
+    counts = Counts.of(users=n_users, items=matrix.counts.items, interactions=interactions)
+    return Samples(attempt=attempt, shards=tuple(shards), counts=counts)
+
+
+def synthetic_users(samples: Samples) -> csr_matrix:
+    """Return all synthetic users of the shards as one (n_users, n_items) matrix."""
+    return vstack([read_user_items(shard)[0] for shard in samples.shards], format="csr")

@@ -1,0 +1,105 @@
+"""What all stages share: retries that can help, results without pickle, a meter, the log."""
+
+import errno
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec, Self, TypeVar
+
+import httpx
+import psutil
+from prefect import Task, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import exponential_backoff
+
+from sdrm_core.records import EpochReport, Run
+from sdrm_core.storage import write_json
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+LOG = logging.getLogger("sdrm")
+_SAMPLE_SECONDS = 0.05
+_LOG_EVERY_EPOCHS = 10
+# Operating system errors that stay the same however often one asks.
+_LASTING = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ENOSPC, errno.EROFS}
+
+
+def is_transient(task: Task[Any, Any], task_run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 - Prefect's names
+    """Say whether repeating the task can succeed: a flaky source or store, never a wrong input or verdict."""
+    error = state.data
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.is_server_error
+    if isinstance(error, OSError):
+        return error.errno not in _LASTING
+    return isinstance(error, httpx.TransportError)
+
+
+def stage(name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
+    """Make a function the pipeline's task ``name``; its result is a record, stored as JSON."""
+
+    def wrap(function: Callable[P, R]) -> Task[P, R]:
+        return task(
+            function,
+            name=name,
+            task_run_name=name,
+            tags=["sdrm"],
+            retries=3,
+            retry_delay_seconds=exponential_backoff(backoff_factor=2),
+            retry_jitter_factor=0.5,
+            retry_condition_fn=is_transient,
+            cache_policy=NO_CACHE,
+            persist_result=True,
+            result_serializer="json",
+        )
+
+    return wrap
+
+
+class Meter:
+    """Wall time and peak memory of a stage, announced when it begins and kept beside its files."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._peak_bytes = 0
+        self._ended = threading.Event()
+        self._watch = threading.Thread(target=self._watch_memory, daemon=True)
+
+    def __enter__(self) -> Self:
+        LOG.info("%s begins", self._name, extra={"stage": self._name})
+        self._started = time.perf_counter()
+        self._watch.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._seconds = time.perf_counter() - self._started
+        self._ended.set()
+        self._watch.join()
+
+    def save(self, run: Run) -> None:
+        """Write the ended stage's numbers to ``stages/<name>.json`` in the run's directory."""
+        numbers = {"seconds": round(self._seconds, 3), "peak_rss_mb": self._peak_bytes >> 20, "cached": False}
+        write_json(stages_directory(run) / f"{self._name}.json", numbers)
+
+    def _watch_memory(self) -> None:
+        process = psutil.Process()
+        while True:
+            self._peak_bytes = max(self._peak_bytes, process.memory_info().rss)
+            if self._ended.wait(_SAMPLE_SECONDS):
+                return
+
+
+def stages_directory(run: Run) -> Path:
+    """Return the folder of the run's stage meters."""
+    return run.directory / "stages"
+
+
+def report_epoch(report: EpochReport) -> None:
+    """Tell whoever watches (the run's log, the command line) how training stands after an epoch."""
+    level = logging.INFO if report.epoch % _LOG_EVERY_EPOCHS in {0, 1} else logging.DEBUG
+    message = "%s epoch %d/%d: loss %.4f, validation %.4f, best %.4f"
+    figures = (report.stage, report.epoch, report.of_epochs, report.loss, report.validation, report.best)
+    LOG.log(level, message, *figures, extra={"epoch": report})

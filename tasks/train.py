@@ -1,0 +1,66 @@
+"""Pretrain the MultiVAE, then fit the diffusion model and the draw of items on its latents."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from sdrm_core.data.roles import Role
+from sdrm_core.model.devices import resolve_device
+from sdrm_core.model.pretraining import train_vae
+from sdrm_core.model.sdrm import fit_sdrm
+from sdrm_core.model.training import EpochReport
+from sdrm_core.model.weights import load_vae, save_vae
+from sdrm_core.records import Artifact, FittedModel, Run, TrainedVae, UserItemMatrix
+from sdrm_core.storage import checked, private_directory, write_json
+from tasks.matrix import users_of
+from tasks.stage import Meter, report_epoch, stage
+
+
+@stage("pretrain")
+def pretrain(run: Run, matrix: UserItemMatrix) -> TrainedVae:
+    """Train the MultiVAE on the training users, stopped early on the validation users."""
+    config = run.config
+    with Meter("pretrain") as meter:
+        train, validation = users_of(matrix, Role.TRAIN), users_of(matrix, Role.VALIDATION)
+        device = resolve_device(config.compute.device)
+        vae, curve = train_vae(
+            train, validation, config=config.vae, seed=config.seed, device=device, on_epoch=report_epoch
+        )
+        folder = private_directory(run.directory / "pretrain")
+        trained = TrainedVae(
+            weights=save_vae(vae, folder / "vae.safetensors", item_digest=matrix.items.sha256),
+            curve=_write_curve(folder / "curve.json", curve),
+            epochs=len(curve),
+        )
+    meter.save(run)
+    return trained
+
+
+@stage("diffuse")
+def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae) -> FittedModel:
+    """Train the diffusion model in the latent space, fit the draw, and write the model folder."""
+    config = run.config
+    with Meter("diffuse") as meter:
+        device = resolve_device(config.compute.device)
+        model, curve = fit_sdrm(
+            load_vae(checked(vae.weights), device=device),
+            users_of(matrix, Role.TRAIN),
+            users_of(matrix, Role.VALIDATION),
+            config=config,
+            device=device,
+            on_epoch=report_epoch,
+        )
+        folder = private_directory(run.directory / "model")
+        item_ids = pq.read_table(checked(matrix.items)).column("item_id").combine_chunks()
+        fitted = FittedModel(
+            folder=folder,
+            files=model.save(folder, item_ids=item_ids),
+            curve=_write_curve(run.directory / "diffuse" / "curve.json", curve),
+        )
+    meter.save(run)
+    return fitted
+
+
+def _write_curve(path: Path, curve: Sequence[EpochReport]) -> Artifact:
+    return write_json(path, [report.model_dump(mode="json") for report in curve])

@@ -1,0 +1,79 @@
+"""The configuration: one default a value, nothing unknown, nothing corrected in silence."""
+
+import pytest
+
+from sdrm_core.config import PipelineConfig, load_config
+from sdrm_core.errors import ConfigError
+
+
+def test_an_empty_file_is_all_defaults(tmp_path):
+    path = tmp_path / "empty.yaml"
+    path.write_text("")
+    assert load_config(path) == PipelineConfig()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "nearest"),
+    [
+        ("sampling.tempertaure=1", "sampling.temperature"),
+        ("smapling.users=3", "sampling"),
+        ("source.columns.usr=x", "source.columns.user"),
+        ("sede=1", "seed"),
+        ("vae.lerning_rate=1", "vae.learning_rate"),
+    ],
+)
+def test_an_unknown_key_is_refused_with_the_nearest_valid_one(wrong, nearest):
+    with pytest.raises(ConfigError, match=rf"Did you mean {nearest}\b"):
+        load_config(None, [wrong])
+
+
+def test_all_problems_are_told_at_once(tmp_path):
+    path = tmp_path / "wrong.yaml"
+    path.write_text("sede: 1\nvae: {dropout: 1.5}\nsampling: {users: 0}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    message = str(caught.value)
+    assert all(part in message for part in ("sede", "vae.dropout", "sampling.users", "wrong.yaml"))
+
+
+@pytest.mark.parametrize("override", ["vae.dropout", "=3", "seed.deeper=1\0"])
+def test_a_malformed_override_is_refused(override):
+    with pytest.raises(ConfigError):
+        load_config(None, [override])
+
+
+def test_overrides_win_over_the_file(tmp_path):
+    path = tmp_path / "run.yaml"
+    path.write_text("seed: 1\nvae: {latent_dim: 7}\n")
+    config = load_config(path, ["seed=2", "vae.beta=0.1"])
+    assert (config.seed, config.vae.latent_dim, config.vae.beta) == (2, 7, 0.1)
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [", "\tseed: 1"])
+def test_what_is_not_a_tree_of_settings_is_refused(tmp_path, text):
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"bad\.yaml"):
+        load_config(path)
+
+
+def test_a_missing_file_is_a_configuration_error(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(tmp_path / "nowhere.yaml")
+
+
+def test_credentials_in_the_source_are_refused():
+    with pytest.raises(ConfigError, match="credentials"):
+        load_config(None, ["source.uri=https://user:secret@example.org/log.csv"])
+
+
+def test_shares_must_add_up_to_one():
+    with pytest.raises(ConfigError, match="add up to"):
+        load_config(None, ["roles.train=0.9"])
+
+
+def test_where_and_how_work_runs_does_not_change_the_result_digest():
+    plain = PipelineConfig()
+    moved = load_config(None, ["paths.work=/elsewhere", "compute.shard_users=7", "compute.device=cpu"])
+    assert moved.result_digest() == plain.result_digest()
+    assert load_config(None, ["seed=1"]).result_digest() != plain.result_digest()

@@ -1,0 +1,86 @@
+"""Files between stages: whole or absent, and read only if they are what was written."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+
+from sdrm_core.errors import ArtifactError
+from sdrm_core.storage import (
+    private_directory,
+    read_json,
+    read_user_items,
+    replacing,
+    write_json,
+    write_text,
+    write_user_items,
+)
+
+
+@pytest.fixture
+def user_items():
+    return csr_matrix(np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0]], dtype=np.float32))
+
+
+def test_user_items_survive_writing_and_reading(tmp_path, user_items):
+    roles = np.array([0, 1, 0], dtype=np.int8)
+    read, beside = read_user_items(write_user_items(tmp_path / "m.npz", user_items, roles=roles))
+    assert (read != user_items).nnz == 0
+    assert read.shape == user_items.shape
+    assert np.array_equal(beside["roles"], roles)
+
+
+def test_the_same_matrix_has_the_same_bytes(tmp_path, user_items):
+    first = write_user_items(tmp_path / "a.npz", user_items)
+    second = write_user_items(tmp_path / "b.npz", user_items)
+    assert first.sha256 == second.sha256
+
+
+def test_a_flipped_byte_is_refused(tmp_path, user_items):
+    artifact = write_user_items(tmp_path / "m.npz", user_items)
+    content = bytearray(artifact.path.read_bytes())
+    content[len(content) // 2] ^= 1
+    artifact.path.write_bytes(bytes(content))
+    with pytest.raises(ArtifactError, match="changed or damaged"):
+        read_user_items(artifact)
+
+
+def test_a_missing_file_is_not_an_os_error(tmp_path):
+    artifact = write_json(tmp_path / "a.json", {})
+    artifact.path.unlink()
+    with pytest.raises(ArtifactError, match="missing") as caught:
+        read_json(artifact)
+    assert not isinstance(caught.value, OSError)
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+
+    def fail_half_way():
+        with replacing(path) as temporary:
+            temporary.write_text("ne")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail_half_way()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), object()])
+def test_json_that_is_no_json_is_refused(tmp_path, value):
+    with pytest.raises((ValueError, TypeError)):
+        write_json(tmp_path / "a.json", {"figure": value})
+    assert not list(tmp_path.iterdir())
+
+
+def test_json_is_readable_by_anyone(tmp_path):
+    artifact = write_json(tmp_path / "a.json", {"b": 1, "a": "ü"})
+    assert artifact.path.read_text(encoding="utf-8") == '{\n  "a": "ü",\n  "b": 1\n}\n'
+    assert json.loads(artifact.path.read_text()) == {"a": "ü", "b": 1}
+
+
+def test_a_private_directory_is_the_owners_alone(tmp_path):
+    assert private_directory(tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
