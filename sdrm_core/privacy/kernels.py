@@ -1,0 +1,119 @@
+"""The compiled loops of the privacy room: numba infers their types, so they are annotated in words only."""
+
+# mypy: disable-error-code="no-untyped-def"
+# ruff: noqa: ANN001, ANN202, ANN201, PLR0917
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile without the interpreter lock; keep the machine code on disk where a directory is writable."""
+    try:
+        return numba.njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # numba finds no place for its cache: a read-only installation without a home
+        return numba.njit(nogil=True)(function)
+
+
+@compiled
+def _keep(user, similarity, indices, similarities):
+    """Insert into one row of the k best, kept by falling similarity, then by rising user."""
+    slot = len(indices) - 1
+    while slot > 0 and (
+        similarity > similarities[slot - 1] or (similarity == similarities[slot - 1] and user < indices[slot - 1])
+    ):
+        indices[slot] = indices[slot - 1]
+        similarities[slot] = similarities[slot - 1]
+        slot -= 1
+    indices[slot] = user
+    similarities[slot] = similarity
+
+
+@compiled
+def _score_all(overlap, own_weight, r_weight, indices, similarities):
+    """Score every reference user in row order; return the sum of the similarities and of their fourth powers."""
+    total, total_fourth, worst = 0.0, 0.0, 0.0
+    for user in range(len(overlap)):
+        shared = overlap[user]
+        jaccard = shared / (own_weight + r_weight[user] - shared)
+        square = jaccard * jaccard
+        total += jaccard
+        total_fourth += square * square
+        if jaccard > worst:  # users rise, so an equal one never displaces an earlier one
+            _keep(user, jaccard, indices, similarities)
+            worst = similarities[-1]
+    return total, total_fourth
+
+
+@compiled
+def _score_touched(touched, overlap, own_weight, r_weight, indices, similarities):
+    """Score the listed users, in any order; otherwise as ``_score_all``."""
+    total, total_fourth, worst = 0.0, 0.0, 0.0
+    for user in touched:
+        shared = overlap[user]
+        if shared == 0:
+            continue  # the query user itself
+        jaccard = shared / (own_weight + r_weight[user] - shared)
+        square = jaccard * jaccard
+        total += jaccard
+        total_fourth += square * square
+        if jaccard > worst or (jaccard == worst and user < indices[-1]):
+            _keep(user, jaccard, indices, similarities)
+            worst = similarities[-1]
+    return total, total_fourth
+
+
+@compiled
+def _touch(items, p_starts, p_users, weights, overlap, touched):
+    """Add up the weight shared with each reference user; list the users that share any, return their number."""
+    n_touched = 0
+    for item in items:
+        weight = weights[item]
+        for place in range(p_starts[item], p_starts[item + 1]):
+            user = p_users[place]
+            if overlap[user] == 0:
+                touched[n_touched] = user
+                n_touched += 1
+            overlap[user] += weight
+    return n_touched
+
+
+@compiled
+def nearest_rows(start, stop, queries, postings, weights, own, found):
+    """Fill the rows [start, stop) of ``found``.
+
+    queries: (row starts, items, summed weights) of the query users; postings: (item starts, users, summed
+    weights by user) of the reference; found: (index, similarity, mean, density), the last two as sums.
+    Row starts and users are unsigned: a signed index costs a test for Python's negative ones, half the speed.
+    """
+    q_starts, q_items, q_weight = queries
+    p_starts, p_users, r_weight = postings
+    index, similarity, mean, density = found
+    n_reference = len(r_weight)
+    overlap = np.zeros(n_reference, weights.dtype)
+    touched = np.empty(n_reference, np.uint32)
+    for row in range(start, stop):
+        items = q_items[q_starts[row] : q_starts[row + 1]]
+        n_products = 0
+        for item in items:
+            n_products += p_starts[item + 1] - p_starts[item]
+        if n_products >= n_reference:  # most users share something: visiting all is cheaper than remembering which
+            for item in items:
+                weight = weights[item]
+                for place in range(p_starts[item], p_starts[item + 1]):
+                    overlap[p_users[place]] += weight
+            if own[row] >= 0:
+                overlap[own[row]] = 0
+            sums = _score_all(overlap, q_weight[row], r_weight, index[row], similarity[row])
+            overlap[:] = 0
+        else:
+            n_touched = _touch(items, p_starts, p_users, weights, overlap, touched)
+            if own[row] >= 0:
+                overlap[own[row]] = 0
+            sums = _score_touched(touched[:n_touched], overlap, q_weight[row], r_weight, index[row], similarity[row])
+            for user in touched[:n_touched]:
+                overlap[user] = 0
+        mean[row], density[row] = sums
