@@ -13,6 +13,7 @@ from tasks.measure import measure_fidelity, measure_privacy, measure_utility
 from tasks.preflight import require_writable
 from tasks.publish import publish
 from tasks.sample import sample
+from tasks.stage import LOG
 from tasks.train import diffuse, pretrain
 
 
@@ -55,24 +56,24 @@ def regenerate(config: PipelineConfig) -> Release:
 
 def sample_until_accepted(run: Run, matrix: UserItemMatrix, model: FittedModel) -> tuple[Samples, Measures]:
     """Sample and judge; a refused attempt is followed by one more with a new seed, never by a loop until it passes."""
-    for attempt in range(run.config.privacy.attempts):
-        samples = sample(run, matrix, model, attempt=attempt)
+    last = run.config.privacy.attempts - 1
+    for attempt in range(last):
         try:
-            gate_synthetic(run, matrix, samples)
-            measures = measure(run, matrix, samples)
-            gate_release(run, measures)
-        except GateFailed:
-            if attempt + 1 == run.config.privacy.attempts:
-                raise
-        else:
-            break
-    return samples, measures
+            return sample_and_judge(run, matrix, model, attempt=attempt)
+        except GateFailed as refusal:
+            LOG.warning("attempt %d was refused by gate %s", attempt + 1, refusal.gate)
+    return sample_and_judge(run, matrix, model, attempt=last)
 
 
-def measure(run: Run, matrix: UserItemMatrix, samples: Samples) -> Measures:
-    """Judge fidelity, utility and privacy of the same synthetic users."""
-    return Measures(
-        fidelity=measure_fidelity(run, matrix, samples),
+def sample_and_judge(run: Run, matrix: UserItemMatrix, model: FittedModel, *, attempt: int) -> tuple[Samples, Measures]:
+    """Sample once and let every judge and gate look at the same synthetic users."""
+    samples = sample(run, matrix, model, attempt=attempt)
+    fidelity = measure_fidelity(run, matrix, samples)
+    gate_synthetic(run, matrix, samples, fidelity)
+    measures = Measures(
+        fidelity=fidelity,
         utility=measure_utility(run, matrix, samples),
         privacy=measure_privacy(run, matrix, samples),
     )
+    gate_release(run, measures)
+    return samples, measures

@@ -12,6 +12,7 @@ import pyarrow as pa
 import sdrm_core
 from sdrm_core.records import FileFacts, FittedModel, Measures, Run, Samples, SourceFacts, UserItemMatrix
 from sdrm_core.storage import read_json
+from tasks.checkpoints import gates_directory
 from tasks.stage import stages_directory
 
 
@@ -66,7 +67,7 @@ def _verdicts(run: Run) -> dict[str, Any]:
     """Return each gate's verdict with the expectations behind it, by the gate's name."""
     return {
         name: {"verdict": report["verdict"], "expectations": len(report["results"])}
-        for name, report in _by_name(run.directory / "gates").items()
+        for name, report in _by_name(gates_directory(run)).items()
     }
 
 

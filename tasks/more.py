@@ -11,7 +11,8 @@ from scipy.sparse import csr_matrix
 from sdrm_core.config import PathsConfig, Resolution
 from sdrm_core.errors import DataError, Problem
 from sdrm_core.model.devices import resolve_device
-from sdrm_core.model.sdrm import SdrmModel, load_item_ids
+from sdrm_core.model.folder import load_item_ids
+from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.storage import write_json
 from tasks.interactions import new_user_ids, write_interactions

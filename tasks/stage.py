@@ -15,7 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import exponential_backoff
 
-from sdrm_core.records import EpochReport, Run
+from sdrm_core.records import Run
 from sdrm_core.storage import write_json
 
 P = ParamSpec("P")
@@ -23,7 +23,6 @@ R = TypeVar("R")
 
 LOG = logging.getLogger("sdrm")
 _SAMPLE_SECONDS = 0.05
-_LOG_EVERY_EPOCHS = 10
 # Operating system errors that stay the same however often one asks.
 _LASTING = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ENOSPC, errno.EROFS}
 
@@ -95,11 +94,3 @@ class Meter:
 def stages_directory(run: Run) -> Path:
     """Return the folder of the run's stage meters."""
     return run.directory / "stages"
-
-
-def report_epoch(report: EpochReport) -> None:
-    """Tell whoever watches (the run's log, the command line) how training stands after an epoch."""
-    level = logging.INFO if report.epoch % _LOG_EVERY_EPOCHS in {0, 1} else logging.DEBUG
-    message = "%s epoch %d/%d: loss %.4f, validation %.4f, best %.4f"
-    figures = (report.stage, report.epoch, report.of_epochs, report.loss, report.validation, report.best)
-    LOG.log(level, message, *figures, extra={"epoch": report})

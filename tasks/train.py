@@ -1,5 +1,6 @@
 """Pretrain the MultiVAE, then fit the diffusion model and the draw of items on its latents."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,14 +8,16 @@ import pyarrow.parquet as pq
 
 from sdrm_core.data.roles import Role
 from sdrm_core.model.devices import resolve_device
+from sdrm_core.model.fitting import fit_sdrm
 from sdrm_core.model.pretraining import train_vae
-from sdrm_core.model.sdrm import fit_sdrm
 from sdrm_core.model.training import EpochReport
 from sdrm_core.model.weights import load_vae, save_vae
 from sdrm_core.records import Artifact, FittedModel, Run, TrainedVae, UserItemMatrix
 from sdrm_core.storage import checked, private_directory, write_json
 from tasks.matrix import users_of
-from tasks.stage import Meter, report_epoch, stage
+from tasks.stage import LOG, Meter, stage
+
+_LOG_EVERY_EPOCHS = 10
 
 
 @stage("pretrain")
@@ -64,3 +67,11 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae) -> FittedModel:
 
 def _write_curve(path: Path, curve: Sequence[EpochReport]) -> Artifact:
     return write_json(path, [report.model_dump(mode="json") for report in curve])
+
+
+def report_epoch(report: EpochReport) -> None:
+    """Tell whoever watches (the run's log, the command line) how training stands after an epoch."""
+    level = logging.INFO if report.epoch % _LOG_EVERY_EPOCHS in {0, 1} else logging.DEBUG
+    message = "%s epoch %d/%d: loss %.4f, validation %.4f, best %.4f"
+    figures = (report.stage, report.epoch, report.of_epochs, report.loss, report.validation, report.best)
+    LOG.log(level, message, *figures, extra={"epoch": report})

@@ -1,0 +1,135 @@
+"""The four gates of a night as tasks: each looks at what a stage wrote, reports, and stops the run if need be."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from prefect.artifacts import create_markdown_artifact
+
+from sdrm_core.data.roles import Role
+from sdrm_core.records import Artifact, GateReport, Ingested, Measures, Run, Samples, UserItemMatrix
+from sdrm_core.storage import checked, private_directory, read_json, read_user_items, write_json
+from tasks.gate_frames import id_type, matrix_frame, raw_frame, synthetic_frame
+from tasks.gates import check, combined, gate_markdown, require
+from tasks.matrix import users_of, users_wanted
+from tasks.stage import LOG, Meter, stage
+from tasks.suites import (
+    ITEM,
+    USER,
+    matrix_suite,
+    raw_interactions_suite,
+    release_suite,
+    synthetic_facts_suite,
+    synthetic_users_suite,
+)
+
+
+@stage("gate raw interactions")
+def gate_raw_interactions(run: Run, ingested: Ingested) -> None:
+    """Check the log as it was read: columns, types, nulls, ranges, row count, repeated pairs."""
+
+    def judge() -> GateReport:
+        table = pq.read_table(checked(ingested.interactions))
+        suite = raw_interactions_suite(
+            run.config.gates.raw_interactions,
+            run.config.source,
+            user_id_type=id_type(table, USER),
+            item_id_type=id_type(table, ITEM),
+        )
+        return check("raw_interactions", suite, raw_frame(table))
+
+    _pass_or_stop(run, "raw_interactions", judge)
+
+
+@stage("gate matrix")
+def gate_matrix(run: Run, matrix: UserItemMatrix) -> None:
+    """Check the filtered matrix: users, items, density, no empty rows or columns."""
+
+    def judge() -> GateReport:
+        user_items, _ = read_user_items(matrix.user_items)
+        return check("matrix", matrix_suite(run.config.gates.matrix, run.config.filter), matrix_frame(user_items))
+
+    _pass_or_stop(run, "matrix", judge)
+
+
+@stage("gate synthetic")
+def gate_synthetic(run: Run, matrix: UserItemMatrix, samples: Samples, fidelity: Artifact) -> None:
+    """Check the synthetic users: their number, their items, density and activity near the source."""
+
+    def judge() -> GateReport:
+        users = check(
+            "synthetic",
+            synthetic_users_suite(users=users_wanted(run.config, matrix)),
+            _synthetic_users(run, matrix, samples),
+        )
+        facts = pd.DataFrame([likeness(read_json(fidelity))])
+        return combined([users, check("synthetic", synthetic_facts_suite(run.config.gates.synthetic), facts)])
+
+    _pass_or_stop(run, "synthetic", judge)
+
+
+@stage("gate release")
+def gate_release(run: Run, measures: Measures) -> None:
+    """Check that the measures of fidelity, utility and privacy are within the configured bounds."""
+
+    def judge() -> GateReport:
+        facts = release_facts(
+            fidelity=read_json(measures.fidelity),
+            utility=read_json(measures.utility),
+            privacy=read_json(measures.privacy),
+        )
+        return check("release", release_suite(run.config.gates, run.config.privacy), pd.DataFrame([facts]))
+
+    _pass_or_stop(run, "release", judge)
+
+
+def gates_directory(run: Run) -> Path:
+    """Return the folder of the run's gate reports."""
+    return run.directory / "gates"
+
+
+def likeness(fidelity: dict[str, Any]) -> dict[str, Any]:
+    """Return how near the source the synthetic users are as a whole, by the names of the gate's facts."""
+    figures = fidelity["figures"]
+    return {name: figures[name]["synthetic"] for name in ("density_ratio", "activity_ks")}
+
+
+def release_facts(*, fidelity: dict[str, Any], utility: dict[str, Any], privacy: dict[str, Any]) -> dict[str, Any]:
+    """Gather what the last gate judges from the three reports; what was not measured is None and fails."""
+    figures = fidelity["figures"]
+    synthetic_arm = utility["judges"].get("svd", {}).get("synthetic", {})
+    ratio = synthetic_arm.get("recall@10", {}).get("ratio") or {"value": None}
+    return likeness(fidelity) | {
+        "popularity_spearman": figures["popularity_spearman"]["synthetic"],
+        "coverage": figures["catalogue_coverage"]["synthetic"],
+        "svd_recall_ratio": ratio["value"],
+        "dissimilarity": privacy["gates"]["dissimilarity"]["effect"],
+        **{f"privacy_{name}": gate["verdict"] for name, gate in privacy["gates"].items()},
+    }
+
+
+def _synthetic_users(run: Run, matrix: UserItemMatrix, samples: Samples) -> pd.DataFrame:
+    train = users_of(matrix, Role.TRAIN)
+    publishable = np.bincount(train.indices, minlength=train.shape[1]) >= run.config.privacy.k_anonymity
+    frames, first_user = [], 0
+    for shard in samples.shards:
+        user_items, _ = read_user_items(shard)
+        frames.append(synthetic_frame(user_items, first_user=first_user, publishable=publishable))
+        first_user += user_items.shape[0]
+    return pd.concat(frames)
+
+
+def _pass_or_stop(run: Run, name: str, judge: Callable[[], GateReport]) -> None:
+    """Judge, put the report on record beside the run and in the orchestrator's pages, then stop unless it passed."""
+    with Meter(f"gate_{name}") as meter:
+        report = judge()
+        write_json(private_directory(gates_directory(run)) / f"{name}.json", report.model_dump(mode="json"))
+    meter.save(run)
+    create_markdown_artifact(
+        key=f"gate-{name.replace('_', '-')}", markdown=gate_markdown(report), description=f"{name}: {report.verdict}"
+    )
+    LOG.info("gate %s: %s (%d expectations)", name, report.verdict, len(report.results))
+    require(report)

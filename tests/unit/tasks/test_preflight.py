@@ -1,0 +1,29 @@
+"""What must hold before work begins."""
+
+import shutil
+
+import pytest
+
+from sdrm_core.config import PathsConfig
+from sdrm_core.errors import DataError
+from tasks.preflight import require_space, require_writable
+
+
+def test_directories_are_made_and_left_empty(tmp_path):
+    require_writable(PathsConfig(releases=tmp_path / "r", work=tmp_path / "w"))
+    assert not list((tmp_path / "r").iterdir())
+
+
+def test_every_directory_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    paths = PathsConfig(releases=tmp_path / "file" / "r", work=tmp_path / "file" / "w")
+    with pytest.raises(DataError, match=r"paths\.releases(.|\n)*paths\.work") as caught:
+        require_writable(paths)
+    assert len(caught.value.problems) == 2
+
+
+def test_more_users_than_the_disk_holds_are_refused_with_a_number_that_fits(tmp_path):
+    free = shutil.disk_usage(tmp_path).free
+    with pytest.raises(DataError, match="Ask for at most"):
+        require_space(tmp_path, users=free, interactions_per_user=50)
+    require_space(tmp_path, users=10, interactions_per_user=50)

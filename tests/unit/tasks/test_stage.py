@@ -1,0 +1,50 @@
+"""What a stage repeats: only what can succeed on repetition."""
+
+import errno
+
+import httpx
+import pytest
+from prefect.states import Failed
+
+from sdrm_core.errors import ArtifactError, ConfigError, DataError, GateFailed, Problem, TrainingError
+from tasks.stage import is_transient
+
+REQUEST = httpx.Request("GET", "https://example.org/log.csv")
+
+
+def http_error(status):
+    return httpx.HTTPStatusError("no", request=REQUEST, response=httpx.Response(status, request=REQUEST))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TimeoutError("slow"),
+        ConnectionResetError("reset"),
+        OSError(errno.EIO, "flaky disk"),
+        httpx.ConnectError("refused"),
+        httpx.ReadTimeout("slow"),
+        http_error(503),
+    ],
+)
+def test_a_flaky_source_is_asked_again(error):
+    assert is_transient(None, None, Failed(data=error))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DataError(Problem("a", "b", "c")),
+        ConfigError("x"),
+        TrainingError("x"),
+        ArtifactError("x"),
+        GateFailed("raw", "x", {}),
+        FileNotFoundError(errno.ENOENT, "gone"),
+        PermissionError(errno.EACCES, "no"),
+        OSError(errno.ENOSPC, "full"),
+        http_error(404),
+        ValueError("a bug"),
+    ],
+)
+def test_what_would_fail_again_is_not(error):
+    assert not is_transient(None, None, Failed(data=error))
