@@ -15,6 +15,7 @@ from sdrm_core.errors import ConfigError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Resolution = Literal["full", "multi"]
+JudgeName = Literal["popularity", "svd"]
 PrivacyGate = Literal[
     "hygiene",
     "k_anonymous_items",
@@ -56,6 +57,9 @@ class SourceConfig(Section):
     )
     header: tuple[str, ...] | None = Field(
         None, description="column names, in order, of a CSV or TSV file without a header line; null: it has one"
+    )
+    delimiter: str | None = Field(
+        None, pattern=r"^[\t !#-~]$", description="character between the fields; null: a comma, or a tab for TSV"
     )
     columns: ColumnsConfig = ColumnsConfig()
     feedback: Literal["explicit", "implicit"] = Field(
@@ -135,8 +139,9 @@ class DiffusionConfig(Section):
     depth: int = Field(3, ge=1, description="residual blocks of the denoiser")
     learning_rate: float = Field(1e-3, gt=0, description="Adam's peak step size")
     batch_users: int = Field(512, ge=1, description="latents per gradient step")
-    max_epochs: int = Field(200, ge=1, description="passes over the training users at most")
-    patience_epochs: int = Field(30, ge=1, description="epochs without a lower validation loss before stopping")
+    epoch_steps: int = Field(50, ge=1, description="gradient steps between two looks at the validation loss")
+    max_epochs: int = Field(60, ge=1, description="epochs of that many steps at most")
+    patience_epochs: int = Field(10, ge=1, description="epochs without a lower validation loss before stopping")
     ema_decay: Share = Field(0.999, lt=1, description="decay of the weights' running average used to sample")
     reverse_steps: int = Field(18, ge=2, description="steps of the reverse process at full resolution")
 
@@ -158,7 +163,8 @@ class SamplingConfig(Section):
 class UtilityConfig(Section):
     """Train on synthetic, test on real: the protocol of the recommender judges."""
 
-    judges: tuple[Literal["popularity", "svd"], ...] = Field(("popularity", "svd"), description="recommenders")
+    judges: tuple[JudgeName, ...] = Field(("popularity", "svd"), min_length=1, description="recommenders")
+    max_users: int = Field(10_000, ge=2, description="evaluation users ranked for; of more, a random choice")
     fold_seeds: int = Field(5, ge=1, description="random divisions of an evaluation user's items")
     input_share: Share = Field(0.8, gt=0, lt=1, description="share of an evaluation user's items given as input")
     bootstrap_draws: int = Field(2000, ge=100, description="resamples behind an interval")
@@ -168,6 +174,7 @@ class PrivacyConfig(Section):
     """The privacy judgement."""
 
     k_anonymity: int = Field(5, ge=1, description="training users an item must have to be published")
+    attempts: int = Field(2, ge=1, le=2, description="samplings at most: the first, and one with a new seed")
     accept_inconclusive: tuple[PrivacyGate, ...] = Field(
         (), description="gates whose INCONCLUSIVE does not block publishing; named openly in every release"
     )
@@ -225,7 +232,7 @@ class ComputeConfig(Section):
 
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda where there is one")
     batch_users: int = Field(4096, ge=1, description="synthetic users denoised at once on a GPU")
-    shard_users: int = Field(50_000, ge=1, description="synthetic users per shard, the unit of retry")
+    shard_users: int = Field(10_000, ge=1, description="synthetic users per shard, the unit of retry")
 
 
 class PathsConfig(Section):

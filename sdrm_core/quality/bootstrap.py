@@ -1,0 +1,63 @@
+"""Intervals from a paired bootstrap over users, nested over generation seeds."""
+
+import numpy as np
+
+from sdrm_core.randomness import numpy_stream
+from sdrm_core.records import Record
+
+CONFIDENCE = 0.95
+
+_CHUNK_CELLS = 1 << 22
+
+
+class Estimate(Record):
+    """A figure with its 95 % interval; null where the figure is undefined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+def bootstrap_means(values: np.ndarray, *, draws: int, seed: int) -> np.ndarray:
+    """Return the mean of ``values`` in each resample of users and of generation seeds.
+
+    The users of a resample depend only on their number and the seed: two arms that are measured on the same
+    users get the same resamples, and the difference of their results is paired.
+
+    Args:
+        values: (n_seeds, n_users, n_metrics), a metric by generation seed and user.
+        draws: resamples.
+        seed: the run's seed.
+
+    Returns:
+        (draws, n_metrics) float64.
+    """
+    n_seeds, n_users, n_metrics = values.shape
+    by_user = values.transpose(1, 0, 2).reshape(n_users, -1)
+    users, seeds = numpy_stream(seed, "bootstrap-users"), numpy_stream(seed, "bootstrap-seeds", n_seeds)
+    chunk_draws = max(1, _CHUNK_CELLS // n_users)
+    means = np.empty((draws, n_metrics))
+    for start in range(0, draws, chunk_draws):
+        size = min(chunk_draws, draws - start)
+        user_counts = _resample_counts(users, draws=size, population=n_users)
+        seed_counts = _resample_counts(seeds, draws=size, population=n_seeds)
+        by_seed = (user_counts @ by_user).reshape(size, n_seeds, n_metrics) / n_users
+        means[start : start + size] = np.einsum("ds,dsm->dm", seed_counts, by_seed) / n_seeds
+    return means
+
+
+def estimate(value: float, resampled: np.ndarray) -> Estimate:
+    """Return ``value`` with its percentile interval; an undefined resample leaves the interval undefined."""
+    if not np.isfinite(value):
+        return Estimate(value=None, low=None, high=None)
+    if not np.isfinite(resampled).all():
+        return Estimate(value=float(value), low=None, high=None)
+    low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Estimate(value=float(value), low=float(low), high=float(high))
+
+
+def _resample_counts(generator: np.random.Generator, *, draws: int, population: int) -> np.ndarray:
+    """Return (draws, population) how often each member was drawn, with replacement."""
+    drawn = generator.integers(population, size=(draws, population))
+    cells = (drawn + np.arange(draws)[:, None] * population).ravel()
+    return np.bincount(cells, minlength=draws * population).reshape(draws, population).astype(np.float64)

@@ -1,0 +1,27 @@
+"""What every measure asks of its matrices before it starts."""
+
+from scipy.sparse import csr_matrix
+
+from sdrm_core.errors import DataError, Problem
+
+
+def require_comparable(*, train: csr_matrix, **others: csr_matrix) -> None:
+    """Refuse matrices that cannot be compared with the training users.
+
+    Args:
+        train: (n_users, n_items), the real training users.
+        **others: further matrices by name; ``synthetic`` ones must hold interactions, all must have the same items.
+
+    Raises:
+        DataError: every problem found, at once.
+    """
+    problems = []
+    for name, matrix in {"train": train, **others}.items():
+        if matrix.shape[1] != train.shape[1]:
+            what = f"has {matrix.shape[1]} items, the training users have {train.shape[1]}"
+            problems.append(Problem(f"{name} users", what, "Use matrices over one and the same catalogue"))
+        if not matrix.nnz and name.startswith(("train", "synthetic")):
+            what = f"{matrix.shape[0]} users hold no interaction at all"
+            problems.append(Problem(f"{name} users", what, "There is nothing to measure; check the stage before"))
+    if problems:
+        raise DataError(problems)

@@ -1,0 +1,65 @@
+"""Popularity and activity as short curves to plot, real beside synthetic."""
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from sdrm_core.records import Record
+
+_POINTS = 60
+_MIN_USERS = 5  # a point of a real curve speaks of at least so many users
+
+
+class Curves(Record):
+    """At most 60 points a curve; shares are of users.
+
+    Attributes:
+        popularity_rank: mean rank of each bin of items, growing; bins are even on a logarithmic axis.
+        popularity_real: share of training users that have an item of that rank.
+        popularity_synthetic: the same of synthetic users, items ranked by their own popularity.
+        popularity_synthetic_by_real_rank: the same of synthetic users, items ranked by the real popularity.
+        activity: numbers of items, growing, up to what at least five training users have.
+        activity_real: share of training users with at least that many items.
+        activity_synthetic: share of synthetic users with at least that many.
+    """
+
+    popularity_rank: tuple[float, ...]
+    popularity_real: tuple[float, ...]
+    popularity_synthetic: tuple[float, ...]
+    popularity_synthetic_by_real_rank: tuple[float, ...]
+    activity: tuple[int, ...]
+    activity_real: tuple[float, ...]
+    activity_synthetic: tuple[float, ...]
+
+
+def fidelity_curves(synthetic: csr_matrix, train: csr_matrix) -> Curves:
+    """Return the curves of synthetic (n_synthetic, n_items) beside training (n_train, n_items) users."""
+    n_items = train.shape[1]
+    real = np.bincount(train.indices, minlength=n_items) / train.shape[0]
+    drawn = np.bincount(synthetic.indices, minlength=n_items) / synthetic.shape[0]
+    edges = _log_spaced(1, n_items + 1)[:-1] - 1
+    by_real_rank = np.argsort(-real, kind="stable")
+    activity = np.sort(np.diff(train.indptr))
+    at_least = _log_spaced(1, max(1, int(activity[-min(_MIN_USERS, len(activity))])))
+    return Curves(
+        popularity_rank=_bin_means(np.arange(1, n_items + 1), edges),
+        popularity_real=_bin_means(real[by_real_rank], edges),
+        popularity_synthetic=_bin_means(-np.sort(-drawn), edges),
+        popularity_synthetic_by_real_rank=_bin_means(drawn[by_real_rank], edges),
+        activity=tuple(at_least.tolist()),
+        activity_real=_share_at_least(activity, at_least),
+        activity_synthetic=_share_at_least(np.sort(np.diff(synthetic.indptr)), at_least),
+    )
+
+
+def _log_spaced(first: int, last: int) -> np.ndarray:
+    return np.unique(np.geomspace(first, last, _POINTS).round().astype(np.int64))
+
+
+def _bin_means(values: np.ndarray, edges: np.ndarray) -> tuple[float, ...]:
+    """Return the mean of each bin; bin b starts at ``edges[b]`` and ends where the next one starts."""
+    widths = np.diff(edges, append=len(values))
+    return tuple((np.add.reduceat(values, edges) / widths).tolist())
+
+
+def _share_at_least(sorted_counts: np.ndarray, thresholds: np.ndarray) -> tuple[float, ...]:
+    return tuple((1 - np.searchsorted(sorted_counts, thresholds) / len(sorted_counts)).tolist())

@@ -1,0 +1,90 @@
+"""Fold-in splits: which of an evaluation user's items are shown to a recommender and which it must find."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from sdrm_core.randomness import stream_seed
+
+MIN_POSITIVES = 5
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One division of every user's items; the two parts are disjoint and together are the user.
+
+    Attributes:
+        inputs: (n_users, n_items), shown to the recommender.
+        targets: (n_users, n_items), to be found by it.
+    """
+
+    inputs: csr_matrix
+    targets: csr_matrix
+
+
+def rankable_users(user_items: csr_matrix, *, max_users: int, seed: int) -> csr_matrix:
+    """Return the users with at least five positives; above ``max_users`` a random choice of them.
+
+    Whether a user is chosen depends on the user's own items and the seed, and on others only through the limit.
+
+    Args:
+        user_items: (n_users, n_items) binary, canonical.
+        max_users: rows of the result at most.
+        seed: the run's seed.
+
+    Returns:
+        (≤ max_users, n_items), in the given order.
+    """
+    users = user_items[np.flatnonzero(np.diff(user_items.indptr) >= MIN_POSITIVES)]
+    if users.shape[0] <= max_users:
+        return users
+    priority = _mix(_row_keys(users) ^ np.uint64(stream_seed(seed, "rankable-users")))
+    return users[np.sort(np.argsort(priority, kind="stable")[:max_users])]
+
+
+def split_fold(user_items: csr_matrix, *, input_share: float, seed: int, fold: int) -> Fold:
+    """Divide each user's items at random into input and target.
+
+    The randomness is a hash of the seed, the fold, the user's item set and the item: a user's division does not
+    depend on the row or on who else is there, and users with equal items are divided equally.
+
+    Args:
+        user_items: (n_users, n_items) binary, canonical, at least two items a row.
+        input_share: share of a user's items that is input; at least one item goes to each side.
+        seed: the run's seed.
+        fold: number of the division.
+
+    Returns:
+        Inputs and targets, rows as in ``user_items``.
+    """
+    counts = np.diff(user_items.indptr)
+    rows = np.repeat(np.arange(len(counts)), counts)
+    key = np.uint64(stream_seed(seed, "fold", fold))
+    priority = _mix(_mix(user_items.indices.astype(np.uint64)) ^ _mix(_row_keys(user_items) ^ key)[rows])
+    rank = np.empty(len(rows), dtype=np.int64)
+    rank[np.lexsort((priority, rows))] = np.arange(len(rows)) - user_items.indptr[rows]
+    n_inputs = np.clip(np.floor(input_share * counts + 0.5), 1, counts - 1)
+    is_input = rank < n_inputs[rows]
+    return Fold(inputs=_keep(user_items, is_input), targets=_keep(user_items, ~is_input))
+
+
+def _keep(user_items: csr_matrix, is_kept: np.ndarray) -> csr_matrix:
+    indptr = np.concatenate([[0], np.cumsum(is_kept)])[user_items.indptr]
+    return csr_matrix((user_items.data[is_kept], user_items.indices[is_kept], indptr), shape=user_items.shape)
+
+
+def _row_keys(user_items: csr_matrix) -> np.ndarray:
+    """Return a (n_users,) hash of each item set, whatever the order of its items."""
+    sums = np.zeros(user_items.nnz + 1, dtype=np.uint64)
+    np.cumsum(_mix(user_items.indices.astype(np.uint64)), out=sums[1:])
+    return _mix(sums[user_items.indptr[1:]] - sums[user_items.indptr[:-1]])
+
+
+def _mix(values: np.ndarray) -> np.ndarray:
+    """Hash 64-bit integers (the finaliser of SplitMix64: Steele, Lea, Flood, OOPSLA 2014)."""
+    values = values + np.uint64(0x9E3779B97F4A7C15)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: np.ndarray = values ^ (values >> np.uint64(31))
+    return mixed

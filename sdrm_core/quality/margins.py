@@ -1,0 +1,79 @@
+"""Figures of the two margins, item popularity and user activity, of one set of users against the training users."""
+
+import numpy as np
+from scipy.sparse import csr_matrix
+from scipy.stats import rankdata
+
+_TAIL_SHARE = 0.8
+
+
+def popularity_figures(
+    candidate: csr_matrix, reference: csr_matrix, *, publishable: np.ndarray
+) -> dict[str, float | None]:
+    """Compare item popularity; only items that some reference user has count.
+
+    Args:
+        candidate: (n_candidate, n_items), the users looked at.
+        reference: (n_reference, n_items), the training users.
+        publishable: (n_items,) bool, items a release may contain.
+    """
+    known = np.bincount(reference.indices, minlength=reference.shape[1])
+    counts = np.bincount(candidate.indices, minlength=reference.shape[1])
+    in_catalogue = known > 0
+    known, counts, publishable = known[in_catalogue], counts[in_catalogue], publishable[in_catalogue]
+    shares = counts / max(1, counts.sum())
+    return {
+        "popularity_total_variation": float(np.abs(shares - known / known.sum()).sum() / 2),
+        "popularity_spearman": correlation(rankdata(counts), rankdata(known)),
+        "popularity_gini": _gini(counts),
+        "tail_share": float(_tail_membership(known) @ shares),
+        "catalogue_coverage": float((counts[publishable] > 0).mean()) if publishable.any() else None,
+    }
+
+
+def activity_figures(candidate: csr_matrix, reference: csr_matrix) -> dict[str, float | None]:
+    """Compare the number of items a user has.
+
+    Args:
+        candidate: (n_candidate, n_items), the users looked at; at least one.
+        reference: (n_reference, n_items), the training users.
+    """
+    counts, known = np.diff(candidate.indptr), np.diff(reference.indptr)
+    return {
+        "activity_ks": _ks_distance(counts, known),
+        "activity_mean": float(counts.mean()),
+        "activity_sd": float(counts.std()),
+        "activity_max": float(counts.max()),
+        "empty_user_share": float((counts == 0).mean()),
+        "density_ratio": float(counts.mean() / known.mean()),
+    }
+
+
+def correlation(left: np.ndarray, right: np.ndarray) -> float | None:
+    """Return Pearson's correlation; None where it is undefined (fewer than two values, or all equal)."""
+    if len(left) < 2 or np.ptp(left) == 0 or np.ptp(right) == 0:
+        return None
+    return float(np.corrcoef(left, right)[0, 1])
+
+
+def _gini(counts: np.ndarray) -> float:
+    """Return 0 for equal counts, towards 1 the fewer items hold everything."""
+    n_items = len(counts)
+    ranks = np.arange(1, n_items + 1)
+    return float((2 * ranks - n_items - 1) @ np.sort(counts) / (n_items * max(1, counts.sum())))
+
+
+def _tail_membership(popularity: np.ndarray) -> np.ndarray:
+    """Return how much of each item belongs to the 80 % least popular; a tie at the border is shared out equally."""
+    below = rankdata(popularity, method="min") - 1
+    ties = rankdata(popularity, method="max") - below
+    membership: np.ndarray = np.clip((_TAIL_SHARE * len(popularity) - below) / ties, 0, 1)
+    return membership
+
+
+def _ks_distance(left: np.ndarray, right: np.ndarray) -> float:
+    """Return the largest difference of the two empirical distribution functions (Kolmogorov-Smirnov)."""
+    length = int(max(left.max(), right.max())) + 1
+    left_cdf = np.cumsum(np.bincount(left, minlength=length)) / len(left)
+    right_cdf = np.cumsum(np.bincount(right, minlength=length)) / len(right)
+    return float(np.abs(left_cdf - right_cdf).max())

@@ -1,0 +1,92 @@
+"""Ranking metrics over the full catalogue. Nothing here knows how a score came about."""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from sdrm_core.errors import DataError, Problem
+
+CUTOFFS = (1, 3, 5, 10, 20, 50)
+METRICS = tuple(f"{kind}@{k}" for kind in ("recall", "ndcg") for k in CUTOFFS)
+
+_DEPTH = max(CUTOFFS)
+_BLOCK_CELLS = 1 << 23  # 32 MiB of float32 scores at a time
+_BLOCK_USERS = 4096
+
+# _DISCOUNTS[p] is the sum of 1 / log2(position + 1) over the first p positions.
+_DISCOUNTS = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, _DEPTH + 2)))])
+
+
+def rank_users(
+    score: Callable[[csr_matrix], np.ndarray],
+    *,
+    inputs: csr_matrix,
+    targets: csr_matrix,
+    block_cells: int = _BLOCK_CELLS,
+) -> np.ndarray:
+    """Return recall@k and ndcg@k of every user, averaged over the ways to break ties.
+
+    Items of equal score are taken to stand in random order, and the metrics are the exact expectation over it:
+    no item gains from its column number, and permuting items or users changes nothing.
+
+        recall@k = |top_k ∩ target| / min(k, |target|)
+        ndcg@k = Σ_{position ≤ k, item ∈ target} 1 / log2(position + 1), over its largest possible value
+
+    Args:
+        score: maps (n, n_items) input rows to a fresh (n, n_items) array of scores, higher is better.
+        inputs: (n_users, n_items), what is known of each user; these items are not ranked.
+        targets: (n_users, n_items), what is to be found; at least one item a row, none of them an input.
+        block_cells: scores held at once; never changes the result.
+
+    Returns:
+        (n_users, 12) float64 in [0, 1], columns as in ``METRICS``.
+
+    Raises:
+        DataError: a score is not a number, or a user has no target.
+    """
+    n_users, n_items = inputs.shape
+    if n_users and np.diff(targets.indptr).min() == 0:
+        raise DataError(Problem("ranking targets", "a user has no target item", "Rank only users with a target"))
+    block_users = max(1, min(_BLOCK_USERS, block_cells // n_items))
+    metrics = np.empty((n_users, len(METRICS)))
+    for start in range(0, n_users, block_users):
+        rows = slice(start, start + block_users)
+        scores = score(inputs[rows])
+        if np.isnan(scores).any():
+            raise DataError(Problem("recommender scores", "a score is not a number", "Check the recommender's data"))
+        scores[np.repeat(np.arange(scores.shape[0]), np.diff(inputs[rows].indptr)), inputs[rows].indices] = -np.inf
+        metrics[rows] = _block_metrics(scores, targets[rows])
+    return metrics
+
+
+def _block_metrics(scores: np.ndarray, targets: csr_matrix) -> np.ndarray:
+    target_counts = np.diff(targets.indptr)
+    above, ties = _tie_groups(scores, targets)
+    recall, ndcg = [], []
+    for k in CUTOFFS:
+        first, last = np.minimum(k, above), np.minimum(k, above + ties)
+        found = np.add.reduceat((last - first) / ties, targets.indptr[:-1])
+        gain = np.add.reduceat((_DISCOUNTS[last] - _DISCOUNTS[first]) / ties, targets.indptr[:-1])
+        reachable = np.minimum(k, target_counts)
+        recall.append(found / reachable)
+        ndcg.append(gain / _DISCOUNTS[reachable])
+    return np.column_stack([*recall, *ndcg])
+
+
+def _tie_groups(scores: np.ndarray, targets: csr_matrix) -> tuple[np.ndarray, np.ndarray]:
+    """Return, for each target, how many items score higher and how many the same (itself included).
+
+    Below the depth of the largest cutoff the first number is only known to reach that depth, which is enough.
+    """
+    n_items = scores.shape[1]
+    depth = min(_DEPTH, n_items)
+    top = np.partition(scores, n_items - depth, axis=1)[:, n_items - depth :]
+    rows = np.repeat(np.arange(scores.shape[0]), np.diff(targets.indptr))
+    wanted = scores[rows, targets.indices][:, None]
+    above = (top[rows] > wanted).sum(axis=1)
+    ties = (top[rows] == wanted).sum(axis=1)
+    edge = top.min(axis=1, keepdims=True)  # the one tie group that may reach below the depth
+    edge_ties = (scores == edge).sum(axis=1)
+    ties = np.where(wanted[:, 0] == edge[rows, 0], edge_ties[rows], ties)
+    return above, np.maximum(ties, 1)

@@ -1,0 +1,215 @@
+"""Train on synthetic, test on real: what replacing the data costs a recommender."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from sdrm_core.config import UtilityConfig
+from sdrm_core.quality.baselines import sample_by_popularity
+from sdrm_core.quality.bootstrap import Estimate, bootstrap_means, estimate
+from sdrm_core.quality.checks import require_comparable
+from sdrm_core.quality.folds import Fold, rankable_users, split_fold
+from sdrm_core.quality.panel import prepare_judge, rank_folds
+from sdrm_core.quality.ranking import METRICS
+from sdrm_core.randomness import numpy_stream, stream_seed
+from sdrm_core.records import Record
+
+Verdict = Literal["better", "worse", "no difference"]
+
+
+class MetricReport(Record):
+    """One ranking metric of one arm, and how it compares with training on the real users.
+
+    Attributes:
+        mean: over evaluation users, folds and generation seeds.
+        ratio: to the real arm; null in the real arm itself, its values null where the real metric is 0.
+        difference: to the real arm; null in the real arm itself.
+        verdict: "no difference" if the interval of the difference contains 0; null in the real arm itself.
+    """
+
+    mean: Estimate
+    ratio: Estimate | None = None
+    difference: Estimate | None = None
+    verdict: Verdict | None = None
+
+
+class UtilityReport(Record):
+    """What each recommender achieves on held-out real users after learning from each arm.
+
+    Attributes:
+        verdict: INCONCLUSIVE if there are fewer than two evaluation users to rank for; then ``judges`` is empty.
+        reason: why it is inconclusive; empty otherwise.
+        evaluation_users: users ranked for; those with fewer than five positives are left out.
+        folds: divisions of each user's items.
+        bootstrap_draws: resamples behind each interval.
+        judges: judge → arm → metric → report; arms as in ``measure_utility``, metrics as in ``METRICS``.
+    """
+
+    verdict: Literal["MEASURED", "INCONCLUSIVE"]
+    reason: str
+    evaluation_users: int
+    folds: int
+    bootstrap_draws: int
+    judges: dict[str, dict[str, dict[str, MetricReport]]]
+
+    def ratio(self, judge: str, metric: str, *, arm: str = "synthetic") -> float | None:
+        """Return the TSTR ratio, e.g. of ``svd`` at ``recall@10``; None where it was not measured."""
+        report = self.judges.get(judge, {}).get(arm, {}).get(metric)
+        return report.ratio.value if report and report.ratio else None
+
+
+def measure_utility(
+    synthetic: csr_matrix,
+    *,
+    train: csr_matrix,
+    validation: csr_matrix,
+    evaluation: csr_matrix,
+    config: UtilityConfig,
+    seed: int,
+) -> UtilityReport:
+    """Measure one synthetic data set; see ``measure_utility_over_seeds``."""
+    return measure_utility_over_seeds(
+        [synthetic], train=train, validation=validation, evaluation=evaluation, config=config, seed=seed
+    )
+
+
+def measure_utility_over_seeds(
+    synthetics: Sequence[csr_matrix],
+    *,
+    train: csr_matrix,
+    validation: csr_matrix,
+    evaluation: csr_matrix,
+    config: UtilityConfig,
+    seed: int,
+) -> UtilityReport:
+    """Measure synthetic data sets of one generator between the real data and independent items by popularity.
+
+    The arms are ``real`` (all of ``train``, the ceiling and the reference of every ratio), ``synthetic``,
+    ``popularity_sampler`` (the floor, of the same size), and, if there are fewer synthetic than training users,
+    ``real_same_size``, which tells what is lost to size alone.
+
+    Args:
+        synthetics: (n_synthetic, n_items) each, of one generator under different seeds; equal in size.
+        train: (n_users, n_items), the real users the generator learned from.
+        validation: (n_validation, n_items), real users to choose a judge's settings by.
+        evaluation: (n_evaluation, n_items), real users nothing has seen.
+        config: judges, folds and draws.
+        seed: the run's seed.
+
+    Returns:
+        The report; INCONCLUSIVE with fewer than two evaluation users of at least five positives.
+
+    Raises:
+        DataError: item counts differ, or there is no synthetic or no training interaction.
+    """
+    n_synthetic = synthetics[0].shape[0]
+    floor = [
+        sample_by_popularity(train, users=n_synthetic, seed=stream_seed(seed, "utility-floor", number))
+        for number in range(len(synthetics))
+    ]
+    arms: dict[str, Sequence[csr_matrix]] = {"synthetic": synthetics, "popularity_sampler": floor}
+    if n_synthetic < train.shape[0]:
+        chosen = numpy_stream(seed, "real-same-size").choice(train.shape[0], size=n_synthetic, replace=False)
+        arms["real_same_size"] = [train[np.sort(chosen)]]
+    return compare_arms(arms, train=train, validation=validation, evaluation=evaluation, config=config, seed=seed)
+
+
+def compare_arms(
+    arms: Mapping[str, Sequence[csr_matrix]],
+    *,
+    train: csr_matrix,
+    validation: csr_matrix,
+    evaluation: csr_matrix,
+    config: UtilityConfig,
+    seed: int,
+) -> UtilityReport:
+    """Measure any arms against training on the real users, all on the same evaluation users and folds.
+
+    Args:
+        arms: name → one matrix of (n_users, n_items) per generation seed; ``real`` is added.
+        train: (n_users, n_items), the real training users.
+        validation: (n_validation, n_items), real users to choose a judge's settings by.
+        evaluation: (n_evaluation, n_items), real users nothing has seen.
+        config: judges, folds and draws.
+        seed: the run's seed.
+
+    Raises:
+        DataError: item counts differ, or an arm or ``train`` holds no interaction.
+    """
+    matrices = {f"synthetic ({arm}, {number})": one for arm, many in arms.items() for number, one in enumerate(many)}
+    require_comparable(train=train, validation=validation, evaluation=evaluation, **matrices)
+    folds = make_folds(evaluation, config=config, seed=seed)
+    n_users = folds[0].inputs.shape[0]
+    judges: dict[str, dict[str, dict[str, MetricReport]]] = {}
+    for name in config.judges if n_users >= 2 else ():
+        fit = prepare_judge(name, seed=seed)
+        values = {
+            arm: np.stack([rank_folds(fit(one), folds) for one in many])
+            for arm, many in {"real": [train], **arms}.items()
+        }
+        judges[name] = report_arms(values, draws=config.bootstrap_draws, seed=seed)
+    reason = f"{n_users} evaluation users have at least five positives; at least 2 are needed"
+    return UtilityReport(
+        verdict="MEASURED" if n_users >= 2 else "INCONCLUSIVE",
+        reason="" if n_users >= 2 else reason,
+        evaluation_users=n_users,
+        folds=config.fold_seeds,
+        bootstrap_draws=config.bootstrap_draws,
+        judges=judges,
+    )
+
+
+def make_folds(users: csr_matrix, *, config: UtilityConfig, seed: int) -> list[Fold]:
+    """Return the configured number of divisions of the users that can be ranked for."""
+    rankable = rankable_users(users, max_users=config.max_users, seed=seed)
+    return [
+        split_fold(rankable, input_share=config.input_share, seed=seed, fold=fold) for fold in range(config.fold_seeds)
+    ]
+
+
+def report_arms(values: Mapping[str, np.ndarray], *, draws: int, seed: int) -> dict[str, dict[str, MetricReport]]:
+    """Compare every arm with the arm ``real`` by a paired bootstrap.
+
+    Args:
+        values: arm → (n_seeds, n_users, n_metrics), the metrics of each generation seed and user.
+        draws: resamples.
+        seed: the run's seed.
+
+    Returns:
+        arm → metric → report.
+    """
+    means = {arm: value.mean(axis=(0, 1)) for arm, value in values.items()}
+    resampled = {arm: bootstrap_means(value, draws=draws, seed=seed) for arm, value in values.items()}
+    return {
+        arm: {
+            metric: _report_metric(
+                means[arm][column],
+                resampled[arm][:, column],
+                real=None if arm == "real" else (means["real"][column], resampled["real"][:, column]),
+            )
+            for column, metric in enumerate(METRICS)
+        }
+        for arm in values
+    }
+
+
+def _report_metric(mean: float, resampled: np.ndarray, *, real: tuple[float, np.ndarray] | None) -> MetricReport:
+    if real is None:
+        return MetricReport(mean=estimate(mean, resampled))
+    real_mean, real_resampled = real
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = estimate(np.divide(mean, real_mean), resampled / real_resampled)
+    difference = estimate(mean - real_mean, resampled - real_resampled)
+    return MetricReport(
+        mean=estimate(mean, resampled), ratio=ratio, difference=difference, verdict=_verdict(difference)
+    )
+
+
+def _verdict(difference: Estimate) -> Verdict:
+    if difference.low is not None and difference.low > 0:
+        return "better"
+    if difference.high is not None and difference.high < 0:
+        return "worse"
+    return "no difference"

@@ -1,0 +1,120 @@
+import json
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+
+from sdrm_core.errors import DataError
+from sdrm_core.quality.baselines import sample_by_popularity
+from sdrm_core.quality.fidelity import FIGURES, measure_fidelity
+from sdrm_core.quality.margins import activity_figures, popularity_figures
+from sdrm_core.quality.structure import CooccurrenceReference, classifier_auc
+
+from .communities import binary, community_users
+
+ALL = np.ones(60, dtype=bool)
+
+
+@pytest.fixture(scope="module")
+def train():
+    return community_users(users=300, seed=1)
+
+
+@pytest.fixture(scope="module")
+def report_on_a_copy(train):
+    return measure_fidelity(train, train=train, holdout=train[:0], publishable=ALL, seed=0)
+
+
+def test_a_copy_is_ideal_in_every_figure(report_on_a_copy):
+    report = report_on_a_copy
+    for name, figure in report.figures.items():
+        if name != "classifier_auc":
+            assert figure.synthetic == pytest.approx(figure.ideal), name
+    assert report.synthetic("popularity_total_variation") == 0
+    assert report.synthetic("activity_ks") == 0
+    assert list(report.figures) == list(FIGURES)
+
+
+def test_popularity_figures_by_hand():
+    reference = binary([[1, 1, 1, 1, 0, 0], [1, 1, 1, 0, 0, 0], [1, 1, 0, 0, 0, 0], [1, 1, 0, 0, 1, 0]])  # 4 4 2 1 1 0
+    candidate = binary([[1, 0, 1, 0, 0, 0], [1, 0, 0, 0, 0, 1]])  # 2 0 1 0 0 1; the last item is not of the catalogue
+    publishable = np.array([True, True, True, False, False, False])
+    figures = popularity_figures(candidate, reference, publishable=publishable)
+    # shares 2/3 0 1/3 0 0 against 4/12 4/12 2/12 1/12 1/12
+    assert figures["popularity_total_variation"] == pytest.approx((1 / 3 + 1 / 3 + 1 / 6 + 1 / 12 + 1 / 12) / 2)
+    # ranks 5 2 4 2 2 against 4.5 4.5 3 1.5 1.5
+    assert figures["popularity_spearman"] == pytest.approx(np.corrcoef([5, 2, 4, 2, 2], [4.5, 4.5, 3, 1.5, 1.5])[0, 1])
+    assert figures["popularity_gini"] == pytest.approx(2 * (4 * 1 + 5 * 2) / (5 * 3) - 6 / 5)
+    assert figures["catalogue_coverage"] == pytest.approx(2 / 3)
+    # the tail is 4 of 5 items: the lower three, and half of each of the two tied on top
+    assert figures["tail_share"] == pytest.approx(1 / 3 + 0.5 * 2 / 3)
+
+
+def test_activity_figures_by_hand():
+    reference = binary([[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]])
+    candidate = binary([[0, 0, 0, 0], [1, 1, 0, 0]])
+    assert activity_figures(candidate, reference) == {
+        "activity_ks": 0.5,
+        "activity_mean": 1.0,
+        "activity_sd": 1.0,
+        "activity_max": 2.0,
+        "empty_user_share": 0.5,
+        "density_ratio": pytest.approx(0.4),
+    }
+
+
+def test_cooccurrence_compares_cosines_of_frequent_pairs():
+    reference = binary([[1, 1, 0]] * 5 + [[0, 1, 1]] * 6 + [[1, 0, 1]] * 4 + [[1, 0, 0]] * 9)
+    candidate = binary([[1, 1, 0], [0, 1, 1], [0, 1, 1]])
+    pairs = CooccurrenceReference(reference, seed=0)
+    assert pairs.correlation_with(reference) == pytest.approx(1)
+    # two pairs are frequent; cosines 5/sqrt(18*11) < 6/sqrt(11*10), and 1/sqrt(3) < 2/sqrt(6) in the candidate
+    assert pairs.correlation_with(candidate) == pytest.approx(1)
+
+
+def test_a_classifier_cannot_tell_fresh_real_users_but_tells_independent_items(train):
+    assert classifier_auc(community_users(users=300, seed=7), train, seed=0) == pytest.approx(0.5, abs=0.1)
+    assert classifier_auc(sample_by_popularity(train, users=300, seed=0), train, seed=0) > 0.7
+
+
+def test_few_users_give_no_classifier_figure(train):
+    assert classifier_auc(train[:19], train, seed=0) is None
+
+
+def test_without_holdout_its_column_is_null(report_on_a_copy):
+    assert {figure.holdout for figure in report_on_a_copy.figures.values()} == {None}
+    assert report_on_a_copy.holdout_users == 0
+
+
+def test_holdout_users_show_what_perfect_looks_like(train):
+    fresh = community_users(users=15, seed=2)
+    report = measure_fidelity(fresh, train=train, holdout=fresh, publishable=ALL, seed=0)
+    for figure in report.figures.values():
+        assert figure.holdout == figure.synthetic
+
+
+def test_the_report_is_plain_json_even_when_figures_are_undefined():
+    same = binary(np.ones((6, 4)))
+    report = measure_fidelity(same, train=same, holdout=same[:2], publishable=np.zeros(4, dtype=bool), seed=0)
+    assert report.synthetic("popularity_spearman") is None
+    assert report.synthetic("catalogue_coverage") is None
+    assert (
+        type(report).model_validate(json.loads(json.dumps(report.model_dump(mode="json"), allow_nan=False))) == report
+    )
+
+
+def test_an_empty_synthetic_set_is_refused(train):
+    with pytest.raises(DataError, match="synthetic users"):
+        measure_fidelity(csr_matrix((3, 60), dtype=np.float32), train=train, holdout=train, publishable=ALL, seed=0)
+
+
+def test_curves_are_short_and_start_at_the_top(train, report_on_a_copy):
+    curves = report_on_a_copy.curves
+    counts = np.asarray(train.sum(axis=0)).ravel() / 300
+    assert curves.popularity_rank[0] == 1
+    assert curves.popularity_real[0] == pytest.approx(counts.max())
+    assert curves.popularity_synthetic == curves.popularity_real == curves.popularity_synthetic_by_real_rank
+    assert list(curves.popularity_real) == sorted(curves.popularity_real, reverse=True)
+    assert len(curves.popularity_rank) <= 60
+    assert curves.activity_real[0] == 1
+    assert curves.activity_real[-1] * 300 >= 5

@@ -1,0 +1,99 @@
+import json
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+
+from sdrm_core.config import UtilityConfig
+from sdrm_core.errors import DataError
+from sdrm_core.quality.baselines import sample_by_popularity
+from sdrm_core.quality.utility import compare_arms, measure_utility, measure_utility_over_seeds
+
+from .communities import community_users
+
+CONFIG = UtilityConfig(fold_seeds=2, bootstrap_draws=200)
+
+
+@pytest.fixture(scope="module")
+def roles():
+    return {
+        "train": community_users(users=300, seed=1),
+        "validation": community_users(users=60, seed=2),
+        "evaluation": community_users(users=60, seed=3),
+    }
+
+
+def test_a_copy_of_the_data_costs_nothing(roles):
+    report = measure_utility(roles["train"], **roles, config=CONFIG, seed=0)
+    assert report.verdict == "MEASURED"
+    for judge in ("popularity", "svd"):
+        metric = report.judges[judge]["synthetic"]["recall@10"]
+        assert metric.ratio.value == metric.ratio.low == metric.ratio.high == 1
+        assert metric.verdict == "no difference"
+        assert report.ratio(judge, "recall@10") == 1
+
+
+def test_independent_items_are_worse_for_svd(roles):
+    floor = sample_by_popularity(roles["train"], users=300, seed=9)
+    report = measure_utility(floor, **roles, config=CONFIG, seed=0)
+    assert report.judges["svd"]["synthetic"]["ndcg@5"].verdict == "worse"
+    assert report.ratio("svd", "ndcg@5") == pytest.approx(
+        report.ratio("svd", "ndcg@5", arm="popularity_sampler"), abs=0.25
+    )
+
+
+def test_fresh_users_of_the_same_source_make_no_difference(roles):
+    report = measure_utility(community_users(users=300, seed=8), **roles, config=CONFIG, seed=0)
+    assert report.ratio("svd", "recall@10") == pytest.approx(1, abs=0.1)
+
+
+def test_fewer_synthetic_users_are_also_held_against_as_many_real_ones(roles):
+    report = measure_utility(roles["train"][:100], **roles, config=CONFIG, seed=0)
+    assert set(report.judges["svd"]) == {"real", "synthetic", "popularity_sampler", "real_same_size"}
+
+
+def test_a_single_seed_is_the_nested_case_of_one(roles):
+    one = measure_utility(roles["train"][:100], **roles, config=CONFIG, seed=0)
+    assert measure_utility_over_seeds([roles["train"][:100]], **roles, config=CONFIG, seed=0) == one
+
+
+def test_the_mean_is_over_generation_seeds(roles):
+    seeds = [community_users(users=300, seed=seed) for seed in (21, 22)]
+    together = measure_utility_over_seeds(seeds, **roles, config=CONFIG, seed=0)
+    alone = [measure_utility(one, **roles, config=CONFIG, seed=0) for one in seeds]
+    ratios = [report.ratio("svd", "recall@10") for report in alone]
+    assert together.ratio("svd", "recall@10") == pytest.approx(np.mean(ratios))
+    assert together.judges["svd"]["real"] == alone[0].judges["svd"]["real"]
+
+
+def test_the_order_of_users_changes_nothing(roles):
+    generator = np.random.default_rng(0)
+    synthetic = community_users(users=300, seed=8)
+    shuffled = {name: users[generator.permutation(users.shape[0])] for name, users in roles.items()}
+    first = measure_utility(synthetic, **roles, config=CONFIG, seed=0)
+    again = measure_utility(synthetic[generator.permutation(300)], **shuffled, config=CONFIG, seed=0)
+    for arm in ("real", "synthetic"):
+        for metric, report in first.judges["svd"][arm].items():
+            assert again.judges["svd"][arm][metric].mean.value == pytest.approx(report.mean.value, abs=1e-9)
+
+
+def test_too_few_evaluation_users_are_inconclusive(roles):
+    report = measure_utility(roles["train"], **{**roles, "evaluation": roles["evaluation"][:1]}, config=CONFIG, seed=0)
+    assert report.verdict == "INCONCLUSIVE"
+    assert report.reason.startswith("1 evaluation users")
+    assert report.ratio("svd", "recall@10") is None
+
+
+def test_the_report_is_plain_json(roles):
+    nobody_hits = csr_matrix(([1.0], ([0], [0])), shape=(5, 60), dtype=np.float32)
+    report = measure_utility(nobody_hits, **roles, config=CONFIG, seed=0)
+    assert json.loads(json.dumps(report.model_dump(mode="json"), allow_nan=False))["evaluation_users"] == 60
+    assert type(report).model_validate_json(report.model_dump_json()) == report
+
+
+def test_every_unusable_matrix_is_named_at_once(roles):
+    empty = csr_matrix((5, 60), dtype=np.float32)
+    with pytest.raises(DataError) as caught:
+        compare_arms({"mine": [empty, empty[:, :10]]}, **roles, config=CONFIG, seed=0)
+    assert len(caught.value.problems) == 3
+    assert "(mine, 1)" in str(caught.value)
