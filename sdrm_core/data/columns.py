@@ -1,0 +1,121 @@
+"""Columns of text as codes into their distinct values, and how a problem in a column is told.
+
+There are far fewer distinct values than rows, so text is interpreted once a value, not once a row.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sdrm_core.data.raw import RawColumn, RawFile
+from sdrm_core.errors import Problem
+
+_TAKE_ROWS = 1 << 20  # an Arrow text array ends at 2 GiB: rows are decoded in slices
+_SHOWN_CHARACTERS = 60
+
+
+@dataclass(frozen=True, eq=False)
+class CodedText:
+    """A text column.
+
+    Attributes:
+        codes: (n_rows,) int32, position in ``distinct``; -1 for a null.
+        distinct: string; null where the bytes are not UTF-8.
+        shown: tells a distinct value in a message.
+    """
+
+    codes: np.ndarray
+    distinct: pa.Array
+    shown: Callable[[int], str]
+
+    def shown_row(self, row: int) -> str:
+        """Return the text of a row for a message; nothing for a null."""
+        code = int(self.codes[row])
+        return self.shown(code) if code >= 0 else ""
+
+    def rows_of(self, is_bad: np.ndarray) -> np.ndarray:
+        """Return (n_rows,) bool from (n_distinct,) bool; a null row is False."""
+        return np.append(is_bad, False)[self.codes]
+
+    def expand(self, values: pa.Array) -> pa.ChunkedArray:
+        """Return the value of every row from one value per distinct text; rows must not be null."""
+        starts = range(0, len(self.codes), _TAKE_ROWS)
+        chunks = [values.take(pa.array(self.codes[start : start + _TAKE_ROWS])) for start in starts]
+        return pa.chunked_array(chunks, type=values.type)
+
+
+def encode_text(values: pa.ChunkedArray) -> CodedText:
+    """Return a column of text or binary (dictionary-encoded or not) as codes."""
+    encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
+    encoded = encoded.unify_dictionaries()
+    chunks = encoded.chunks
+    codes = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32) for chunk in chunks]
+    raw = chunks[0].dictionary if chunks else pa.array([], encoded.type.value_type)
+    return CodedText(
+        codes=np.concatenate(codes) if codes else np.empty(0, np.int32),
+        distinct=_decoded(raw),
+        shown=lambda code: _shorten(raw[code].as_py()),
+    )
+
+
+def _decoded(raw: pa.Array) -> pa.Array:
+    """Return text; what is not UTF-8 becomes null."""
+    try:
+        return pc.cast(raw, pa.string())
+    except pa.ArrowInvalid:
+        return pa.array([_decode_or_none(value) for value in raw.to_pylist()], pa.string())
+
+
+def _decode_or_none(value: bytes) -> str | None:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _shorten(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Return whether a column of this type holds text (or bytes that may be text)."""
+    value = kind.value_type if pa.types.is_dictionary(kind) else kind
+    checks = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(check(value) for check in checks) or (pa.types.is_dictionary(kind) and pa.types.is_binary(value))
+
+
+def null_rows(values: pa.ChunkedArray) -> np.ndarray:
+    """Return (n_rows,) bool: whether the row has no value."""
+    return values.is_null().to_numpy()
+
+
+def found_in(
+    file: RawFile, column: RawColumn, bad_rows: np.ndarray, *, what: str, remedy: str, shown: Callable[[int], str]
+) -> list[Problem]:
+    """Return the problem of the flagged rows with their number and the first of them; nothing if none is flagged.
+
+    Args:
+        file: the file, for its name and the place of a row.
+        column: the column, for its name.
+        bad_rows: (n_rows,) bool.
+        what: what is wrong with a row, e.g. ``no user id``.
+        remedy: what to do about it.
+        shown: tells the value of the row of a position.
+    """
+    count = int(np.count_nonzero(bad_rows))
+    if not count:
+        return []
+    first = int(np.argmax(bad_rows))
+    example = ": ".join(part for part in (file.locate(first), shown(first)) if part)
+    return [
+        Problem(
+            where=f"{file.path}, column {column.name!r}",
+            what=f"{what} in {count:,} of {len(bad_rows):,} rows",
+            example=example,
+            remedy=remedy,
+        )
+    ]

@@ -1,0 +1,181 @@
+"""CSV and TSV: Arrow reads everything as text; what it lets pass or cannot place is found by a strict second look.
+
+TSV is quoted like CSV, as pandas and spreadsheets write it.
+"""
+
+import csv
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from sdrm_core.config import SourceConfig
+from sdrm_core.data.formats import Format, decompressed
+from sdrm_core.data.raw import RawColumn, RawFile, find_columns
+from sdrm_core.errors import Problem
+
+_BLOCK_BYTES = 8 << 20
+_TEXT = pa.dictionary(pa.int32(), pa.binary())  # binary: one bad byte must not hide the other problems
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How one file is cut into fields; ``header_lines`` is 0 if the names come from the configuration."""
+
+    path: Path
+    delimiter: str
+    names: tuple[str, ...]
+    header_lines: int
+
+
+def read_csv(path: Path, kind: Format, source: SourceConfig) -> tuple[RawFile | None, list[Problem]]:
+    """Return the mapped columns of a CSV or TSV file (plain or gzip), and what is wrong with the file.
+
+    Rows that cannot be read are left out of the columns, so that the problems of the others are found too.
+    """
+    layout = _layout(path, source.delimiter or ("\t" if kind == "tsv" else ","), source.header)
+    positions, problems = find_columns(path, layout.names, source)
+    if not positions:
+        return None, problems
+    table, is_suspect = _parse(layout, tuple(positions.values()))
+    if is_suspect:
+        problems += _strict_problems(layout)
+    if table is None:
+        return None, problems
+    columns = {
+        role: RawColumn(layout.names[position], table[str(position)], is_untyped=True)
+        for role, position in positions.items()
+    }
+    return RawFile(path, columns, locate=lambda row: _locate(layout, row)), problems
+
+
+def _layout(path: Path, delimiter: str, header: tuple[str, ...] | None) -> _Layout:
+    if header is not None:
+        return _Layout(path, delimiter, header, header_lines=0)
+    with _text(path) as lines:
+        reader = csv.reader(lines, delimiter=delimiter)
+        names = next((row for row in reader if row), [])
+        return _Layout(path, delimiter, tuple(names), header_lines=reader.line_num)
+
+
+def _parse(layout: _Layout, positions: tuple[int, ...]) -> tuple[pa.Table | None, bool]:
+    """Return the columns at the positions (None if Arrow gave up) and whether a strict look is due."""
+    n_skipped = 0
+
+    def skip(_: pa_csv.InvalidRow) -> str:
+        nonlocal n_skipped
+        n_skipped += 1
+        return "skip"
+
+    with decompressed(layout.path) as file:
+        watched = _QuoteWatch(file)
+        try:
+            table = pa_csv.open_csv(
+                pa.PythonFile(watched, mode="r"),
+                read_options=pa_csv.ReadOptions(
+                    column_names=[str(position) for position in range(len(layout.names))],
+                    skip_rows=layout.header_lines,
+                    block_size=_BLOCK_BYTES,
+                ),
+                parse_options=pa_csv.ParseOptions(
+                    delimiter=layout.delimiter, newlines_in_values=True, invalid_row_handler=skip
+                ),
+                convert_options=pa_csv.ConvertOptions(
+                    include_columns=[str(position) for position in positions],
+                    column_types={str(position): _TEXT for position in positions},
+                    null_values=[],
+                    strings_can_be_null=False,
+                    check_utf8=False,
+                ),
+            ).read_all()
+        except pa.ArrowInvalid:
+            return None, True
+    return table, bool(n_skipped or watched.has_quotes or not table.num_rows)
+
+
+def _strict_problems(layout: _Layout) -> list[Problem]:
+    """Return rows with the wrong number of fields, and quoting that swallows or drops text without a word."""
+    n_rows = n_bad = 0
+    example = ""
+    problems = []
+    last_line = layout.header_lines
+    try:
+        for line, fields in _records(layout, strict=True):
+            n_rows, last_line = n_rows + 1, line
+            if len(fields) != len(layout.names):
+                n_bad += 1
+                example = example or f"line {line} has {len(fields)} fields"
+    except csv.Error as error:
+        problems.append(_quoting_problem(layout, str(error), after=last_line))
+    if n_bad:
+        problems.append(
+            Problem(
+                where=str(layout.path),
+                what=f"{n_bad:,} of {n_rows:,} rows have not the {len(layout.names)} fields they should have",
+                example=example,
+                remedy="Put fields that hold the delimiter into quotes; check source.delimiter and source.header.",
+            )
+        )
+    if not n_rows and not problems:
+        problems.append(Problem(str(layout.path), "there are no rows of data", "Give a file with interactions."))
+    return problems
+
+
+def _quoting_problem(layout: _Layout, message: str, *, after: int) -> Problem:
+    is_text_after = "expected after" in message
+    return Problem(
+        where=str(layout.path),
+        what="text follows a closing quote" if is_text_after else "a quoted field is never closed",
+        example=f"in the row after line {after}",
+        remedy="Write a quote within a quoted field as two quotes.",
+    )
+
+
+def _locate(layout: _Layout, row: int) -> str:
+    """Return the line of the row of a position among those with the right number of fields."""
+    whole = (line for line, fields in _records(layout, strict=False) if len(fields) == len(layout.names))
+    try:
+        return f"line {next(islice(whole, row, None)):,}"
+    except (csv.Error, StopIteration):  # broken quoting before it, reported on its own
+        return f"row {row + 1:,}"
+
+
+def _records(layout: _Layout, *, strict: bool) -> Iterator[tuple[int, list[str]]]:
+    """Yield the line on which each record begins, and its fields."""
+    with _text(layout.path) as lines:
+        for _ in range(layout.header_lines):
+            next(lines)
+        reader = csv.reader(lines, delimiter=layout.delimiter, strict=strict)
+        line = layout.header_lines + 1
+        for fields in reader:
+            if fields:
+                yield line, fields
+            line = layout.header_lines + reader.line_num + 1
+
+
+@contextmanager
+def _text(path: Path) -> Iterator[io.TextIOWrapper]:
+    """Open as text that any bytes can be; bytes that are not UTF-8 are judged with the values."""
+    with decompressed(path) as file:
+        yield io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+class _QuoteWatch:
+    """A readable file that notes whether a quote went through."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.has_quotes = False
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self.has_quotes = self.has_quotes or b'"' in data
+        return data

@@ -1,0 +1,131 @@
+"""What a file is: its format by name, its bytes by their first few, and gzip undone on the way."""
+
+import gzip
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from sdrm_core.config import SourceConfig
+from sdrm_core.errors import DataError, Problem
+
+Format = Literal["csv", "tsv", "jsonl", "parquet"]
+
+_ENDINGS: dict[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+_GZIP = b"\x1f\x8b"
+_PARQUET = b"PAR1"
+_BOM = b"\xef\xbb\xbf"
+_TEXT, _JSON_LINES, _PARQUET_FILE = "plain text", "JSON lines", "a Parquet file"
+_EXPECTED: dict[Format, str] = {"csv": _TEXT, "tsv": _TEXT, "jsonl": _JSON_LINES, "parquet": _PARQUET_FILE}
+_JSON_OPENING = re.compile(rb"\s*(\[\s*)?\{")
+_SIGNATURES = {
+    _PARQUET: _PARQUET_FILE,
+    _GZIP: "gzip inside gzip",
+    b"PK\x03\x04": "a ZIP archive (or an Excel workbook)",
+    b"BZh": "a bzip2 file",
+    b"\xfd7zXZ": "an xz file",
+    b"\x28\xb5\x2f\xfd": "a zstd file",
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"GIF8": "a GIF image",
+    b"%PDF": "a PDF document",
+    b"SQLite format 3": "an SQLite database",
+    b"ARROW1": "an Arrow (Feather) file",
+    b"Obj\x01": "an Avro file",
+    b"ORC": "an ORC file",
+    b"\xff\xfe": "text in UTF-16",
+    b"\xfe\xff": "text in UTF-16",
+}
+_HEAD_BYTES = 1 << 16
+
+
+def format_of(path: Path, source: SourceConfig) -> Format:
+    """Return the declared format, or the one the file name's ending stands for.
+
+    Raises:
+        DataError: the ending says nothing.
+    """
+    if source.format != "auto":
+        return source.format
+    name = path.name.lower().removesuffix(".gz")
+    for ending, kind in _ENDINGS.items():
+        if name.endswith(ending):
+            return kind
+    raise DataError(
+        Problem(
+            where=str(path),
+            what="the file name's ending does not tell the format",
+            remedy="Set source.format to csv, tsv, jsonl or parquet.",
+        )
+    )
+
+
+@contextmanager
+def decompressed(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for reading, gzip undone if its bytes are gzip, whatever its name.
+
+    Raises:
+        DataError: the compressed data ends early or is damaged (also while the block reads it).
+    """
+    with path.open("rb") as raw:
+        is_gzip = raw.read(len(_GZIP)) == _GZIP
+        raw.seek(0)
+        if not is_gzip:
+            yield raw
+            return
+        try:
+            with gzip.open(raw) as plain:
+                yield plain
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise DataError(
+                Problem(
+                    where=str(path),
+                    what="the gzip data is cut off or damaged",
+                    example=str(error),
+                    remedy="Fetch or write the file again; 'gzip -t' tests it.",
+                )
+            ) from None
+
+
+def check_head(path: Path, kind: Format) -> Problem | None:
+    """Return what is wrong if the first bytes of a file cannot be those of its format.
+
+    Raises:
+        DataError: the gzip data is damaged at its beginning.
+    """
+    with decompressed(path) as file:
+        head = file.read(_HEAD_BYTES).removeprefix(_BOM)
+    if not head.strip():
+        return Problem(str(path), "the file is empty", "Write the interactions into it, or point source.uri elsewhere.")
+    found = _describe(head)
+    if found == _EXPECTED[kind]:
+        return None
+    return Problem(
+        where=str(path),
+        what=f"this is {found}, not {_EXPECTED[kind]} as expected of format {kind}",
+        example=f"it begins with {head[:16]!r}",
+        remedy="Give a CSV, TSV, JSON lines or Parquet file, named or declared (source.format) as what it is.",
+    )
+
+
+def _describe(head: bytes) -> str:
+    for signature, description in _SIGNATURES.items():
+        if head.startswith(signature):
+            return description
+    if b"\0" in head:
+        return "binary data"
+    opening = _JSON_OPENING.match(head)
+    if not opening:
+        return _TEXT
+    return "a JSON array" if opening[1] else _JSON_LINES

@@ -1,0 +1,132 @@
+"""The interaction log as codes: one row per (user, item) pair, independent of the order of the input."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sdrm_core.config import SourceConfig
+from sdrm_core.errors import DataError, Problem
+from sdrm_core.records import Counts
+
+
+@dataclass(frozen=True, eq=False)
+class IndexedLog:
+    """Unique (user, item) pairs as positions in sorted lists of ids.
+
+    Attributes:
+        user: (n_pairs,) int32, position in ``users``; pairs are sorted by user, then item.
+        item: (n_pairs,) int32, position in ``items``.
+        positive: (n_pairs,) bool, whether the pair is a positive; False is a rating below the threshold.
+        users: (n_users,) distinct user ids, int64 or string, ascending.
+        items: (n_items,) distinct item ids, int64 or string, ascending.
+        n_rows: rows of the source.
+        n_repeated: rows of the source that repeat a pair of another row.
+    """
+
+    user: np.ndarray
+    item: np.ndarray
+    positive: np.ndarray
+    users: pa.Array
+    items: pa.Array
+    n_rows: int
+    n_repeated: int
+
+    @property
+    def n_users(self) -> int:
+        """Return the number of distinct users."""
+        return len(self.users)
+
+    @property
+    def n_items(self) -> int:
+        """Return the number of distinct items."""
+        return len(self.items)
+
+    @property
+    def n_pairs(self) -> int:
+        """Return the number of unique pairs, positive or not."""
+        return len(self.user)
+
+    @property
+    def n_positives(self) -> int:
+        """Return the number of positive pairs."""
+        return int(np.count_nonzero(self.positive))
+
+    @property
+    def counts(self) -> Counts:
+        """Return users, items, positives and their density."""
+        return Counts.of(users=self.n_users, items=self.n_items, interactions=self.n_positives)
+
+
+def index_interactions(table: pa.Table, *, source: SourceConfig) -> IndexedLog:
+    """Turn an interaction table into codes and merge repeated (user, item) pairs.
+
+    Of the rows of one pair the latest counts; without time stamps, or among equal ones, the highest rating.
+    Implicit events are positive however often they occur. The order of the rows never matters.
+
+    Args:
+        table: columns ``user_id`` and ``item_id``, ``rating`` for explicit feedback, ``timestamp`` if mapped;
+            no nulls (what ``read_interactions`` returns).
+        source: kind of feedback and the lowest positive rating.
+
+    Raises:
+        DataError: fewer than two users or two items, from which nothing can be learned.
+    """
+    user, users = _codes(table["user_id"])
+    item, items = _codes(table["item_id"])
+    _require_two(source.uri, users=len(users), items=len(items), rows=table.num_rows)
+    pair = user * len(items) + item
+    order = _merge_order(table, pair, source)
+    pair = pair[order]
+    is_last = np.append(pair[1:] != pair[:-1], True)
+    kept = pair[is_last]
+    if source.feedback == "explicit":
+        rating = table["rating"].to_numpy()
+        positive = rating[order[is_last]] >= source.positive_rating
+    else:
+        positive = np.ones(len(kept), dtype=bool)
+    return IndexedLog(
+        user=(kept // len(items)).astype(np.int32),
+        item=(kept % len(items)).astype(np.int32),
+        positive=positive,
+        users=users,
+        items=items,
+        n_rows=table.num_rows,
+        n_repeated=table.num_rows - len(kept),
+    )
+
+
+def _codes(ids: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
+    """Return each row's position (int64) in the ascending distinct ids, and these ids."""
+    encoded = ids.dictionary_encode().unify_dictionaries()
+    distinct = encoded.chunk(0).dictionary if encoded.num_chunks else pa.array([], ids.type)
+    ascending = pc.sort_indices(distinct).to_numpy()
+    rank = np.empty(len(distinct), dtype=np.int64)
+    rank[ascending] = np.arange(len(distinct))
+    found = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks] or [np.empty(0, np.int32)])
+    return rank[found], distinct.take(pa.array(ascending))
+
+
+def _merge_order(table: pa.Table, pair: np.ndarray, source: SourceConfig) -> np.ndarray:
+    """Return the rows sorted by pair, the row that counts last within its pair."""
+    keys = [pair]
+    if source.feedback == "explicit":
+        if "timestamp" in table.column_names:
+            keys.insert(0, table["timestamp"].to_numpy())
+        keys.insert(0, table["rating"].to_numpy())
+    return np.lexsort(keys)
+
+
+def _require_two(uri: str, *, users: int, items: int, rows: int) -> None:
+    problems = [
+        Problem(
+            where=uri,
+            what=f"the {rows:,} rows hold {count} {name}, at least 2 are needed",
+            remedy=f"Check that source.columns.{name} names the column of the {name} id and that the file is whole.",
+        )
+        for name, count in (("user", users), ("item", items))
+        if count < 2
+    ]
+    if problems:
+        raise DataError(problems)

@@ -1,0 +1,69 @@
+"""The k-core filter: what is left when users and items with too few positives are removed until none is."""
+
+import numpy as np
+import pyarrow as pa
+
+from sdrm_core.config import FilterConfig
+from sdrm_core.data.interactions import IndexedLog
+from sdrm_core.errors import DataError, Problem
+
+
+def k_core(log: IndexedLog, limits: FilterConfig) -> IndexedLog:
+    """Remove users and items with fewer positives than the limits, repeatedly, until none is left to remove.
+
+    The result is the largest set of users and items that all meet the limits; it does not depend on the
+    order of removal. Ratings below the threshold on surviving users and items stay, with ``positive`` False.
+
+    Raises:
+        DataError: nothing is left; says in which round, and how many there were before.
+    """
+    user, item = log.user[log.positive], log.item[log.positive]
+    n_rounds = 0
+    while True:
+        n_rounds += 1
+        n_before = len(user)
+        for kind in ("user", "item"):
+            codes = user if kind == "user" else item
+            limit = limits.min_user_positives if kind == "user" else limits.min_item_positives
+            degree = np.bincount(codes)
+            keep = degree[codes] >= limit
+            if not keep.any():
+                raise DataError(_nothing_left(kind, limit, limits, n_rounds=n_rounds, degree=degree))
+            user, item = user[keep], item[keep]
+        if len(user) == n_before:
+            return _subset(log, users=np.unique(user), items=np.unique(item))
+
+
+def _subset(log: IndexedLog, *, users: np.ndarray, items: np.ndarray) -> IndexedLog:
+    """Return the log on the given ascending codes alone, renumbered."""
+    new_user = _renumbering(users, size=log.n_users)
+    new_item = _renumbering(items, size=log.n_items)
+    keep = (new_user[log.user] >= 0) & (new_item[log.item] >= 0)
+    return IndexedLog(
+        user=new_user[log.user[keep]],
+        item=new_item[log.item[keep]],
+        positive=log.positive[keep],
+        users=log.users.take(pa.array(users)),
+        items=log.items.take(pa.array(items)),
+        n_rows=log.n_rows,
+        n_repeated=log.n_repeated,
+    )
+
+
+def _renumbering(kept: np.ndarray, *, size: int) -> np.ndarray:
+    """Return the new code of each old one, -1 for those that are gone."""
+    new = np.full(size, -1, dtype=np.int32)
+    new[kept] = np.arange(len(kept), dtype=np.int32)
+    return new
+
+
+def _nothing_left(kind: str, limit: int, limits: FilterConfig, *, n_rounds: int, degree: np.ndarray) -> Problem:
+    n_before = int(np.count_nonzero(degree))
+    most = int(degree.max(initial=0))
+    return Problem(
+        where="k-core filter",
+        what=f"nothing is left: in round {n_rounds} all {n_before:,} {kind}s left had fewer than {limit} positives "
+        f"(the most was {most}; limits: {limits.min_user_positives} per user, {limits.min_item_positives} per item)",
+        remedy="Give more data, lower filter.min_user_positives or filter.min_item_positives, "
+        "or check source.positive_rating against the scale of the ratings.",
+    )

@@ -1,0 +1,53 @@
+"""The one way in: the interactions of a source of any kind, with where they came from."""
+
+import hashlib
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from sdrm_core.config import SourceConfig
+from sdrm_core.data.readers import read_interactions
+from sdrm_core.data.simulate import simulate_interactions
+from sdrm_core.data.sources import locate
+from sdrm_core.records import Record
+
+EMBEDDED = "embedded"
+
+
+class Provenance(Record):
+    """Where interactions came from: the source, the digest of its bytes and its rows."""
+
+    uri: str
+    sha256: str
+    rows: int
+
+
+def load_interactions(source: SourceConfig, *, cache: Path, seed: int) -> tuple[pa.Table, Provenance]:
+    """Return the interactions of an embedded, named or file source, and where they came from.
+
+    Args:
+        source: the source; a named data set brings its own reading settings.
+        cache: directory of downloads.
+        seed: the run's seed; only the embedded data set depends on it.
+
+    Returns:
+        The table of ``read_interactions``, and its provenance.
+
+    Raises:
+        DataError: the source is missing, cannot be read, or holds what cannot be used.
+        OSError: a file or a server cannot be read now; trying again may help.
+    """
+    if source.uri == EMBEDDED:
+        table = simulate_interactions(seed=seed)
+        return table, Provenance(uri=EMBEDDED, sha256=_digest_of(table), rows=table.num_rows)
+    located = locate(source, cache=cache)
+    table = read_interactions(located, source)
+    return table, Provenance(uri=source.uri, sha256=located.sha256, rows=table.num_rows)
+
+
+def _digest_of(table: pa.Table) -> str:
+    """Return the SHA-256 of the table written as CSV: it depends on the values, not on how Arrow keeps them."""
+    sink = pa.BufferOutputStream()
+    pa_csv.write_csv(table, sink)
+    return hashlib.sha256(sink.getvalue()).hexdigest()

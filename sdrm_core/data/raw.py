@@ -1,0 +1,88 @@
+"""What the format readers hand on: the mapped columns of one file, not yet interpreted."""
+
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from sdrm_core.config import SourceConfig
+from sdrm_core.errors import Problem
+
+USER, ITEM, RATING, TIMESTAMP = "user_id", "item_id", "rating", "timestamp"
+_SHOWN_NAMES = 12
+
+
+@dataclass(frozen=True, eq=False)
+class RawColumn:
+    """One column as the file has it.
+
+    Attributes:
+        name: the column's name in the file.
+        values: any Arrow type; text may be binary (not yet known to be UTF-8) and dictionary-encoded.
+        is_untyped: the format has no types (CSV), so that digits may be meant as an integer or as text.
+    """
+
+    name: str
+    values: pa.ChunkedArray
+    is_untyped: bool
+
+
+@dataclass(frozen=True, eq=False)
+class RawFile:
+    """The mapped columns of one file.
+
+    Attributes:
+        path: the file.
+        columns: by the role they play (``user_id`` …); only those that could be read.
+        locate: tells where the row of a position (from 0) stands, e.g. ``line 17``.
+    """
+
+    path: Path
+    columns: dict[str, RawColumn]
+    locate: Callable[[int], str]
+
+
+def wanted_columns(source: SourceConfig) -> dict[str, str]:
+    """Return the source's column name by role, for the roles that are used."""
+    columns = source.columns
+    wanted = {USER: columns.user, ITEM: columns.item}
+    if source.feedback == "explicit" and columns.rating is not None:
+        wanted[RATING] = columns.rating
+    if columns.timestamp is not None:
+        wanted[TIMESTAMP] = columns.timestamp
+    return wanted
+
+
+def find_columns(path: Path, names: Sequence[str], source: SourceConfig) -> tuple[dict[str, int], list[Problem]]:
+    """Return the position of each wanted column by role, and a problem for each that is missing or there twice."""
+    positions: dict[str, int] = {}
+    problems = []
+    for role, name in wanted_columns(source).items():
+        count = names.count(name)
+        if count == 1:
+            positions[role] = names.index(name)
+        elif count:
+            problems.append(
+                Problem(str(path), f"column {name!r} occurs {count} times", "Give each column a name of its own.")
+            )
+        else:
+            problems.append(_missing_column(path, role, name, names))
+    return positions, problems
+
+
+def _missing_column(path: Path, role: str, name: str, names: Sequence[str]) -> Problem:
+    nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    advice = f", perhaps {nearest[0]!r}" if nearest else ""
+    remedy = f"Set source.columns.{role.removesuffix('_id')} to the right one{advice}."
+    if not nearest:
+        remedy += " A CSV file without a header line needs source.header, one with other separators source.delimiter."
+    return Problem(
+        where=str(path), what=f"there is no column {name!r}; the columns are {_listed(names)}", remedy=remedy
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:_SHOWN_NAMES])
+    return shown + (f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else "")

@@ -1,0 +1,64 @@
+"""Interactions from files of any supported format, as one table; every problem told at once."""
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from sdrm_core.config import SourceConfig
+from sdrm_core.data.csv_reader import read_csv
+from sdrm_core.data.formats import check_head, format_of
+from sdrm_core.data.ids import parse_ids
+from sdrm_core.data.parquet_reader import read_parquet
+from sdrm_core.data.raw import ITEM, RATING, TIMESTAMP, USER, RawFile, wanted_columns
+from sdrm_core.data.sources import LocatedSource
+from sdrm_core.data.values import parse_ratings, parse_timestamps
+from sdrm_core.errors import DataError, Problem
+
+
+def read_interactions(located: LocatedSource, source: SourceConfig) -> pa.Table:
+    """Return the interactions of all files, in their order.
+
+    Args:
+        located: the files.
+        source: their format, the names of the columns, and the types of the ids.
+
+    Returns:
+        Columns ``user_id`` and ``item_id`` (int64 or string), ``rating`` (float64) for explicit feedback, and
+        ``timestamp`` (int64) if the source maps it; no nulls, all ratings finite, at least one row.
+
+    Raises:
+        DataError: all problems of all files.
+        OSError: a file cannot be read now; trying again may help.
+    """
+    files: list[RawFile] = []
+    problems: list[Problem] = []
+    for path in located.files:
+        try:
+            file, found = _read_file(path, source)
+        except DataError as error:
+            file, found = None, list(error.problems)
+        problems += found
+        files += [] if file is None else [file]
+    columns = {}
+    columns[USER], found_users = parse_ids(files, USER, wanted=source.user_id_type)
+    columns[ITEM], found_items = parse_ids(files, ITEM, wanted=source.item_id_type)
+    problems += found_users + found_items
+    for role, parse in ((RATING, parse_ratings), (TIMESTAMP, parse_timestamps)):
+        if role in wanted_columns(source):
+            columns[role], found = parse(files)
+            problems += found
+    if not problems and not len(columns[USER]):
+        problems.append(Problem(located.uri, "there are no rows of data", "Give a source with interactions."))
+    if problems:
+        raise DataError(problems)
+    return pa.table(columns)
+
+
+def _read_file(path: Path, source: SourceConfig) -> tuple[RawFile | None, list[Problem]]:
+    kind = format_of(path, source)
+    problem = check_head(path, kind)
+    if problem is not None:
+        return None, [problem]
+    if kind == "parquet":
+        return read_parquet(path, source)
+    return read_csv(path, kind, source)
