@@ -183,6 +183,13 @@ class PrivacyConfig(Section):
     )
 
 
+def _require_ordered(section: Section, low: str, high: str) -> None:
+    """Raise if the bound named ``low`` is above the one named ``high``: nothing could lie between them."""
+    least, most = getattr(section, low), getattr(section, high)
+    if least > most:
+        raise ValueError(f"{low} ({least:g}) must not be above {high} ({most:g})")
+
+
 class RawGateConfig(Section):
     """Bounds of the gate on the raw interactions."""
 
@@ -190,6 +197,11 @@ class RawGateConfig(Section):
     min_rating: float = Field(0.0, description="lowest rating allowed")
     max_rating: float = Field(10.0, description="highest rating allowed")
     max_repeated_share: Share = Field(0.5, description="share of rows that repeat a (user, item) pair, at most")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        _require_ordered(self, "min_rating", "max_rating")
+        return self
 
 
 class MatrixGateConfig(Section):
@@ -200,6 +212,11 @@ class MatrixGateConfig(Section):
     min_density: Share = Field(1e-6, description="share of filled cells, at least")
     max_density: Share = Field(0.5, description="share of filled cells, at most")
 
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        _require_ordered(self, "min_density", "max_density")
+        return self
+
 
 class SyntheticGateConfig(Section):
     """Bounds of the gate on the sampled users."""
@@ -207,6 +224,11 @@ class SyntheticGateConfig(Section):
     min_density_ratio: float = Field(0.95, ge=0, description="synthetic over training density, at least")
     max_density_ratio: float = Field(1.05, ge=0, description="synthetic over training density, at most")
     max_activity_ks: Share = Field(0.08, description="Kolmogorov-Smirnov distance of items per user, at most")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        _require_ordered(self, "min_density_ratio", "max_density_ratio")
+        return self
 
 
 class ReleaseGateConfig(Section):

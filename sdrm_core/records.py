@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -37,12 +37,44 @@ class Counts(Record):
         return cls(users=users, items=items, interactions=interactions, density=interactions / cells if cells else 0.0)
 
 
+class ExpectationResult(Record):
+    """What became of one expectation of a gate, JSON-compatible and free of user ids.
+
+    Attributes:
+        type: the expectation's name in Great Expectations.
+        column: the column it is about; None if about the table.
+        rule: the expectation in plain words.
+        severity: ``critical`` stops the run if unmet, ``warning`` is shown.
+        success: whether it is met.
+        observed: the one value it judges, e.g. a fact or a type; None if it judges row by row.
+        unexpected: rows that do not meet it; None if it does not judge row by row.
+        rows: rows of the table.
+        examples: the first such rows, by position from 0 (``row``), with ``value`` unless that is secret.
+        reason: why it could not be evaluated, which counts as unmet; empty if it was.
+        why: why it is expected.
+        remedy: what to do if it is not met.
+    """
+
+    type: str
+    column: str | None
+    rule: str
+    severity: Literal["critical", "warning"]
+    success: bool
+    observed: Any
+    unexpected: int | None
+    rows: int
+    examples: tuple[dict[str, Any], ...]
+    reason: str
+    why: str
+    remedy: str
+
+
 class GateReport(Record):
     """The verdict of one gate and the results of its expectations, JSON-compatible."""
 
     gate: str
-    verdict: str
-    results: tuple[dict[str, Any], ...]
+    verdict: Literal["PASS", "FAIL"]
+    results: tuple[ExpectationResult, ...]
 
 
 class Run(Record):

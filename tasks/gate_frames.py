@@ -1,0 +1,78 @@
+"""The tables the gates look at: the log with its repeats flagged, one row of facts, one row a synthetic user."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from scipy.sparse import csr_matrix
+
+from sdrm_core.records import Counts
+from tasks.suites import IS_REPEATED, ITEM, USER, IdType
+
+
+def raw_frame(table: pa.Table) -> pd.DataFrame:
+    """Return the log with the flag ``is_repeated``: the row's (user, item) pair stands in an earlier row.
+
+    Args:
+        table: the log as ingested; ``user_id`` and ``item_id``, and whatever other columns it has.
+    """
+    frame: pd.DataFrame = table.to_pandas()
+    return frame.assign(**{IS_REPEATED: frame.duplicated([USER, ITEM])})
+
+
+def id_type(table: pa.Table, column: str) -> IdType:
+    """Return which of the two types of id a column holds; what is not an integer is expected to be text."""
+    return "integer" if pa.types.is_integer(table.schema.field(column).type) else "text"
+
+
+def matrix_frame(user_items: csr_matrix) -> pd.DataFrame:
+    """Return the facts of a binary matrix as one row.
+
+    Args:
+        user_items: (n_users, n_items); every stored cell is a positive, those stored twice are counted.
+    """
+    n_users, n_items = user_items.shape
+    counts = Counts.of(users=n_users, items=n_items, interactions=user_items.nnz)
+    per_item = np.bincount(user_items.indices, minlength=n_items)
+    facts = counts.model_dump() | {
+        "fewest_user_positives": np.diff(user_items.indptr).min(initial=user_items.nnz),
+        "fewest_item_positives": per_item.min(initial=user_items.nnz),
+        "repeated_cells": _repeats_by_row(user_items).sum(),
+    }
+    return pd.DataFrame([facts])
+
+
+def synthetic_frame(user_items: csr_matrix, *, first_user: int, publishable: np.ndarray) -> pd.DataFrame:
+    """Return one row a synthetic user: how many items it has, and how many of them it must not have.
+
+    Args:
+        user_items: (n_users, n_items), a shard of synthetic users; every stored cell is an item.
+        first_user: number of the shard's first user, counted over all shards.
+        publishable: (n_items,) bool, the catalogue; whether enough training users have the item.
+    """
+    items = user_items.indices
+    is_foreign = (items < 0) | (items >= len(publishable))
+    is_unpublishable = ~is_foreign
+    is_unpublishable[is_unpublishable] = ~publishable[items[is_unpublishable]]
+    n_users = user_items.shape[0]
+    row = _row_of_cell(user_items)
+    return pd.DataFrame(
+        {
+            "user": np.arange(first_user, first_user + n_users),
+            "items": np.diff(user_items.indptr).astype(np.int64),
+            "repeated_items": _repeats_by_row(user_items),
+            "foreign_items": np.bincount(row[is_foreign], minlength=n_users),
+            "unpublishable_items": np.bincount(row[is_unpublishable], minlength=n_users),
+        }
+    )
+
+
+def _repeats_by_row(user_items: csr_matrix) -> np.ndarray:
+    """Return, for each row, how many cells repeat another cell of the row."""
+    ordered = user_items if user_items.has_sorted_indices else user_items.sorted_indices()
+    row = _row_of_cell(ordered)
+    is_repeat = (ordered.indices[1:] == ordered.indices[:-1]) & (row[1:] == row[:-1])
+    return np.bincount(row[1:][is_repeat], minlength=user_items.shape[0])
+
+
+def _row_of_cell(user_items: csr_matrix) -> np.ndarray:
+    return np.repeat(np.arange(user_items.shape[0]), np.diff(user_items.indptr))

@@ -1,0 +1,239 @@
+"""The quality gates, and the only place that knows Great Expectations: evaluate a suite, refuse, show.
+
+A gate fails closed: an expectation is met only if there was something to evaluate, it was evaluated without an error
+and its outcome is a success. A failing gate is a verdict, never an exception, until ``require`` makes it one.
+"""
+
+import html
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from sdrm_core.errors import GateFailed
+from sdrm_core.records import ExpectationResult, GateReport
+from tasks.expectations import Expectation, Suite, in_words, rule
+from tasks.suites import USER
+
+if TYPE_CHECKING:
+    from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
+
+# Values of these columns never leave the process: neither in a report nor in a message.
+_SECRET_COLUMNS = frozenset({USER})
+_EXAMPLES = 3
+# BASIC with the rows: SUMMARY would list the index of every unexpected row, COMPLETE their values too.
+_RESULT_FORMAT = {"result_format": "BASIC", "partial_unexpected_count": _EXAMPLES, "include_unexpected_rows": True}
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What Great Expectations said of one expectation; a reason says why the answer does not count."""
+
+    success: bool = False
+    found: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = "there is no result"
+
+
+def check(gate: str, suite: Suite, frame: pd.DataFrame) -> GateReport:
+    """Evaluate a suite on a table.
+
+    Args:
+        gate: name of the gate.
+        suite: what is expected; at least one expectation.
+        frame: the table. Its index is ignored; rows are named by their position, from 0.
+
+    Returns:
+        The report; the verdict is FAIL if a critical expectation is not met, for whatever reason.
+
+    Raises:
+        ValueError: the suite is empty; a gate that expects nothing would let everything through.
+    """
+    if not suite:
+        raise ValueError(f"gate {gate}: the suite has no expectation. Give it at least one")
+    table = frame.reset_index(drop=True)
+    answers = _ask(gate, suite, table)
+    results = tuple(
+        _result(expectation, answers.get(number, _Answer()), table) for number, expectation in enumerate(suite)
+    )
+    return GateReport(gate=gate, verdict=_verdict(results), results=results)
+
+
+def combined(reports: Sequence[GateReport]) -> GateReport:
+    """Return the report of a gate that looks at several tables; ``reports`` are of the same gate, at least one."""
+    results = tuple(result for report in reports for result in report.results)
+    return GateReport(gate=reports[0].gate, verdict=_verdict(results), results=results)
+
+
+def require(report: GateReport) -> None:
+    """Return if the gate passed.
+
+    Raises:
+        GateFailed: it did not; names each unmet expectation with its rows, an example and the remedy.
+    """
+    if report.verdict == "PASS":
+        return
+    unmet = [result for result in report.results if _stops(result)]
+    headline = f"Gate {report.gate} failed: {len(unmet)} of {len(report.results)} expectations are not met."
+    lines = [f"- {result.rule}: {finding(result)}. {result.remedy}" for result in unmet]
+    raise GateFailed(report.gate, "\n".join([headline, *lines]), report.model_dump(mode="json"))
+
+
+def finding(result: ExpectationResult) -> str:
+    """Return what was found, in words, e.g. ``not so in 3 of 1,000 rows, for example row 17 (11.0)``."""
+    if result.reason:
+        return result.reason
+    if result.unexpected is None:
+        return f"found {in_words(result.observed)}"
+    if result.unexpected == 0:
+        return "so in every row"
+    first = result.examples[0]
+    if result.rows == 1 and "value" in first:
+        return f"found {in_words(first['value'])}"
+    value = f" ({in_words(first['value'])})" if "value" in first else ""
+    return f"not so in {result.unexpected:,} of {result.rows:,} rows, for example row {first['row']}{value}"
+
+
+def gate_markdown(report: GateReport) -> str:
+    """Return the report as a Markdown table, one line an expectation, the unmet ones first."""
+    lines = [f"## Gate {_cell(report.gate)}: {report.verdict}", "", "| | expected | found | why |", "|---|---|---|---|"]
+    lines += [
+        f"| {_mark(result)} | {_cell(result.rule)} | {_cell(finding(result))} | {_cell(result.why)} |"
+        for result in sorted(report.results, key=lambda result: result.success)
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _ask(gate: str, suite: Suite, table: pd.DataFrame) -> dict[int, _Answer]:
+    """Return the answers by the expectation's number."""
+    try:
+        validations = _validate(gate, suite, table).results
+    except Exception as error:  # noqa: BLE001 - whatever it was, the gate has not passed
+        # The class alone: the message of an error may quote values.
+        crashed = _Answer(reason=f"Great Expectations stopped with {type(error).__name__}")
+        return dict.fromkeys(range(len(suite)), crashed)
+    return {_number(validation): _read(validation) for validation in validations}
+
+
+def _number(validation: "ExpectationValidationResult") -> int:
+    """Return the number the expectation was given: results come back in an order of their own."""
+    return int(validation.expectation_config.meta["number"])  # type: ignore[union-attr]
+
+
+def _read(validation: "ExpectationValidationResult") -> _Answer:
+    found = validation.result
+    observed = found.get("observed_value")
+    reason = ""
+    if _raised(validation.exception_info):
+        reason = "it could not be evaluated on what the table holds"
+    elif validation.success is None:
+        reason = "there is no verdict"
+    elif isinstance(observed, float) and not math.isfinite(observed):
+        reason = f"the observed value {observed} is not a number one can judge"
+    elif found.get("element_count") and found.get("missing_count") == found["element_count"]:
+        reason = "there is no value to look at"
+    return _Answer(success=validation.success is True and not reason, found=found, reason=reason)
+
+
+def _raised(info: Mapping[str, Any]) -> bool:
+    """Say whether an error was caught: Great Expectations tells of one, or of one for each metric."""
+    infos = [info] if "raised_exception" in info else info.values()
+    return any(each["raised_exception"] for each in infos)
+
+
+def _validate(gate: str, suite: Suite, table: pd.DataFrame) -> "ExpectationSuiteValidationResult":
+    """Run Great Expectations once over the table, in memory: no file, no network, no progress bar."""
+    import great_expectations as gx  # here: it takes seconds, and only a gate needs it
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+    from great_expectations.expectations.metadata_types import FailureSeverity
+
+    context = gx.get_context(mode="ephemeral")
+    context.enable_analytics(enable=False)
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    expectations = [
+        ExpectationConfiguration(
+            type=expectation["type"],
+            kwargs=expectation["kwargs"],
+            severity=FailureSeverity(expectation["severity"]),
+            meta={"number": number},
+        ).to_domain_obj()
+        for number, expectation in enumerate(suite)
+    ]
+    source = context.data_sources.add_pandas(gate)
+    batch_definition = source.add_dataframe_asset(gate).add_batch_definition_whole_dataframe(gate)
+    try:
+        batch = batch_definition.get_batch(batch_parameters={"dataframe": table})
+        gx_suite = gx.ExpectationSuite(name=gate, expectations=expectations)
+        return batch.validate(gx_suite, result_format=_RESULT_FORMAT)
+    finally:
+        context.data_sources.delete(gate)  # the context outlives us as a global, and would keep the table
+
+
+def _result(expectation: Expectation, answer: _Answer, table: pd.DataFrame) -> ExpectationResult:
+    column = expectation["kwargs"].get("column")
+    reason = answer.reason
+    if table.empty:
+        reason = "the table is empty"
+    elif column is not None and column not in table.columns:
+        reason = f"there is no column {column}"
+    found: Mapping[str, Any] = {} if reason else answer.found
+    return ExpectationResult(
+        type=expectation["type"],
+        column=column,
+        rule=rule(expectation),
+        severity=expectation["severity"],
+        success=answer.success and not reason,
+        observed=_plain(found.get("observed_value")),
+        unexpected=found.get("unexpected_count"),
+        rows=len(table),
+        examples=_examples(found.get("unexpected_rows"), column),
+        reason=reason,
+        **expectation["meta"],
+    )
+
+
+def _examples(rows: pd.DataFrame | None, column: str | None) -> tuple[dict[str, Any], ...]:
+    if rows is None:
+        return ()
+    positions = rows.index.tolist()
+    if column in _SECRET_COLUMNS:
+        return tuple({"row": position} for position in positions)
+    return tuple(
+        {"row": position, "value": _plain(value)} for position, value in zip(positions, rows[column], strict=True)
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Return the value as JSON has it: no NumPy scalar, no NaN, nothing exotic."""
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, str | bool | int):
+        return value
+    if value is None or pd.isna(value):
+        return None
+    return value if isinstance(value, float) and math.isfinite(value) else str(value)
+
+
+def _verdict(results: Sequence[ExpectationResult]) -> Literal["PASS", "FAIL"]:
+    return "FAIL" if any(_stops(result) for result in results) else "PASS"
+
+
+def _stops(result: ExpectationResult) -> bool:
+    return not result.success and result.severity == "critical"
+
+
+def _mark(result: ExpectationResult) -> str:
+    if result.success:
+        return "ok"
+    return "**FAIL**" if _stops(result) else "warning"
+
+
+def _cell(text: str) -> str:
+    """Return text that a Markdown table shows as it is: on one line, nothing in it taken for markup."""
+    return re.sub(r"([\\`*_\[\]|~])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
