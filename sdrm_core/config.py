@@ -43,6 +43,13 @@ class ColumnsConfig(Section):
     rating: str | None = Field("rating", description="column of the rating; null for implicit events")
     timestamp: str | None = Field(None, description="column of the time stamp; null if there is none")
 
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        names = [name for name in (self.user, self.item, self.rating, self.timestamp) if name is not None]
+        if len(set(names)) < len(names):
+            raise ValueError(f"user, item, rating and timestamp must be different columns, they are {names}")
+        return self
+
 
 class SourceConfig(Section):
     """Where the interactions come from and how to read them."""
@@ -72,7 +79,7 @@ class SourceConfig(Section):
     item_id_type: Literal["auto", "integer", "text"] = Field("auto", description="type of item ids, likewise")
     download: bool = Field(False, description="may a named data set be fetched from its official home")
     sha256: str | None = Field(
-        None, pattern="^[0-9a-f]{64}$", description="expected SHA-256 of a named data set's download"
+        None, pattern="^[0-9a-f]{64}$", description="expected SHA-256 of the file, or of a named data set's download"
     )
 
     @model_validator(mode="after")

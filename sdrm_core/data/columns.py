@@ -38,7 +38,7 @@ class CodedText:
 
     def rows_of(self, is_bad: np.ndarray) -> np.ndarray:
         """Return (n_rows,) bool from (n_distinct,) bool; a null row is False."""
-        return np.append(is_bad, False)[self.codes]
+        return np.asarray(np.append(is_bad, False)[self.codes])
 
     def expand(self, values: pa.Array) -> pa.ChunkedArray:
         """Return the value of every row from one value per distinct text; rows must not be null."""
@@ -90,7 +90,7 @@ def is_text(kind: pa.DataType) -> bool:
 
 def null_rows(values: pa.ChunkedArray) -> np.ndarray:
     """Return (n_rows,) bool: whether the row has no value."""
-    return values.is_null().to_numpy()
+    return np.asarray(values.is_null().to_numpy())
 
 
 def found_in(

@@ -4,6 +4,7 @@ TSV is quoted like CSV, as pandas and spreadsheets write it.
 """
 
 import csv
+import gzip
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -171,7 +172,7 @@ class _QuoteWatch:
 
     closed = False
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO | gzip.GzipFile) -> None:
         self._file = file
         self.has_quotes = False
 

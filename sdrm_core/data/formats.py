@@ -25,7 +25,7 @@ _ENDINGS: dict[str, Format] = {
 }
 _GZIP = b"\x1f\x8b"
 _PARQUET = b"PAR1"
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 _TEXT, _JSON_LINES, _PARQUET_FILE = "plain text", "JSON lines", "a Parquet file"
 _EXPECTED: dict[Format, str] = {"csv": _TEXT, "tsv": _TEXT, "jsonl": _JSON_LINES, "parquet": _PARQUET_FILE}
 _JSON_OPENING = re.compile(rb"\s*(\[\s*)?\{")
@@ -72,7 +72,7 @@ def format_of(path: Path, source: SourceConfig) -> Format:
 
 
 @contextmanager
-def decompressed(path: Path) -> Iterator[BinaryIO]:
+def decompressed(path: Path) -> Iterator[BinaryIO | gzip.GzipFile]:
     """Open a file for reading, gzip undone if its bytes are gzip, whatever its name.
 
     Raises:
@@ -105,7 +105,7 @@ def check_head(path: Path, kind: Format) -> Problem | None:
         DataError: the gzip data is damaged at its beginning.
     """
     with decompressed(path) as file:
-        head = file.read(_HEAD_BYTES).removeprefix(_BOM)
+        head = file.read(_HEAD_BYTES).removeprefix(BOM)
     if not head.strip():
         return Problem(str(path), "the file is empty", "Write the interactions into it, or point source.uri elsewhere.")
     found = _describe(head)

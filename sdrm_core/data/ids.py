@@ -1,6 +1,7 @@
 """Ids of users and items, kept exactly as the source has them: 64-bit integers or text, never anything between."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -16,10 +17,11 @@ IdType = Literal["auto", "integer", "text"]
 _INT64_MAX = (1 << 63) - 1
 _CANONICAL = r"\A(0|-?[1-9][0-9]{0,18})\z"
 _ALWAYS_FITS = 18  # digits
+_MISSING_REMEDY = "Give every row an id or remove the row."
 
 
-def parse_ids(files: Sequence[RawFile], role: str, *, wanted: IdType) -> tuple[pa.ChunkedArray | None, list[Problem]]:
-    """Return the ids of all files as one int64 or string column, or the problems that forbid it.
+def parse_ids(files: Sequence[RawFile], role: str, *, wanted: IdType) -> tuple[pa.ChunkedArray, list[Problem]]:
+    """Return the ids of all files as one int64 or string column (empty if there are problems), and the problems.
 
     An untyped column (CSV) is an integer column only if every id is a canonical integer of 64 bits: no leading
     zeros, no plus sign, so that writing it gives the same characters. Otherwise all of it is text. In typed
@@ -31,57 +33,69 @@ def parse_ids(files: Sequence[RawFile], role: str, *, wanted: IdType) -> tuple[p
         wanted: forces one type; ``text`` turns integers into their digits.
     """
     problems: list[Problem] = []
-    columns: list[pa.ChunkedArray | CodedText] = []
-    is_untyped = False
+    parts: list[_Ids] = []
     for file in files:
-        column = file.columns.get(role)
-        if column is not None:
-            parsed, found = _parse_file(file, column, role)
+        if role in file.columns:
+            part, found = _parse_file(file, file.columns[role], role)
             problems += found
-            columns += [] if parsed is None else [parsed]
-            is_untyped |= column.is_untyped
-    if problems or not columns:
-        return None, problems
-    if wanted == "integer" or (wanted == "auto" and is_untyped and _all_canonical(columns)):
-        problems = [problem for file in files for problem in _not_integers(file, role)]
-        return (None, problems) if problems else (_chain(_as_integers(column) for column in columns), [])
-    n_text = sum(isinstance(column, CodedText) for column in columns)
-    if wanted == "auto" and 0 < n_text < len(columns):
-        return None, [_mixed_types(files, role, n_text=n_text, n_integer=len(columns) - n_text)]
-    if n_text or wanted == "text":
-        return _chain(_as_text(column) for column in columns), []
-    return _chain(_as_integers(column) for column in columns), []
+            parts += [] if part is None else [part]
+    if wanted == "integer":
+        problems += [problem for part in parts for problem in _not_integers(part, role)]
+    if wanted == "auto":
+        problems += _mixed_types(parts, role)
+    if problems or not parts:
+        return pa.chunked_array([], pa.int64()), problems
+    is_integer = wanted == "integer" or (wanted == "auto" and all(part.may_be_integer for part in parts))
+    kind = pa.int64() if is_integer else pa.string()
+    return pa.chunked_array([chunk for part in parts for chunk in part.as_type(kind).chunks], type=kind), []
 
 
-def _parse_file(
-    file: RawFile, column: RawColumn, role: str
-) -> tuple[pa.ChunkedArray | CodedText | None, list[Problem]]:
-    """Return one file's ids as int64 or as coded text."""
+@dataclass(frozen=True, eq=False)
+class _Ids:
+    """The ids of one file: int64, or coded text that is either digits of unknown meaning or text by its type."""
+
+    file: RawFile
+    column: RawColumn
+    values: pa.ChunkedArray | CodedText
+    is_text_by_type: bool
+
+    @property
+    def may_be_integer(self) -> bool:
+        """Whether reading all ids as int64 changes none of them, nor the meaning the source gave them."""
+        is_canonical = not isinstance(self.values, CodedText) or bool(_is_canonical(self.values.distinct).all())
+        return is_canonical and not self.is_text_by_type
+
+    def as_type(self, kind: pa.DataType) -> pa.ChunkedArray:
+        """Return the ids as int64 or as string."""
+        if isinstance(self.values, CodedText):
+            return self.values.expand(self.values.distinct.cast(kind))
+        return self.values.cast(kind)
+
+
+def _parse_file(file: RawFile, column: RawColumn, role: str) -> tuple[_Ids | None, list[Problem]]:
+    """Return one file's ids, unless their type cannot be one of ids; and what is wrong with them."""
     values, kind = column.values, column.values.type
-    missing = found_in(
-        file,
-        column,
-        null_rows(values),
-        what=f"no {_name(role)}",
-        remedy=f"Give every row its {_name(role)} or remove the row.",
-        shown=lambda _: "",
+    problems = found_in(
+        file, column, null_rows(values), what=f"no {_name(role)}", remedy=_MISSING_REMEDY, shown=lambda _: ""
     )
-    if missing or pa.types.is_null(kind):
-        return None, missing
+    if pa.types.is_null(kind):
+        return None, problems
     if pa.types.is_integer(kind) and _fits(values):
-        return values.cast(pa.int64()), []
+        return _Ids(file, column, values.cast(pa.int64()), is_text_by_type=False), problems
     if pa.types.is_integer(kind) or (pa.types.is_decimal(kind) and kind.scale == 0):
-        return encode_text(values.cast(pa.string())), []
+        return _Ids(file, column, encode_text(values.cast(pa.string())), is_text_by_type=False), problems
     if is_text(kind):
         coded = encode_text(values)
-        return coded, _text_problems(file, column, coded, role)
-    return None, [
+        problems += _text_problems(file, column, coded, role)
+        return _Ids(file, column, coded, is_text_by_type=not column.is_untyped), problems
+    problems.append(
         Problem(
             where=f"{file.path}, column {column.name!r}",
             what=f"the {_name(role)}s are of type {kind}, which does not keep an id as it is",
             remedy="Write the ids as integers or as text.",
         )
-    ]
+    )
+    return None, problems
 
 
 def _text_problems(file: RawFile, column: RawColumn, coded: CodedText, role: str) -> list[Problem]:
@@ -93,7 +107,7 @@ def _text_problems(file: RawFile, column: RawColumn, coded: CodedText, role: str
             column,
             coded.rows_of(is_empty),
             what=f"no {_name(role)}",
-            remedy=f"Give every row its {_name(role)} or remove the row.",
+            remedy=_MISSING_REMEDY,
             shown=lambda _: "",
         ),
         *found_in(
@@ -107,55 +121,43 @@ def _text_problems(file: RawFile, column: RawColumn, coded: CodedText, role: str
     ]
 
 
-def _not_integers(file: RawFile, role: str) -> list[Problem]:
-    """Return the problem of ids that are not canonical 64-bit integers, in a column that must hold nothing else."""
-    column = file.columns.get(role)
-    if column is None or (pa.types.is_integer(column.values.type) and _fits(column.values)):
+def _not_integers(ids: _Ids, role: str) -> list[Problem]:
+    """Return the problem of ids that are not canonical 64-bit integers, where nothing else is allowed."""
+    if not isinstance(ids.values, CodedText):
         return []
-    coded = encode_text(column.values if is_text(column.values.type) else column.values.cast(pa.string()))
     return found_in(
-        file,
-        column,
-        coded.rows_of(~_is_canonical(coded.distinct)),
-        what="not an integer of 64 bits, written without leading zeros or sign",
+        ids.file,
+        ids.column,
+        ids.values.rows_of(~_is_canonical(ids.values.distinct)),
+        what="not an integer of 64 bits, written without leading zeros or plus sign,",
         remedy=f"Correct the ids, or set source.{role}_type to text to keep them as they are.",
-        shown=coded.shown_row,
+        shown=ids.values.shown_row,
     )
 
 
-def _mixed_types(files: Sequence[RawFile], role: str, *, n_text: int, n_integer: int) -> Problem:
-    first = next(file for file in files if role in file.columns)
-    return Problem(
-        where=f"{first.path.parent}, column {first.columns[role].name!r}",
-        what=f"mixed id types: integers in {n_integer:,} files, text in {n_text:,}",
-        example=f"{first.path.name} has {first.columns[role].values.type}",
-        remedy=f"Write all files alike, or set source.{role}_type to text to read integers as their digits.",
-    )
-
-
-def _all_canonical(columns: Sequence[pa.ChunkedArray | CodedText]) -> bool:
-    return all(not isinstance(column, CodedText) or _is_canonical(column.distinct).all() for column in columns)
+def _mixed_types(parts: Sequence[_Ids], role: str) -> list[Problem]:
+    texts = [part for part in parts if part.is_text_by_type]
+    integers = [part for part in parts if not part.is_text_by_type]
+    if not texts or not integers:
+        return []
+    return [
+        Problem(
+            where=f"{texts[0].file.path.parent}, column {texts[0].column.name!r}",
+            what=f"mixed id types: integers in {len(integers):,} files, text in {len(texts):,}",
+            example=f"integers in {integers[0].file.path.name}, text in {texts[0].file.path.name}",
+            remedy=f"Write all files alike, or set source.{role}_type to text to read integers as their digits.",
+        )
+    ]
 
 
 def _is_canonical(distinct: pa.Array) -> np.ndarray:
     """Return (n_distinct,) bool: whether reading the text as int64 and writing it gives the same text."""
-    matches = pc.match_substring_regex(distinct, _CANONICAL).fill_null(False).to_numpy(zero_copy_only=False).copy()
+    found = pc.match_substring_regex(distinct, _CANONICAL).fill_null(False)
+    matches = np.array(found.to_numpy(zero_copy_only=False))
     lengths = pc.utf8_length(distinct).fill_null(0).to_numpy(zero_copy_only=False)
     for position in np.flatnonzero(matches & (lengths > _ALWAYS_FITS)):
         matches[position] = -_INT64_MAX - 1 <= int(distinct[int(position)].as_py()) <= _INT64_MAX
     return matches
-
-
-def _as_integers(column: pa.ChunkedArray | CodedText) -> pa.ChunkedArray:
-    return column.expand(column.distinct.cast(pa.int64())) if isinstance(column, CodedText) else column
-
-
-def _as_text(column: pa.ChunkedArray | CodedText) -> pa.ChunkedArray:
-    return column.expand(column.distinct) if isinstance(column, CodedText) else column.cast(pa.string())
-
-
-def _chain(columns: "Sequence[pa.ChunkedArray]") -> pa.ChunkedArray:
-    return pa.chunked_array([chunk for column in columns for chunk in column.chunks])
 
 
 def _fits(values: pa.ChunkedArray) -> bool:

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from sdrm_core.config import SourceConfig
+from sdrm_core.data.catalogue import resolve
 from sdrm_core.data.readers import read_interactions
 from sdrm_core.data.simulate import simulate_interactions
 from sdrm_core.data.sources import locate
@@ -41,6 +42,7 @@ def load_interactions(source: SourceConfig, *, cache: Path, seed: int) -> tuple[
     if source.uri == EMBEDDED:
         table = simulate_interactions(seed=seed)
         return table, Provenance(uri=EMBEDDED, sha256=_digest_of(table), rows=table.num_rows)
+    source = resolve(source)
     located = locate(source, cache=cache)
     table = read_interactions(located, source)
     return table, Provenance(uri=source.uri, sha256=located.sha256, rows=table.num_rows)

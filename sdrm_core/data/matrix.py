@@ -1,7 +1,7 @@
 """The sparse user-item matrix: float32 ones where there is a positive, in canonical form."""
 
 import numpy as np
-from scipy.sparse import csr_matrix, spmatrix
+from scipy.sparse import coo_matrix, csc_matrix, csr_matrix
 
 from sdrm_core.data.interactions import IndexedLog
 from sdrm_core.errors import DataError, Problem
@@ -15,32 +15,32 @@ def to_user_items(log: IndexedLog) -> csr_matrix:
     return _flagged(csr_matrix((ones, item, indptr), shape=(log.n_users, log.n_items)))
 
 
-def canonical(matrix: spmatrix) -> csr_matrix:
+def canonical(matrix: csr_matrix | csc_matrix | coo_matrix) -> csr_matrix:
     """Return a binary copy in canonical form: float32 ones, sorted columns, no duplicates, no stored zeros.
 
     Args:
-        matrix: (n_users, n_items), any sparse format; duplicates add up, and what is above zero is a positive.
+        matrix: (n_users, n_items); a cell is a positive if a value above zero is stored for it, once or often.
 
     Raises:
         DataError: a value is NaN, infinite or negative: no reading of it as a positive is safe.
     """
-    rows = csr_matrix(matrix, copy=True)
-    bad = ~np.isfinite(rows.data) | (rows.data < 0)
-    if bad.any():
-        first = int(np.flatnonzero(bad)[0])
-        user = int(np.searchsorted(rows.indptr, first, side="right")) - 1
+    cells: coo_matrix = matrix.tocoo()
+    is_bad = ~np.isfinite(cells.data) | (cells.data < 0)
+    if is_bad.any():
+        first = int(np.argmax(is_bad))
         raise DataError(
             Problem(
                 where="user-item matrix",
-                what=f"{int(bad.sum()):,} values are NaN, infinite or negative",
-                example=f"row {user}, column {rows.indices[first]}: {rows.data[first]}",
-                remedy="A cell is a positive (above 0) or absent; drop the others before.",
+                what=f"a value that is NaN, infinite or negative in {int(is_bad.sum()):,} cells",
+                example=f"row {cells.row[first]}, column {cells.col[first]}: {cells.data[first]}",
+                remedy="A cell is a positive (above 0) or absent; drop all others before.",
             )
         )
-    rows.sum_duplicates()
-    rows.eliminate_zeros()
-    ones = np.ones(rows.nnz, dtype=np.float32)
-    return _flagged(csr_matrix((ones, rows.indices, rows.indptr), shape=rows.shape))
+    keep = cells.data > 0
+    ones = np.ones(int(keep.sum()), dtype=np.float32)
+    rows: csr_matrix = coo_matrix((ones, (cells.row[keep], cells.col[keep])), shape=cells.shape).tocsr()
+    rows.data[:] = 1  # duplicates were added up
+    return _flagged(rows)
 
 
 def _flagged(rows: csr_matrix) -> csr_matrix:

@@ -8,6 +8,7 @@ from sdrm_core.config import SourceConfig
 from sdrm_core.data.csv_reader import read_csv
 from sdrm_core.data.formats import check_head, format_of
 from sdrm_core.data.ids import parse_ids
+from sdrm_core.data.json_reader import read_jsonl
 from sdrm_core.data.parquet_reader import read_parquet
 from sdrm_core.data.raw import ITEM, RATING, TIMESTAMP, USER, RawFile, wanted_columns
 from sdrm_core.data.sources import LocatedSource
@@ -61,4 +62,6 @@ def _read_file(path: Path, source: SourceConfig) -> tuple[RawFile | None, list[P
         return None, [problem]
     if kind == "parquet":
         return read_parquet(path, source)
+    if kind == "jsonl":
+        return read_jsonl(path, source)
     return read_csv(path, kind, source)

@@ -67,4 +67,4 @@ def _times(user: np.ndarray, *, n_users: int, rng: np.random.Generator) -> np.nd
     """Return Unix seconds: each user joins on some day of two years and rates over the days that follow."""
     joined = rng.uniform(0, 730, size=n_users)
     days = joined[user] + rng.exponential(20, size=len(user))
-    return (_FIRST_DAY + days * _SECONDS_PER_DAY).astype(np.int64)
+    return np.asarray(_FIRST_DAY + days * _SECONDS_PER_DAY, dtype=np.int64)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sdrm_core.config import SourceConfig
+from sdrm_core.data.catalogue import CATALOGUE, NamedDataset
+from sdrm_core.data.download import cached, fetch
 from sdrm_core.errors import DataError, Problem
 
 _CHUNK_BYTES = 1 << 20
@@ -27,20 +29,54 @@ class LocatedSource:
 
 
 def locate(source: SourceConfig, *, cache: Path) -> LocatedSource:
-    """Return the files of a source.
+    """Return the files of a source; a named data set is downloaded if it must be and the source allows it.
+
+    Args:
+        source: a file, a directory of Parquet files, or a named data set.
+        cache: directory of downloads.
 
     Raises:
-        DataError: nothing there, nothing in it, or not allowed to read it.
-        OSError: a file cannot be read now; trying again may help.
+        DataError: nothing there, nothing in it, not allowed to read or to download it, or not the expected bytes.
+        OSError, httpx.HTTPError: a file or a server cannot be read now; trying again may help.
     """
+    dataset = CATALOGUE.get(source.uri)
+    if dataset is not None:
+        file = _named_file(dataset, source, cache=cache)
+        return LocatedSource(uri=source.uri, files=(file,), sha256=_digest((file,)))
     files = _local_files(source.uri)
-    return LocatedSource(uri=source.uri, files=files, sha256=_digest(files))
+    digest = _digest(files)
+    if source.sha256 not in (None, digest):
+        raise DataError(
+            Problem(
+                where=source.uri,
+                what=f"the bytes have the SHA-256 {digest}, source.sha256 expects {source.sha256}",
+                remedy="Give the file that was meant, or correct source.sha256.",
+            )
+        )
+    return LocatedSource(uri=source.uri, files=files, sha256=digest)
+
+
+def _named_file(dataset: NamedDataset, source: SourceConfig, *, cache: Path) -> Path:
+    sha256 = source.sha256 or dataset.sha256
+    path = cached(dataset, cache=cache, sha256=sha256)
+    if path is not None:
+        return path
+    if not source.download:
+        raise DataError(
+            Problem(
+                where=source.uri,
+                what=f"the data set is not in {cache.expanduser()}, and source.download is false",
+                remedy=f"Read its terms of use and set source.download to true to fetch it from {dataset.url}, "
+                "or fetch it by hand and name the file in source.uri.",
+            )
+        )
+    return fetch(dataset, cache=cache, sha256=sha256)
 
 
 def _local_files(uri: str) -> tuple[Path, ...]:
     """Return the file, or the Parquet files of a directory, sorted by name."""
     path = Path(uri).expanduser()
-    files = (path,)
+    files: tuple[Path, ...] = (path,)
     if path.is_dir():
         files = tuple(sorted(file for file in path.glob("*.parquet") if not file.name.startswith((".", "_"))))
         if not files:

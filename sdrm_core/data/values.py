@@ -63,7 +63,7 @@ def parse_timestamps(files: Sequence[RawFile]) -> tuple[pa.ChunkedArray, list[Pr
     """
     problems: list[Problem] = []
     stamps = []
-    places = {}
+    places: dict[str, tuple[RawFile, RawColumn]] = {}
     for file in files:
         column = file.columns.get(TIMESTAMP)
         if column is not None:
@@ -216,7 +216,8 @@ def _ticks(stamps: Sequence[np.ndarray]) -> list[pa.Array]:
 
 
 def _matches(texts: pa.Array, pattern: str) -> np.ndarray:
-    return pc.match_substring_regex(texts, pattern).fill_null(False).to_numpy(zero_copy_only=False)
+    found = pc.match_substring_regex(texts, pattern).fill_null(False)
+    return np.asarray(found.to_numpy(zero_copy_only=False))
 
 
 def _is_number(kind: pa.DataType) -> bool:

@@ -1,0 +1,102 @@
+"""Named data sets: their official homes, the digests of their files, and how to read them.
+
+None of them may be handed on, so none is shipped: each is fetched from its home, when the configuration allows it.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sdrm_core.config import ColumnsConfig, SourceConfig
+
+_GROUPLENS = "https://files.grouplens.org/datasets/movielens"
+_AMAZON = "https://mcauleylab.ucsd.edu/public_datasets/data/amazon_v2/categoryFilesSmall"
+
+
+@dataclass(frozen=True)
+class NamedDataset:
+    """One data set of the catalogue.
+
+    Attributes:
+        url: where it lives.
+        sha256: of what the URL gives.
+        member: the file to take out of the ZIP archive; None if the download is the file.
+        member_sha256: of that file.
+        format: of the file that is read; likewise ``delimiter`` and ``header``.
+        item_id_type: text where item ids are codes that may look like numbers.
+    """
+
+    url: str
+    sha256: str
+    member: str | None
+    member_sha256: str | None
+    format: Literal["csv", "tsv"]
+    header: tuple[str, ...]
+    delimiter: str | None = None
+    item_id_type: Literal["auto", "text"] = "auto"
+
+    @property
+    def file_name(self) -> str:
+        """Return the name of the file that is read."""
+        return (self.member or self.url).rsplit("/", 1)[-1]
+
+
+_AMAZON_HEADER = ("item_id", "user_id", "rating", "timestamp")
+
+CATALOGUE = {
+    "movielens-100k": NamedDataset(
+        url=f"{_GROUPLENS}/ml-100k.zip",
+        sha256="50d2a982c66986937beb9ffb3aa76efe955bf3d5c6b761f4e3a7cd717c6a3229",
+        member="ml-100k/u.data",
+        member_sha256="06416e597f82b7342361e41163890c81036900f418ad91315590814211dca490",
+        format="tsv",
+        header=("user_id", "item_id", "rating", "timestamp"),
+    ),
+    "movielens-1m": NamedDataset(
+        url=f"{_GROUPLENS}/ml-1m.zip",
+        sha256="a6898adb50b9ca05aa231689da44c217cb524e7ebd39d264c56e2832f2c54e20",
+        member="ml-1m/ratings.dat",
+        member_sha256="506d64ca44484487c11dc2d9a28de5c54948213e6b96285e298afe28d6ea4e0f",
+        format="csv",
+        delimiter=":",  # fields are parted by two colons: every second field is empty
+        header=("user_id", "", "item_id", "", "rating", "", "timestamp"),
+    ),
+    # The review data's home publishes no digests; these are the ones that OmniRec (ISG Siegen) verifies against.
+    "amazon-luxury-beauty": NamedDataset(
+        url=f"{_AMAZON}/Luxury_Beauty.csv",
+        sha256="5e1ab08a0147412d6a15ab4b8259df7fbc1fe09c747ba5c46486081ee4d68d24",
+        member=None,
+        member_sha256=None,
+        format="csv",
+        header=_AMAZON_HEADER,
+        item_id_type="text",
+    ),
+    "amazon-digital-music": NamedDataset(
+        url=f"{_AMAZON}/Digital_Music.csv",
+        sha256="a73f1504ed58fdc3533a6817b4c89fc4f722eb46dc18f94a4566a4b171439c9c",
+        member=None,
+        member_sha256=None,
+        format="csv",
+        header=_AMAZON_HEADER,
+        item_id_type="text",
+    ),
+}
+
+
+def resolve(source: SourceConfig) -> SourceConfig:
+    """Return the source with the reading settings of its named data set; any other source as it is.
+
+    What a positive is (``feedback``, ``positive_rating``) stays the user's choice.
+    """
+    dataset = CATALOGUE.get(source.uri)
+    if dataset is None:
+        return source
+    return source.model_copy(
+        update={
+            "format": dataset.format,
+            "delimiter": dataset.delimiter,
+            "header": dataset.header,
+            "columns": ColumnsConfig(timestamp="timestamp"),
+            "user_id_type": "auto",
+            "item_id_type": dataset.item_id_type,
+        }
+    )

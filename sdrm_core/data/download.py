@@ -1,0 +1,114 @@
+"""Fetching a named data set: whole, as its digest says, or not at all."""
+
+import shutil
+import zipfile
+from pathlib import Path
+
+import httpx
+
+from sdrm_core.data.catalogue import NamedDataset
+from sdrm_core.errors import DataError, Problem
+from sdrm_core.storage import replacing, sha256_of
+
+_TIMEOUT = httpx.Timeout(30.0)  # seconds without a byte, not for the whole file
+_CHUNK_BYTES = 1 << 20
+
+
+def cached(dataset: NamedDataset, *, cache: Path, sha256: str) -> Path | None:
+    """Return the data set's file if an earlier ``fetch`` left it whole in the directory of downloads."""
+    path = _place(dataset, cache=cache, sha256=sha256)
+    expected = _file_digest(dataset, sha256=sha256)
+    is_whole = path.is_file() and (expected is None or sha256_of(path) == expected)
+    return path if is_whole else None
+
+
+def fetch(dataset: NamedDataset, *, cache: Path, sha256: str) -> Path:
+    """Return the data set's file after downloading and unpacking it into the directory of downloads.
+
+    The file gets its name last of all, after its digests were found right: an interrupted download leaves nothing.
+
+    Args:
+        dataset: the entry of the catalogue.
+        cache: directory of downloads; made if missing.
+        sha256: expected digest of the download.
+
+    Raises:
+        DataError: the server has other bytes than expected, or refuses for good (status 4xx).
+        httpx.HTTPError: the connection broke or the server failed; trying again may help.
+        OSError: the directory cannot be written now.
+    """
+    path = _place(dataset, cache=cache, sha256=sha256)
+    with replacing(path) as file:
+        if dataset.member is None:
+            _download(dataset.url, file, sha256=sha256)
+            return path
+        archive = file.with_suffix(".zip")
+        try:
+            _download(dataset.url, archive, sha256=sha256)
+            _extract(archive, dataset.member, file)
+        finally:
+            archive.unlink(missing_ok=True)
+        _require_digest(f"{dataset.url}, {dataset.member}", file, expected=_file_digest(dataset, sha256=sha256))
+    return path
+
+
+def _place(dataset: NamedDataset, *, cache: Path, sha256: str) -> Path:
+    """Return where the file lies; the digest in the path keeps other versions apart."""
+    return cache.expanduser() / sha256[:16] / dataset.file_name
+
+
+def _file_digest(dataset: NamedDataset, *, sha256: str) -> str | None:
+    """Return what the file's digest must be; None for a member of an archive the catalogue does not know."""
+    if dataset.member is None:
+        return sha256
+    return dataset.member_sha256 if sha256 == dataset.sha256 else None
+
+
+def _download(url: str, path: Path, *, sha256: str) -> None:
+    _stream(url, path)
+    _require_digest(url, path, expected=sha256)
+
+
+def _stream(url: str, path: Path) -> None:
+    with httpx.stream("GET", url, follow_redirects=True, timeout=_TIMEOUT) as response:
+        if response.is_client_error and response.status_code not in (408, 429):
+            raise DataError(
+                Problem(
+                    where=url,
+                    what=f"the server answers {response.status_code} {response.reason_phrase}",
+                    remedy="Look up where the data set lives now, fetch it by hand and name the file in source.uri.",
+                )
+            )
+        response.raise_for_status()
+        with path.open("wb") as file:
+            for chunk in response.iter_bytes(_CHUNK_BYTES):
+                file.write(chunk)
+
+
+def _require_digest(what: str, path: Path, *, expected: str | None) -> None:
+    found = sha256_of(path)
+    if expected is not None and found != expected:
+        raise DataError(
+            Problem(
+                where=what,
+                what=f"the {path.stat().st_size:,} bytes have the SHA-256 {found}, expected is {expected}",
+                remedy="The data set has changed or was altered on the way; nothing was kept. "
+                "If the change is known to be right, set source.sha256.",
+            )
+        )
+
+
+def _extract(archive: Path, member: str, path: Path) -> None:
+    """Copy one member's bytes to the path; its name in the archive is never used as a path."""
+    try:
+        with zipfile.ZipFile(archive) as zipped, zipped.open(member) as packed, path.open("wb") as file:
+            shutil.copyfileobj(packed, file, _CHUNK_BYTES)
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise DataError(
+            Problem(
+                where=str(member),
+                what="cannot be taken out of the ZIP archive",
+                example=str(error),
+                remedy="Check source.sha256: the download is not the archive the catalogue describes.",
+            )
+        ) from None

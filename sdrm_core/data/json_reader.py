@@ -1,0 +1,219 @@
+"""JSON lines: Arrow where it can read the file exactly, else line by line in Python, which tells what is wrong."""
+
+import json
+from array import array
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.json as pa_json
+
+from sdrm_core.config import SourceConfig
+from sdrm_core.data.formats import BOM, decompressed
+from sdrm_core.data.raw import ITEM, RATING, TIMESTAMP, USER, RawColumn, RawFile, find_columns, wanted_columns
+from sdrm_core.errors import Problem
+
+_BLOCK_BYTES = 8 << 20
+_BATCH_ROWS = 1 << 16
+_ID_TYPES: dict[type, pa.DataType] = {int: pa.int64(), str: pa.string()}
+_RATING_TYPES: dict[type, pa.DataType] = {int: pa.float64(), float: pa.float64(), str: pa.string()}
+_TIMESTAMP_TYPES: dict[type, pa.DataType] = _ID_TYPES | {float: pa.float64()}
+_ARROW_TYPES = {USER: _ID_TYPES, ITEM: _ID_TYPES, RATING: _RATING_TYPES, TIMESTAMP: _TIMESTAMP_TYPES}
+
+
+def read_jsonl(path: Path, source: SourceConfig) -> tuple[RawFile | None, list[Problem]]:
+    """Return the mapped keys of a JSON lines file (plain or gzip) as columns, and what is wrong with the file.
+
+    Lines that cannot be read are left out of the columns, so that the problems of the others are found too.
+    """
+    wanted = wanted_columns(source)
+    table = _read_with_arrow(path, wanted)
+    if table is None:
+        return _SlowReading(path, source).result()
+    columns = {role: RawColumn(name, table[name], is_untyped=False) for role, name in wanted.items()}
+    return RawFile(path, columns, locate=lambda row: f"line {next(islice(_lines(path), row, None))[0]:,}"), []
+
+
+def _read_with_arrow(path: Path, wanted: dict[str, str]) -> pa.Table | None:
+    """Return the columns if all values have the types of the first line's; None if any has not.
+
+    Arrow refuses what it would have to change: a fraction or 2^63 as an integer, a number as text.
+    """
+    schema = _schema_of_first(path, wanted)
+    if schema is None:
+        return None
+    with decompressed(path) as file:
+        try:
+            table = pa_json.open_json(
+                pa.PythonFile(file, mode="r"),
+                read_options=pa_json.ReadOptions(block_size=_BLOCK_BYTES),
+                parse_options=pa_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
+            ).read_all()
+            table.validate(full=True)
+        except (pa.ArrowInvalid, UnicodeDecodeError):
+            return None
+    return table
+
+
+def _schema_of_first(path: Path, wanted: dict[str, str]) -> pa.Schema | None:
+    first = next((line for _, line in _lines(path)), b"")
+    try:
+        record = json.loads(first.decode())
+        return pa.schema([(name, _ARROW_TYPES[role][type(record[name])]) for role, name in wanted.items()])
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return None
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the number and the bytes of each line that is not blank."""
+    with decompressed(path) as file:
+        for number, line in enumerate(file, start=1):
+            content = line.removeprefix(BOM) if number == 1 else line
+            if content.strip():
+                yield number, content
+
+
+class _SlowReading:
+    """One pass in Python over a file that Arrow could not read as it is."""
+
+    def __init__(self, path: Path, source: SourceConfig) -> None:
+        self._path = path
+        self._source = source
+        self._wanted = wanted_columns(source)
+        self._line_of_row = array("q")
+        self._keys: dict[str, None] = {}
+        self._columns = {role: _SlowColumn(is_id=role in (USER, ITEM)) for role in self._wanted}
+        self._n_bad = 0
+        self._first_bad = ""
+
+    def result(self) -> tuple[RawFile | None, list[Problem]]:
+        """Read the file; return the columns and what is wrong with them."""
+        for number, line in _lines(self._path):
+            self._read_line(number, line)
+        problems = self._bad_lines()
+        if not self._line_of_row:
+            return None, problems
+        found, missing = find_columns(self._path, tuple(self._keys), self._source)
+        problems += missing
+        columns = {}
+        for role in found:
+            column, name = self._columns[role], self._wanted[role]
+            problems += column.problems(f"{self._path}, column {name!r}", wanted=self._id_type(role), role=role)
+            columns[role] = RawColumn(name, column.values(), is_untyped=not column.n_texts)
+        return RawFile(self._path, columns, locate=lambda row: f"line {self._line_of_row[row]:,}"), problems
+
+    def _read_line(self, number: int, line: bytes) -> None:
+        try:
+            record = json.loads(line.decode(), object_pairs_hook=_unique_keys)
+            if not isinstance(record, dict):
+                raise ValueError("not an object in braces")
+        except (ValueError, RecursionError) as error:  # bad UTF-8 is a ValueError, too
+            self._n_bad += 1
+            self._first_bad = self._first_bad or f"line {number:,}: {error}"
+            return
+        self._line_of_row.append(number)
+        self._keys |= dict.fromkeys(record)
+        for role, name in self._wanted.items():
+            self._columns[role].add(record.get(name), line=number)
+
+    def _bad_lines(self) -> list[Problem]:
+        if not self._n_bad:
+            return []
+        n_lines = self._n_bad + len(self._line_of_row)
+        return [
+            Problem(
+                where=str(self._path),
+                what=f"not a JSON object in UTF-8 in {self._n_bad:,} of {n_lines:,} lines",
+                example=self._first_bad,
+                remedy="Write one JSON object a line, each key once.",
+            )
+        ]
+
+    def _id_type(self, role: str) -> str:
+        return {USER: self._source.user_id_type, ITEM: self._source.item_id_type}.get(role, "")
+
+
+class _SlowColumn:
+    """The values of one key as text; numbers as their digits, exactly."""
+
+    def __init__(self, *, is_id: bool) -> None:
+        self._is_id = is_id
+        self._chunks: list[pa.Array] = []
+        self._batch: list[str | None] = []
+        self.n_integers = self.n_texts = self._n_others = 0
+        self._examples: dict[str, str] = {}
+
+    def add(self, value: Any, *, line: int) -> None:
+        """Take the value of the next row, None where the key is missing."""
+        kind, text = _kind_and_text(value)
+        self.n_integers += kind == "integer"
+        self.n_texts += kind == "text"
+        self._n_others += kind == "other"
+        if kind not in self._examples:
+            self._examples[kind] = f"line {line:,}: {text!r}"
+        self._batch.append(text)
+        if len(self._batch) == _BATCH_ROWS:
+            self._flush()
+
+    def values(self) -> pa.ChunkedArray:
+        """Return all rows as dictionary-encoded text."""
+        self._flush()
+        return pa.chunked_array(self._chunks).unify_dictionaries()
+
+    def problems(self, where: str, *, wanted: str, role: str) -> list[Problem]:
+        """Return what forbids using the values as ids; ratings and time stamps are judged by their text later."""
+        if not self._is_id:
+            return []
+        problems = []
+        if self._n_others:
+            problems.append(
+                Problem(
+                    where=where,
+                    what=f"neither an integer nor text in {self._n_others:,} rows",
+                    example=self._examples["other"],
+                    remedy="Write the ids as integers or as text.",
+                )
+            )
+        if self.n_integers and self.n_texts and wanted != "text":
+            problems.append(
+                Problem(
+                    where=where,
+                    what=f"mixed id types: integers in {self.n_integers:,} rows, text in {self.n_texts:,}",
+                    example=f"{self._examples['integer']} and {self._examples['text']}",
+                    remedy=f"Write all ids alike, or set source.{role}_type to text to read integers as their digits.",
+                )
+            )
+        return problems
+
+    def _flush(self) -> None:
+        self._chunks.append(pa.array(self._batch, pa.string()).dictionary_encode())
+        self._batch = []
+
+
+def _kind_and_text(value: Any) -> tuple[str, str | None]:
+    """Return what a JSON value is as an id, and its text; None is a missing value."""
+    if value is None:
+        return "missing", None
+    if isinstance(value, str):
+        return ("text", value) if _is_encodable(value) else ("other", ascii(value))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return "integer", str(value)
+    return "other", json.dumps(value)
+
+
+def _is_encodable(text: str) -> bool:
+    """Return whether a text is Unicode; JSON can escape half of a surrogate pair, which is not."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _unique_keys(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        raise ValueError("a key occurs twice")
+    return record
