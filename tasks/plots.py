@@ -1,0 +1,196 @@
+"""The report's plots as inline SVG: no file, no global figure, the same bytes for the same numbers.
+
+Colours are names of the page's own palette, so a plot follows its light and dark theme; text stays text.
+"""
+
+import io
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from html import escape
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH, HEIGHT = 5.2, 3.1  # inches; small enough for the text to stay legible on a phone
+
+# Stand-ins the drawing library can write, and the page's variables they become.
+_PALETTE = {
+    "#010101": "var(--ink)",
+    "#020202": "var(--muted)",
+    "#030303": "var(--line)",
+    "#040404": "var(--real)",
+    "#050505": "var(--synthetic)",
+    "#060606": "var(--other)",
+}
+_INK, _MUTED, _LINE, REAL, SYNTHETIC, OTHER = _PALETTE
+
+_PROLOG = re.compile(r"\A.*?(?=<svg)", re.DOTALL)
+_SVG_TAG = re.compile(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>')
+_IDLE = re.compile(r"\s*(<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->)", re.DOTALL)
+_ID = re.compile(r' id="([^"]+)"')
+
+
+@dataclass
+class _Canvas:
+    """A figure while it is drawn, and its SVG once it is."""
+
+    figure: "Figure"
+    svg: str = field(default="")
+
+    def panels(self, rows: int = 1) -> "list[Axes]":
+        """Return ``rows`` panels one below the other, which share their horizontal axis."""
+        grid = self.figure.subplots(rows, 1, sharex=True, squeeze=False)
+        for axes in grid.ravel():
+            axes.set_facecolor("none")
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.spines[["left", "bottom"]].set_color(_LINE)
+            axes.tick_params(which="both", color=_LINE, labelcolor=_MUTED, labelsize=8)
+            axes.grid(color=_LINE, linewidth=0.6)
+            axes.set_axisbelow(True)
+        return list(grid.ravel())
+
+
+@contextmanager
+def _canvas(name: str, *, alt: str, height: float = HEIGHT) -> Iterator[_Canvas]:
+    """Yield an empty figure; when the block ends its SVG is there. ``name`` keeps ids apart within a page."""
+    import matplotlib  # costs half a second, and only a report needs it
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
+        canvas = _Canvas(Figure(figsize=(WIDTH, height), layout="constrained", facecolor="none"))
+        yield canvas
+        text = io.StringIO()
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        canvas.figure.savefig(text, format="svg", metadata=nothing)
+    canvas.svg = _inline(text.getvalue(), alt=alt)
+
+
+def _inline(svg: str, *, alt: str) -> str:
+    """Make a stand-alone SVG file a part of a page: no prolog, no fixed size, no idle ids, the page's colours."""
+    svg = _IDLE.sub("", _PROLOG.sub("", svg))
+    svg = _SVG_TAG.sub(lambda tag: f'<svg viewBox="{tag[1]}" role="img" aria-label="{escape(alt)}">', svg, count=1)
+    svg = _ID.sub(lambda attribute: attribute[0] if f"#{attribute[1]}" in svg else "", svg)
+    svg = svg.replace("xlink:href", "href")
+    for stand_in, variable in _PALETTE.items():
+        svg = svg.replace(stand_in, variable)
+    return svg.strip()
+
+
+def plot_popularity(curves: Mapping[str, Any]) -> str:
+    """Plot the share of users that have an item against the item's rank, both logarithmic."""
+    alt = "Rank-frequency plot of item popularity on logarithmic axes, real users beside synthetic users"
+    with _canvas("popularity", alt=alt) as canvas:
+        (axes,) = canvas.panels()
+        rank = curves["popularity_rank"]
+        axes.plot(
+            rank,
+            _above_zero(curves["popularity_synthetic_by_real_rank"]),
+            color=OTHER,
+            linewidth=1.2,
+            linestyle=(0, (1, 1.5)),
+            label="synthetic, by the real rank",
+        )
+        axes.plot(rank, _above_zero(curves["popularity_real"]), color=REAL, linewidth=3, label="real")
+        axes.plot(rank, _above_zero(curves["popularity_synthetic"]), color=SYNTHETIC, linewidth=1.4, label="synthetic")
+        axes.set(xscale="log", yscale="log")
+        _plain_ticks(axes)
+        _label(axes, x="rank of the item, most popular first", y="share of users that have it")
+        _percent(axes)
+        _legend(axes, loc="lower left")
+    return canvas.svg
+
+
+def plot_activity(curves: Mapping[str, Any]) -> str:
+    """Plot the share of users that have at least so many items."""
+    alt = "Share of users that have at least a number of items, real users beside synthetic users"
+    with _canvas("activity", alt=alt) as canvas:
+        (axes,) = canvas.panels()
+        axes.plot(curves["activity"], curves["activity_real"], color=REAL, linewidth=3, label="real")
+        axes.plot(curves["activity"], curves["activity_synthetic"], color=SYNTHETIC, linewidth=1.4, label="synthetic")
+        axes.set(xscale="log", ylim=(0, 1.02))
+        _plain_ticks(axes)
+        _label(axes, x="items of a user, at least", y="share of users")
+        _percent(axes)
+        _legend(axes, loc="upper right")
+    return canvas.svg
+
+
+def plot_nearest(edges: Sequence[float], *, synthetic: Sequence[float], holdout: Sequence[float]) -> str:
+    """Plot how similar users are to their nearest training user.
+
+    Args:
+        edges: (n_bins + 1,) Jaccard similarities.
+        synthetic: (n_bins,) share of synthetic users in each bin.
+        holdout: (n_bins,) share of real users the model never saw; empty if there are none.
+    """
+    alt = "Histogram of the similarity to the nearest training user, synthetic users beside real users never seen"
+    with _canvas("nearest", alt=alt) as canvas:
+        (axes,) = canvas.panels()
+        if holdout:
+            axes.stairs(holdout, edges, color=REAL, linewidth=2.4, label="real users the model never saw")
+        axes.stairs(synthetic, edges, color=SYNTHETIC, fill=True, alpha=0.25)
+        axes.stairs(synthetic, edges, color=SYNTHETIC, linewidth=1.4, label="synthetic users")
+        axes.set(xlim=(edges[0], edges[-1]), ylim=(0, None))
+        _label(axes, x="Jaccard similarity to the nearest training user", y="share of users")
+        _percent(axes)
+        _legend(axes, loc="upper right")
+    return canvas.svg
+
+
+def plot_training(reports: Sequence[Mapping[str, Any]], *, loss: str, validation: str | None) -> str:
+    """Plot a stage's training loss and, in a panel of its own, its validation figure by epoch.
+
+    Args:
+        reports: the stage's epoch reports, in order, at least one.
+        loss: what the loss is.
+        validation: what the validation figure is; None if it is the loss itself.
+    """
+    stage = str(reports[0]["stage"])
+    alt = f"Training curve of stage {stage} by epoch"
+    epochs = [report["epoch"] for report in reports]
+    panels = [("loss", loss), *([("validation", validation)] if validation else [])]
+    with _canvas(f"training-{stage}", alt=alt) as canvas:
+        for axes, (key, meaning) in zip(canvas.panels(len(panels)), panels, strict=True):
+            values = [report[key] for report in reports]
+            axes.plot(epochs, values, color=SYNTHETIC, linewidth=1.6, marker="o" if len(epochs) < 3 else None)
+            axes.set_title(meaning, loc="left", fontsize=8.5, color=_INK)
+            axes.locator_params(axis="y", nbins=4)
+        if validation and (best := _best_epoch(reports)) is not None:
+            axes.axvline(best, color=OTHER, linewidth=1.2, linestyle=(0, (3, 2)), label=f"kept: epoch {best}")
+            _legend(axes, loc="best")
+        axes.locator_params(axis="x", integer=True)
+        _label(axes, x="epoch", y="")
+    return canvas.svg
+
+
+def _best_epoch(reports: Sequence[Mapping[str, Any]]) -> int | None:
+    """Return the first epoch that reached the best validation figure of all."""
+    best = reports[-1]["best"]
+    return next((int(report["epoch"]) for report in reports if report["validation"] == best), None)
+
+
+def _above_zero(values: Sequence[float]) -> list[float]:
+    """Return the values with a gap where a logarithmic axis has no place for them."""
+    return [value if value > 0 else math.nan for value in values]
+
+
+def _label(axes: "Axes", *, x: str, y: str) -> None:
+    axes.set_xlabel(x, fontsize=8.5, color=_MUTED)
+    axes.set_ylabel(y, fontsize=8.5, color=_MUTED)
+
+
+def _legend(axes: "Axes", *, loc: Literal["lower left", "upper right", "best"]) -> None:
+    axes.legend(loc=loc, frameon=False, fontsize=8.5, labelcolor=_INK)
+
+
+def _percent(axes: "Axes") -> None:
+    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
+
+
+def _plain_ticks(axes: "Axes") -> None:
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")

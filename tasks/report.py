@@ -1,0 +1,149 @@
+"""Say what was made and how it was judged: the release's data card and report, and the operator's privacy page."""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from sdrm_core.config import PipelineConfig
+from tasks import plots, wording
+
+HEADLINE_METRICS = ("recall@10", "ndcg@10")
+
+
+def render_card(manifest: Mapping[str, Any]) -> str:
+    """Return the data card, the release's ``README.md``: Markdown without a figure an attacker could use."""
+    return _render("card.md.j2", manifest)
+
+
+def render_report(
+    manifest: Mapping[str, Any], *, curves: Mapping[str, Sequence[Mapping[str, Any]]], privacy: Mapping[str, Any]
+) -> str:
+    """Return the release's ``report.html``: one file with its plots inside, which asks the network for nothing.
+
+    Args:
+        manifest: of the release.
+        curves: epoch reports of ``vae`` and ``diffusion``, in order.
+        privacy: the operator's privacy report; of it only the coarse nearest-neighbour histogram is shown.
+    """
+    fidelity = manifest["fidelity"]["curves"]
+    return _render(
+        "report.html.j2",
+        manifest,
+        popularity=plots.plot_popularity(fidelity),
+        activity=plots.plot_activity(fidelity),
+        nearest=_nearest(privacy),
+        training=_training(curves),
+        metrics=HEADLINE_METRICS,
+        settings=_settings(manifest["config"]),
+    )
+
+
+def render_operator_report(manifest: Mapping[str, Any], *, privacy: Mapping[str, Any]) -> str:
+    """Return the operator's ``privacy.html`` with every figure of every privacy gate; not for publication."""
+    return _render("privacy.html.j2", manifest, full=privacy, nearest=_nearest(privacy))
+
+
+def overall_verdict(manifest: Mapping[str, Any]) -> str:
+    """Return the worst verdict of all gates: FAIL before INCONCLUSIVE before PASS."""
+    verdicts = {gate["verdict"] for gate in [*manifest["gates"].values(), *privacy_verdicts(manifest).values()]}
+    return next((verdict for verdict in ("FAIL", "INCONCLUSIVE") if verdict in verdicts), "PASS")
+
+
+def privacy_verdicts(manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return each privacy gate's public verdict, in the order in which they are best read."""
+    gates = manifest["privacy"]["gates"]
+    known = [name for name in wording.PRIVACY_GATES if name in gates]
+    return {name: gates[name] for name in [*known, *(name for name in gates if name not in known)]}
+
+
+def inconclusive_gates(manifest: Mapping[str, Any]) -> list[str]:
+    """Return the privacy gates that found too few users to tell, and were accepted openly."""
+    return [name for name, gate in privacy_verdicts(manifest).items() if gate["verdict"] == "INCONCLUSIVE"]
+
+
+def _render(template: str, manifest: Mapping[str, Any], **context: Any) -> str:
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            manifest=manifest,
+            overall=overall_verdict(manifest),
+            privacy=privacy_verdicts(manifest),
+            inconclusive=inconclusive_gates(manifest),
+            wording=wording,
+            **context,
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("tasks"),
+        autoescape=select_autoescape(enabled_extensions=("html.j2",), default=False),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    numbers = ("plain", "whole", "figure", "percent", "duration", "size", "interval", "setting")
+    environment.filters |= {name: getattr(wording, name) for name in numbers}
+    environment.filters |= {"code": markdown_code, "text": markdown_text}
+    return environment
+
+
+def markdown_code(text: Any) -> str:
+    """Return any text as one Markdown code span that it cannot leave, safe within a table."""
+    flat = " ".join(str(text).split()).replace("|", "¦")
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", flat)), default=0))
+    padding = " " if flat.startswith("`") or flat.endswith("`") else ""
+    return f"{fence}{padding}{flat}{padding}{fence}"
+
+
+def markdown_text(text: Any) -> str:
+    """Return any text as Markdown that shows it as it is, on one line."""
+    return "".join(f"\\{sign}" if sign in "\\`*_{}[]<>#|!&~" else sign for sign in " ".join(str(text).split()))
+
+
+def _nearest(privacy: Mapping[str, Any]) -> str | None:
+    """Return the plot of nearest-neighbour similarities; None where they were not measured."""
+    histogram = privacy.get("nearest_neighbours")
+    if not histogram:
+        return None
+    return plots.plot_nearest(
+        histogram["edges"], synthetic=histogram["synthetic"], holdout=histogram.get("holdout") or ()
+    )
+
+
+def _training(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, str]]:
+    """Return a titled plot for each stage in the curves, in the order in which they were trained."""
+    by_stage: dict[str, list[Mapping[str, Any]]] = {}
+    for report in (report for reports in curves.values() for report in reports):
+        by_stage.setdefault(report["stage"], []).append(report)
+    drawn = []
+    for stage, reports in by_stage.items():
+        title, loss, validation = wording.TRAINING.get(stage, (wording.plain(stage), "loss", "validation"))
+        svg = plots.plot_training(reports, loss=loss, validation=validation)
+        drawn.append({"title": title, "svg": svg, "epochs": len(reports), "of_epochs": reports[-1]["of_epochs"]})
+    return drawn
+
+
+def _settings(config: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return the settings by section, each with its meaning; those of no section come first."""
+    sections: dict[str, list[dict[str, Any]]] = {"": []}
+    _collect(config, PipelineConfig, "", sections)
+    return {name: rows for name, rows in sections.items() if rows}
+
+
+def _collect(values: Mapping[str, Any], model: Any, prefix: str, sections: dict[str, list[dict[str, Any]]]) -> None:
+    fields = getattr(model, "model_fields", {})
+    for key, value in values.items():
+        field = fields.get(key)
+        if isinstance(value, Mapping):
+            _collect(value, field.annotation if field else None, f"{prefix}{key}.", sections)
+        else:
+            row = {"key": prefix + key, "value": value, "meaning": (field and field.description) or ""}
+            sections.setdefault(prefix.partition(".")[0], []).append(row)

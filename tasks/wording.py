@@ -1,0 +1,134 @@
+"""How the reports say things: numbers for humans, and plain words for the names of gates, figures and stages."""
+
+from collections.abc import Mapping
+from typing import Any
+
+MISSING = "–"
+
+# Privacy gate → (title, what PASS means). What a gate computes is told in sdrm_core.privacy; this is for its reader.
+PRIVACY_GATES: Mapping[str, tuple[str, str]] = {
+    "hygiene": (
+        "Nothing carried over",
+        "User ids are new and cannot be linked to another release, every item is in the catalogue, nobody is empty.",
+    ),
+    "k_anonymous_items": (
+        "No rare items",
+        "Every published item is held by enough real training users that it points at none of them.",
+    ),
+    "unique_copies": (
+        "No copies of one person",
+        "Item sets that exactly one real person holds are not repeated more often than chance alone repeats them.",
+    ),
+    "near_copies": (
+        "No near copies",
+        "Synthetic users do not come unusually close to training users more often than to people never seen.",
+    ),
+    "closer_to_train": (
+        "Not closer to the training users",
+        "A synthetic user is as likely to resemble a person never seen as a training user.",
+    ),
+    "membership": (
+        "Membership cannot be told",
+        "Attacks that guess from the release whether a person was in the training data do little better than a coin.",
+    ),
+    "rare_pairs": (
+        "No telling pairs of items",
+        "Pairs of items that only a few training users hold are not more exposed than those of people never seen.",
+    ),
+    "completion": (
+        "Histories cannot be completed",
+        "Knowing part of a person's items, the release helps to guess the rest no better for training users.",
+    ),
+    "dissimilarity": (
+        "Different from the source",
+        "The paper's measure: synthetic and training users differ on average. Sparse data always do; read it last.",
+    ),
+}
+
+QUALITY_GATES: Mapping[str, str] = {
+    "raw_interactions": "the log as it was read",
+    "matrix": "the filtered user-item matrix",
+    "synthetic": "the synthetic users",
+    "release": "the measures of fidelity, utility and privacy",
+}
+
+GOALS: Mapping[str, str] = {"lower": "lower is better", "higher": "higher is better", "match": "should match"}
+
+ARMS: Mapping[str, str] = {
+    "real": "real users",
+    "real_same_size": "real users, as many",
+    "synthetic": "synthetic users",
+    "popularity_sampler": "popularity sampler",
+}
+
+JUDGES: Mapping[str, str] = {"popularity": "Popularity", "svd": "SVD", "ease": "EASE", "ials": "iALS", "mlp": "MLP"}
+
+# Training stage → (title, what the loss is, what the validation figure is; None if it is the loss).
+TRAINING: Mapping[str, tuple[str, str, str | None]] = {
+    "vae": ("VAE", "training loss", "ranking of hidden items, ndcg@100 (higher is better)"),
+    "diffusion": ("Diffusion", "training loss", "denoising loss of validation users (lower is better)"),
+    "margins-full": ("Item margins, full", "distance of item popularity (lower is better)", None),
+    "margins-multi": ("Item margins, multi", "distance of item popularity (lower is better)", None),
+}
+
+
+def plain(name: str) -> str:
+    """Return an internal name as words, e.g. ``measure_privacy`` as ``measure privacy``."""
+    return name.replace("_", " ").replace("-", " ")
+
+
+def whole(number: float | None) -> str:
+    """Return a count with thin separators, e.g. ``95,215``."""
+    return MISSING if number is None else f"{number:,.0f}"
+
+
+def figure(value: float | None) -> str:
+    """Return a measured figure with three decimals, or fewer where it is large."""
+    if value is None:
+        return MISSING
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
+
+
+def percent(share: float | None) -> str:
+    """Return a share in percent with three digits, e.g. ``5.75 %``."""
+    return MISSING if share is None else f"{100 * share:.3g} %"
+
+
+def duration(seconds: float) -> str:
+    """Return a time, e.g. ``0.4 s``, ``12 s``, ``3 min 05 s``, ``2 h 10 min``."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
+    hours, minutes_left = divmod(minutes, 60)
+    return f"{hours} h {minutes_left:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def size(n_bytes: float) -> str:
+    """Return a file size in decimal units, e.g. ``1.3 MB``."""
+    for unit in ("B", "kB", "MB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.0f} B" if unit == "B" else f"{n_bytes:.1f} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.1f} GB"
+
+
+def interval(estimate: Mapping[str, Any] | None) -> str:
+    """Return an estimate's 95 % interval, e.g. ``.341 to .389``; empty where there is none."""
+    if not estimate or estimate.get("low") is None or estimate.get("high") is None:
+        return ""
+    return f"{figure(estimate['low'])} to {figure(estimate['high'])}"
+
+
+def setting(value: Any) -> str:
+    """Return a setting's value as in a YAML file."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(setting(one) for one in value) + "]"
+    return f"{value:,}" if isinstance(value, int) and value >= 10_000 else str(value)
