@@ -142,12 +142,12 @@ class VaeConfig(Section):
 class DiffusionConfig(Section):
     """The score-based diffusion model over latents (EDM preconditioning, Karras et al. 2022)."""
 
-    hidden_units: int = Field(512, ge=1, description="width of the residual denoiser")
+    hidden_units: int = Field(256, ge=1, description="width of the residual denoiser")
     depth: int = Field(3, ge=1, description="residual blocks of the denoiser")
     learning_rate: float = Field(1e-3, gt=0, description="Adam's peak step size")
-    batch_users: int = Field(512, ge=1, description="latents per gradient step")
+    batch_users: int = Field(256, ge=1, description="latents per gradient step")
     epoch_steps: int = Field(50, ge=1, description="gradient steps between two looks at the validation loss")
-    max_epochs: int = Field(60, ge=1, description="epochs of that many steps at most")
+    max_epochs: int = Field(30, ge=1, description="epochs of that many steps at most")
     patience_epochs: int = Field(10, ge=1, description="epochs without a lower validation loss before stopping")
     ema_decay: Share = Field(0.999, lt=1, description="decay of the weights' running average used to sample")
     reverse_steps: int = Field(18, ge=2, description="steps of the reverse process at full resolution")
@@ -177,6 +177,21 @@ class UtilityConfig(Section):
     bootstrap_draws: int = Field(2000, ge=100, description="resamples behind an interval")
 
 
+class PrivacyMarginsConfig(Section):
+    """The leak each privacy gate tolerates: PASS needs the one-sided 95 % upper bound at or below it."""
+
+    unique_copies: Share = Field(0.01, description="synthetic users that equal a set one training user alone holds")
+    near_copies: Share = Field(0.02, description="synthetic users closer to a training user than real people come")
+    closer_to_train: float = Field(
+        0.53, ge=0.5, le=1, description="share of synthetic users closer to training than to held-out users"
+    )
+    membership_auc: float = Field(0.55, ge=0.5, le=1, description="AUC of the best membership attack")
+    membership_tpr: Share = Field(0.03, description="its true positive rate at a false positive rate of 1 %")
+    rare_taste_auc: float = Field(0.60, ge=0.5, le=1, description="its AUC among the tenth with the rarest taste")
+    rare_pairs: float = Field(1.25, ge=1, description="odds that a user's rarest item pair is exposed, train : holdout")
+    completion: Share = Field(0.02, description="recall@20 of training users' hidden items above held-out users'")
+
+
 class PrivacyConfig(Section):
     """The privacy judgement."""
 
@@ -188,6 +203,8 @@ class PrivacyConfig(Section):
     max_pair_products: float = Field(
         2e11, gt=0, description="multiply-adds the exact similarity may cost; above it a random subset is compared"
     )
+    margins: PrivacyMarginsConfig = PrivacyMarginsConfig()
+    min_dissimilarity: Share = Field(0.5, description="mean 1 - Jaccard between synthetic and training users")
 
 
 def _require_ordered(section: Section, low: str, high: str) -> None:
