@@ -1,0 +1,103 @@
+"""Training of the denoiser on the frozen VAE's latents: one flat loop."""
+
+import copy
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+from torch import Tensor
+
+from sdrm_core.config import DiffusionConfig
+from sdrm_core.model.activity import normal_scores
+from sdrm_core.model.denoiser import Denoiser, denoising_loss
+from sdrm_core.model.networks import average_weights
+from sdrm_core.model.training import EpochReport, OnEpoch, Progress, gradient_step
+from sdrm_core.model.vae import MultiVAE, encode_users, sample_posterior
+from sdrm_core.randomness import numpy_stream, torch_stream
+
+STAGE = "diffusion"
+_VALIDATION_DRAWS = 8192
+_ENCODER_BATCH_USERS = 1024
+
+
+class Posteriors(NamedTuple):
+    """Users as the diffusion sees them.
+
+    Attributes:
+        mean: (n_users, latent_dim) posterior means.
+        log_variance: (n_users, latent_dim) posterior log-variances.
+        activity: (n_users, 1) normal scores of the numbers of items.
+    """
+
+    mean: Tensor
+    log_variance: Tensor
+    activity: Tensor
+
+    @classmethod
+    def of(cls, vae: MultiVAE, user_items: csr_matrix, *, reference: np.ndarray, seed: int) -> "Posteriors":
+        """Encode users; ``reference`` are the training users' item counts that activity is scored against."""
+        mean, log_variance = encode_users(vae, user_items, batch_users=_ENCODER_BATCH_USERS)
+        rng = numpy_stream(seed, STAGE, "activity", user_items.shape[0])
+        scores = normal_scores(np.diff(user_items.indptr), reference=reference, rng=rng)
+        activity = torch.from_numpy(scores.astype(np.float32)).unsqueeze(1)
+        return cls(mean, log_variance, activity.to(mean.device))
+
+    def sample(self, n_draws: int, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return latents (n_draws, latent_dim) and activity (n_draws, 1) of users drawn with replacement."""
+        users = torch.randint(len(self.mean), (n_draws,), generator=generator, device=self.mean.device)
+        latents = sample_posterior(self.mean[users], self.log_variance[users], generator=generator)
+        return latents, self.activity[users]
+
+
+def train_denoiser(
+    train: Posteriors, validation: Posteriors, *, config: DiffusionConfig, seed: int, on_epoch: OnEpoch
+) -> tuple[Denoiser, tuple[EpochReport, ...]]:
+    """Train the denoiser on fresh posterior samples until its averaged weights denoise V no better.
+
+    An epoch is ``config.epoch_steps`` gradient steps, whatever the number of users.
+
+    Returns:
+        The denoiser with the best averaged weights, frozen, and one report an epoch.
+
+    Raises:
+        TrainingError: the loss is not finite.
+    """
+    device = train.mean.device
+    weights = torch_stream(seed, STAGE, "weights")
+    denoiser = Denoiser.untrained(train.mean.shape[1], config=config, generator=weights).to(device)
+    denoiser.fit_scale(train.mean, train.log_variance)
+    averaged = copy.deepcopy(denoiser).requires_grad_(False)
+    optimizer = torch.optim.AdamW(denoiser.parameters(), lr=config.learning_rate, fused=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.max_epochs * config.epoch_steps)
+    generator = torch_stream(seed, STAGE, "noise", device=device)
+    progress = Progress(
+        averaged,
+        stage=STAGE,
+        max_epochs=config.max_epochs,
+        patience_epochs=config.patience_epochs,
+        higher_is_better=False,
+        on_epoch=on_epoch,
+    )
+    n_steps = 0
+    for epoch in range(1, config.max_epochs + 1):
+        losses = []
+        for _ in range(config.epoch_steps):
+            latents, activity = train.sample(config.batch_users, generator=generator)
+            loss = denoising_loss(denoiser, denoiser.standardise(latents), activity, generator=generator)
+            losses.append(gradient_step(loss, optimizer, stage=STAGE, epoch=epoch))
+            schedule.step()
+            n_steps += 1
+            average_weights(averaged, denoiser, decay=min(config.ema_decay, n_steps / (n_steps + 10)))
+        if not progress.end_epoch(losses, validation=validation_loss(averaged, validation, seed=seed)):
+            break
+    progress.restore_best()
+    return averaged, tuple(progress.reports)
+
+
+@torch.no_grad()
+def validation_loss(denoiser: Denoiser, validation: Posteriors, *, seed: int) -> float:
+    """Return the denoising loss on validation users, with the same latents and noise at every call."""
+    generator = torch_stream(seed, STAGE, "validation", device=validation.mean.device)
+    latents, activity = validation.sample(_VALIDATION_DRAWS, generator=generator)
+    return float(denoising_loss(denoiser, denoiser.standardise(latents), activity, generator=generator))

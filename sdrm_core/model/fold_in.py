@@ -1,0 +1,61 @@
+"""How well a VAE ranks items that a user hid from it: what early stopping looks at."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+
+from sdrm_core.model.vae import ItemBags, MultiVAE, as_dense
+
+NDCG_CUTOFF = 100
+INPUT_SHARE = 0.8
+_BATCH_USERS = 512
+
+
+class FoldIn(NamedTuple):
+    """Users' items divided into what the model sees and what it has to find.
+
+    Attributes:
+        inputs: (n_users, n_items) binary.
+        targets: (n_users, n_items) binary, disjoint from ``inputs``, at least one item a user.
+    """
+
+    inputs: csr_matrix
+    targets: csr_matrix
+
+
+def fold_in(user_items: csr_matrix, *, rng: np.random.Generator) -> FoldIn:
+    """Divide each user's items at random, ``INPUT_SHARE`` of them to the input; users with one item are left out."""
+    user_items = user_items[np.diff(user_items.indptr) >= 2]
+    counts = np.diff(user_items.indptr)
+    users = np.repeat(np.arange(len(counts)), counts)
+    order = np.lexsort((rng.random(len(users)), users))
+    rank = np.empty(len(users), dtype=np.int64)
+    rank[order] = np.arange(len(users)) - user_items.indptr[users]
+    n_inputs = np.clip(np.rint(INPUT_SHARE * counts).astype(np.int64), 1, counts - 1)
+    is_input = rank < n_inputs[users]
+    return FoldIn(_keep(user_items, is_input), _keep(user_items, ~is_input))
+
+
+def _keep(user_items: csr_matrix, kept: np.ndarray) -> csr_matrix:
+    indptr = np.concatenate([[0], np.cumsum(kept)])[user_items.indptr]
+    return csr_matrix((user_items.data[kept], user_items.indices[kept], indptr), shape=user_items.shape)
+
+
+@torch.no_grad()
+def fold_in_ndcg(vae: MultiVAE, users: FoldIn) -> float:
+    """Return the mean binary ndcg@100 over users, input items masked; NaN without users."""
+    n_users = users.inputs.shape[0]
+    cutoff = min(NDCG_CUTOFF, vae.n_items)
+    discount = 1 / torch.log2(torch.arange(2, cutoff + 2, dtype=torch.float64, device=vae.device))
+    ideal = torch.cat([discount.new_zeros(1), discount.cumsum(0)])
+    total = 0.0
+    for start in range(0, n_users, _BATCH_USERS):
+        inputs = ItemBags.of(users.inputs[start : start + _BATCH_USERS], device=vae.device)
+        targets = ItemBags.of(users.targets[start : start + _BATCH_USERS], device=vae.device)
+        mean, _ = vae.encode(inputs)
+        logits = vae.decode(mean).masked_fill(as_dense(inputs, n_items=vae.n_items) > 0, -torch.inf)
+        hits = as_dense(targets, n_items=vae.n_items).gather(1, logits.topk(cutoff, dim=1).indices)
+        total += float(((hits * discount).sum(dim=1) / ideal[targets.counts().clamp(max=cutoff)]).sum())
+    return total / n_users if n_users else float("nan")

@@ -1,0 +1,76 @@
+"""A fitted model's folder: what is in it, and the refusal of a file that is not what was written."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sdrm_core.errors import ArtifactError
+from sdrm_core.records import Artifact
+from sdrm_core.storage import checked, write_artifact, write_json
+
+MANIFEST = "model.json"
+ITEMS = "items.parquet"
+VAE = "vae.safetensors"
+DIFFUSION = "diffusion.safetensors"
+DRAW = "draw.safetensors"
+_ITEM_COLUMN = "item_id"
+
+
+def write_items(folder: Path, item_ids: pa.Array) -> Artifact:
+    """Write the source's item ids, in the order of the matrix's columns."""
+    table = pa.table({_ITEM_COLUMN: item_ids})
+    return write_artifact(folder / ITEMS, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
+
+
+def load_item_ids(folder: Path) -> pa.Array:
+    """Return the (n_items,) source ids of the model's columns, with the source's own type.
+
+    Raises:
+        ArtifactError: a file is missing or is not what was written.
+    """
+    column = pq.read_table(model_file(folder, ITEMS))[_ITEM_COLUMN]
+    return column.combine_chunks()
+
+
+def write_manifest(folder: Path, files: Sequence[Artifact], *, about: dict[str, Any]) -> Artifact:
+    """Write ``model.json``: what the model is, its files' digests and a digest over all of this."""
+    body = {**about, "files": {file.path.name: file.sha256 for file in files}}
+    return write_json(folder / MANIFEST, {**body, "sha256": _digest(body)})
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return what ``write_manifest`` wrote.
+
+    Raises:
+        ArtifactError: there is none, or it was changed.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ArtifactError(f"{folder} is not a model: it has no {MANIFEST}")
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+        recorded = body.pop("sha256")
+    except (ValueError, KeyError, AttributeError) as error:
+        raise ArtifactError(f"{path} is not a model's description ({error}); train the model again") from None
+    if _digest(body) != recorded:
+        raise ArtifactError(f"{path} was changed after it was written; train the model again")
+    manifest: dict[str, Any] = body
+    return manifest
+
+
+def model_file(folder: Path, name: str) -> Path:
+    """Return the path of one of the model's files after its digest was found as recorded.
+
+    Raises:
+        ArtifactError: it is missing or was changed.
+    """
+    return checked(Artifact(path=folder / name, sha256=read_manifest(folder)["files"][name]))
+
+
+def _digest(body: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,77 @@
+"""Pretraining of the VAE: one flat loop."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+
+from sdrm_core.config import VaeConfig
+from sdrm_core.errors import TrainingError
+from sdrm_core.model.fold_in import fold_in, fold_in_ndcg
+from sdrm_core.model.training import EpochReport, OnEpoch, Progress, gradient_step
+from sdrm_core.model.vae import ItemBags, MultiVAE, annealed_beta, vae_loss
+from sdrm_core.randomness import numpy_stream, torch_stream
+
+STAGE = "vae"
+
+
+def train_vae(
+    train: csr_matrix,
+    validation: csr_matrix,
+    *,
+    config: VaeConfig,
+    seed: int,
+    device: torch.device,
+    on_epoch: OnEpoch,
+) -> tuple[MultiVAE, tuple[EpochReport, ...]]:
+    """Train a MultiVAE until the ranking of validation users' hidden items no longer improves.
+
+    Args:
+        train: (n_train_users, n_items) binary.
+        validation: (n_validation_users, n_items) binary; decides when to stop, nothing else.
+        config: the VAE's settings.
+        seed: the run's seed.
+        device: where to train.
+        on_epoch: called after each epoch.
+
+    Returns:
+        The VAE with the weights of its best epoch, frozen, and one report an epoch.
+
+    Raises:
+        TrainingError: the loss is not finite, or no validation user has two items.
+    """
+    divided = fold_in(validation, rng=numpy_stream(seed, STAGE, "fold-in"))
+    if not divided.inputs.shape[0]:
+        raise TrainingError("vae: no validation user has 2 items to divide; raise roles.validation or use more data")
+    vae = MultiVAE.untrained(train.shape[1], config=config, generator=torch_stream(seed, STAGE, "weights")).to(device)
+    optimizer = torch.optim.AdamW(
+        vae.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
+    generator = torch_stream(seed, STAGE, "noise", device=device)
+    shuffler = numpy_stream(seed, STAGE, "batches")
+    progress = Progress(
+        vae,
+        stage=STAGE,
+        max_epochs=config.max_epochs,
+        patience_epochs=config.patience_epochs,
+        higher_is_better=True,
+        on_epoch=on_epoch,
+    )
+    for epoch in range(1, config.max_epochs + 1):
+        beta = annealed_beta(epoch, config=config)
+        losses = []
+        for users in _batches(train.shape[0], batch_users=config.batch_users, rng=shuffler):
+            loss = vae_loss(vae, ItemBags.of(train[users], device=device), beta=beta, generator=generator)
+            losses.append(gradient_step(loss, optimizer, stage=STAGE, epoch=epoch))
+        if not progress.end_epoch(losses, validation=fold_in_ndcg(vae, divided)):
+            break
+    progress.restore_best()
+    return vae, tuple(progress.reports)
+
+
+def _batches(n_users: int, *, batch_users: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Yield the users of each batch of one shuffled pass."""
+    order = rng.permutation(n_users)
+    for start in range(0, n_users, batch_users):
+        yield order[start : start + batch_users]

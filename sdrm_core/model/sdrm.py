@@ -1,0 +1,165 @@
+"""The fitted model as a whole: makes any range of synthetic users, and goes to a folder and back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pyarrow as pa
+import torch
+from scipy.sparse import csr_matrix
+from torch import Tensor
+
+from sdrm_core.config import DiffusionConfig, Resolution
+from sdrm_core.errors import ArtifactError
+from sdrm_core.model import folder as files
+from sdrm_core.model.denoiser import Denoiser
+from sdrm_core.model.devices import ordered_map
+from sdrm_core.model.draw import ItemDraw, stack_users
+from sdrm_core.model.users import UserSource, block_users
+from sdrm_core.model.vae import MultiVAE
+from sdrm_core.model.weights import load_into, load_vae, load_weights, save_vae, save_weights
+from sdrm_core.records import Artifact
+
+VARIANT = "sdrm"
+RESOLUTIONS: tuple[Resolution, ...] = get_args(Resolution)
+
+
+@dataclass(frozen=True, eq=False)
+class SdrmModel:
+    """VAE, diffusion and draw, fitted.
+
+    Attributes:
+        vae: decodes latents.
+        denoiser: makes latents.
+        activity: (n_train_users,) sorted numbers of items per training user, at most ``len(publishable)``.
+        publishable: (n_publishable,) columns that may be drawn, ascending.
+        margins: by resolution, (n_publishable,) offsets that set item popularity.
+        temperature: randomness of the item draw.
+    """
+
+    vae: MultiVAE
+    denoiser: Denoiser
+    activity: np.ndarray
+    publishable: np.ndarray
+    margins: Mapping[Resolution, Tensor]
+    temperature: float
+
+    @cached_property
+    def source(self) -> UserSource:
+        """What makes users."""
+        size = block_users(len(self.publishable))
+        return UserSource(denoiser=self.denoiser, activity=self.activity, users_per_block=size)
+
+    @cached_property
+    def draw(self) -> ItemDraw:
+        """What draws their items."""
+        return ItemDraw(self.vae, self.publishable, temperature=self.temperature)
+
+    def sample(self, start: int, stop: int, *, seed: int, resolution: Resolution, batch_users: int) -> csr_matrix:
+        """Make the synthetic users [start, stop).
+
+        User i depends on the model, the seed, the resolution and i, and on nothing else: any division of a
+        range gives the same users, and a longer range begins with a shorter one. (On the CPU to the byte;
+        on a GPU a sum's last bit may differ with the batch.)
+
+        Args:
+            start: first user, from 0.
+            stop: one after the last user.
+            seed: the release's seed.
+            resolution: ``full`` or ``multi``.
+            batch_users: users denoised together on a GPU; without effect on the CPU.
+
+        Returns:
+            (stop - start, n_items) canonical binary matrix; every user has an item, all are publishable.
+        """
+        size = self.source.users_per_block
+        first, last = start // size, -(-stop // size)
+        stride = 1 if self.vae.device.type == "cpu" else max(1, batch_users // size)
+
+        def draw_group(number: int) -> csr_matrix:
+            return self._draw_blocks(range(number, min(number + stride, last)), seed=seed, resolution=resolution)
+
+        groups = ordered_map(draw_group, range(first, last, stride), device=self.vae.device)
+        users = stack_users(groups, n_items=self.vae.n_items)
+        return users[start - first * size : stop - first * size]
+
+    @torch.no_grad()
+    def _draw_blocks(self, numbers: range, *, seed: int, resolution: Resolution) -> csr_matrix:
+        margins = self.margins[resolution]
+        parts = [
+            self.draw(
+                self.vae.decoder_features(block.latents),
+                counts=block.counts,
+                margins=margins,
+                generator=block.generator,
+            )
+            for block in self.source.blocks(numbers, seed=seed, resolution=resolution)
+        ]
+        return stack_users(parts, n_items=self.vae.n_items)
+
+    def save(self, folder: Path, *, item_ids: pa.Array) -> tuple[Artifact, ...]:
+        """Write the model, and what its columns stand for, as files that need no pickle.
+
+        Args:
+            folder: created if need be; a model already there is replaced, its description last.
+            item_ids: (n_items,) the source's ids, in the order of the columns.
+
+        Returns:
+            The files written, ``model.json`` last.
+        """
+        items = files.write_items(folder, item_ids)
+        diffusion = {"kind": "diffusion", "config": self.denoiser.config.model_dump()}
+        draw = {"kind": "draw", "temperature": self.temperature}
+        tensors = {f"margins.{resolution}": margins for resolution, margins in self.margins.items()}
+        tensors["publishable"] = torch.from_numpy(self.publishable)
+        tensors["activity"] = torch.from_numpy(self.activity)
+        written = (
+            items,
+            save_vae(self.vae, folder / files.VAE, item_digest=items.sha256),
+            save_weights(
+                folder / files.DIFFUSION, self.denoiser.state_dict(), about={**diffusion, "item_digest": items.sha256}
+            ),
+            save_weights(folder / files.DRAW, tensors, about={**draw, "item_digest": items.sha256}),
+        )
+        return (*written, files.write_manifest(folder, written, about=self._description()))
+
+    def _description(self) -> dict[str, object]:
+        return {
+            "variant": VARIANT,
+            "config": {"vae": self.vae.config.model_dump(), "diffusion": self.denoiser.config.model_dump()},
+            "temperature": self.temperature,
+            "sizes": {
+                "items": self.vae.n_items,
+                "publishable_items": len(self.publishable),
+                "train_users": len(self.activity),
+                "latent_dim": self.denoiser.latent_dim,
+            },
+        }
+
+    @classmethod
+    def load(cls, folder: Path, *, device: torch.device) -> "SdrmModel":
+        """Return the model that ``save`` wrote, each file's digest checked first.
+
+        Raises:
+            ArtifactError: a file is missing, damaged, changed or of another model.
+        """
+        manifest = files.read_manifest(folder)
+        if manifest["variant"] != VARIANT:
+            raise ArtifactError(f"{folder} holds a model of variant {manifest['variant']!r}; {VARIANT!r} was expected")
+        vae = load_vae(files.model_file(folder, files.VAE), device=device)
+        path = files.model_file(folder, files.DIFFUSION)
+        weights, about = load_weights(path)
+        denoiser = Denoiser(vae.config.latent_dim, config=DiffusionConfig.model_validate(about["config"]))
+        load_into(denoiser, weights, path=path)
+        draw, about = load_weights(files.model_file(folder, files.DRAW))
+        return cls(
+            vae=vae,
+            denoiser=denoiser.to(device),
+            activity=draw["activity"].numpy(),
+            publishable=draw["publishable"].numpy(),
+            margins={resolution: draw[f"margins.{resolution}"].to(device) for resolution in RESOLUTIONS},
+            temperature=about["temperature"],
+        )

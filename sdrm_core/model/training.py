@@ -1,0 +1,112 @@
+"""What both training loops share: reports by epoch, the best weights so far, and a step that checks its loss."""
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sdrm_core.errors import TrainingError
+from sdrm_core.records import Record
+
+
+class EpochReport(Record):
+    """One epoch of one stage, for progress displays and training curves.
+
+    Attributes:
+        stage: ``vae``, ``diffusion``, ``margins-full`` or ``margins-multi``.
+        epoch: from 1.
+        of_epochs: epochs at most; early stopping may end before.
+        loss: mean training loss of the epoch.
+        validation: ndcg@100 of hidden items for the VAE (higher is better); denoising loss for the diffusion
+            and total-variation distance of item popularity for the margins (lower is better).
+        best: best ``validation`` so far.
+    """
+
+    stage: str
+    epoch: int
+    of_epochs: int
+    loss: float
+    validation: float
+    best: float
+
+
+OnEpoch = Callable[[EpochReport], None]
+
+
+class Progress:
+    """Collects a stage's reports, keeps the weights of its best epoch and says when to stop waiting for a better."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        stage: str,
+        max_epochs: int,
+        patience_epochs: int,
+        higher_is_better: bool,
+        on_epoch: OnEpoch,
+    ) -> None:
+        self._network = network
+        self._stage = stage
+        self._max_epochs = max_epochs
+        self._patience_epochs = patience_epochs
+        self._sign = 1 if higher_is_better else -1
+        self._on_epoch = on_epoch
+        self._best_epoch = 0
+        self._best = -self._sign * math.inf
+        self._weights: dict[str, Tensor] = {}
+        self.reports: list[EpochReport] = []
+
+    def end_epoch(self, losses: Sequence[float], *, validation: float) -> bool:
+        """Record an epoch, keep its weights if it is the best so far; return whether to go on.
+
+        Raises:
+            TrainingError: ``validation`` is not finite.
+        """
+        epoch = len(self.reports) + 1
+        require_finite(validation, what=f"{self._stage}: the validation result", epoch=epoch)
+        if self._sign * (validation - self._best) > 0:
+            self._best, self._best_epoch = validation, epoch
+            self._weights = copy.deepcopy(self._network.state_dict())
+        report = EpochReport(
+            stage=self._stage,
+            epoch=epoch,
+            of_epochs=self._max_epochs,
+            loss=float(np.mean(losses)),
+            validation=validation,
+            best=self._best,
+        )
+        self.reports.append(report)
+        self._on_epoch(report)
+        return epoch - self._best_epoch < self._patience_epochs
+
+    def restore_best(self) -> None:
+        """Put the weights of the best epoch back into the network and freeze it in evaluation mode."""
+        self._network.load_state_dict(self._weights)
+        self._network.eval().requires_grad_(False)
+
+
+def gradient_step(loss: Tensor, optimizer: torch.optim.Optimizer, *, stage: str, epoch: int) -> float:
+    """Take one step down the loss and return its value.
+
+    Raises:
+        TrainingError: the loss is not finite; the weights are left as they were.
+    """
+    value = loss.item()
+    require_finite(value, what=f"{stage}: the training loss", epoch=epoch)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return value
+
+
+def require_finite(value: float, *, what: str, epoch: int) -> None:
+    """Raise ``TrainingError`` if ``value`` is NaN or infinite."""
+    if not math.isfinite(value):
+        raise TrainingError(
+            f"{what} is {value} in epoch {epoch}; it must be finite. "
+            "Lower the stage's learning_rate, or look for a damaged input"
+        )

@@ -1,0 +1,94 @@
+"""Synthetic users before they have items: activity and latents, each a function of the user's number alone.
+
+Users are made in blocks whose size depends on the model only, each from a random stream of its own. So no
+batch, shard, thread or request changes a user, and memory does not grow with their number.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sdrm_core.config import Resolution
+from sdrm_core.model.activity import counts_at, scores_of, spread_quantiles
+from sdrm_core.model.denoiser import Denoiser
+from sdrm_core.model.sampling import reverse_process
+from sdrm_core.randomness import numpy_stream, torch_stream
+
+_BLOCK_CELLS = 1 << 22
+"""Logits of one block: 16 MiB of float32."""
+_MAX_BLOCK_USERS = 1024
+_MIN_REVERSE_STEPS = 2
+
+
+def block_users(n_items: int) -> int:
+    """Return the number of users in a block, for a catalogue of ``n_items``."""
+    return max(1, min(_MAX_BLOCK_USERS, _BLOCK_CELLS // n_items))
+
+
+class UserBlock(NamedTuple):
+    """The users of one block.
+
+    Attributes:
+        latents: (n_users, latent_dim) of the VAE.
+        counts: (n_users,) int64, items each user is to get.
+        generator: goes on to draw their items.
+    """
+
+    latents: Tensor
+    counts: np.ndarray
+    generator: torch.Generator
+
+
+@dataclass(frozen=True, eq=False)
+class UserSource:
+    """Everything that makes users.
+
+    Attributes:
+        denoiser: the trained denoiser.
+        activity: (n_train_users,) sorted numbers of items of the training users, none above ``max_items``.
+        users_per_block: size of every block.
+    """
+
+    denoiser: Denoiser
+    activity: np.ndarray
+    users_per_block: int
+
+    @torch.no_grad()
+    def blocks(self, numbers: range, *, seed: int, resolution: Resolution) -> list[UserBlock]:
+        """Return the blocks of these numbers, denoised together.
+
+        Block b holds the users [b * users_per_block, (b + 1) * users_per_block).
+        """
+        device = self.denoiser.latent_mean.device
+        generators = [torch_stream(seed, "users", number, device=device) for number in numbers]
+        shape = (self.users_per_block, self.denoiser.latent_dim)
+        noise = torch.cat([torch.randn(shape, generator=generator, device=device) for generator in generators])
+        steps = torch.cat([self._steps(number, seed=seed, resolution=resolution) for number in numbers])
+        start, stop = numbers.start * self.users_per_block, numbers.stop * self.users_per_block
+        quantiles = spread_quantiles(start, stop, shift=numpy_stream(seed, "activity").random())
+        counts = counts_at(quantiles, reference=self.activity)
+        scores = scores_of(quantiles, n_reference=len(self.activity)).astype(np.float32)
+        activity = torch.from_numpy(scores).unsqueeze(1).to(device)
+
+        def denoise(x: Tensor, sigma: Tensor, rows: Tensor) -> Tensor:
+            denoised: Tensor = self.denoiser(x, sigma, activity[rows])
+            return denoised
+
+        latents = self.denoiser.restore(reverse_process(denoise, noise, steps=steps))
+        return [
+            UserBlock(latents=part, counts=part_counts, generator=generator)
+            for part, part_counts, generator in zip(
+                latents.split(self.users_per_block), np.split(counts, len(numbers)), generators, strict=True
+            )
+        ]
+
+    def _steps(self, number: int, *, seed: int, resolution: Resolution) -> Tensor:
+        """Return each user's number of reverse steps: all of them, or uniformly from 2 to all."""
+        full = self.denoiser.config.reverse_steps
+        if resolution == "full":
+            return torch.full((self.users_per_block,), full)
+        generator = torch_stream(seed, "steps", number)
+        return torch.randint(_MIN_REVERSE_STEPS, full + 1, (self.users_per_block,), generator=generator)

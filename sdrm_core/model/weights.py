@@ -1,0 +1,81 @@
+"""Weights as files: safetensors that say in their header what they are, and no pickle."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from sdrm_core.config import VaeConfig
+from sdrm_core.errors import ArtifactError
+from sdrm_core.model.vae import MultiVAE
+from sdrm_core.records import Artifact
+from sdrm_core.storage import write_artifact
+
+_HEADER = "sdrm"  # one entry: safetensors writes several in any order, and the bytes would differ
+
+
+def save_weights(path: Path, tensors: dict[str, Tensor], *, about: dict[str, Any]) -> Artifact:
+    """Write tensors and, in the header, what they are.
+
+    Args:
+        path: the file.
+        tensors: by name.
+        about: JSON-compatible; the tensors' shapes are added under ``shapes``.
+    """
+    shapes = {name: list(tensor.shape) for name, tensor in tensors.items()}
+    header = {_HEADER: json.dumps({**about, "shapes": shapes}, sort_keys=True)}
+    portable = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    return write_artifact(path, lambda temporary: save_file(portable, temporary, metadata=header))
+
+
+def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors, on the CPU, and what they are.
+
+    Raises:
+        ArtifactError: the file is missing, damaged, or was not written by ``save_weights``.
+    """
+    if not path.is_file():
+        raise ArtifactError(f"{path} is missing; run the stage that writes it again")
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {})[_HEADER])
+            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118 - not a dict
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise ArtifactError(f"{path} does not hold weights as they are written here ({error})") from None
+
+
+def load_into(network: nn.Module, tensors: dict[str, Tensor], *, path: Path) -> None:
+    """Fill a network and freeze it in evaluation mode.
+
+    Raises:
+        ArtifactError: names or shapes differ from the network's.
+    """
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ArtifactError(f"{path} does not fit the configuration in its own header: {error}") from None
+    network.eval().requires_grad_(False)
+
+
+def save_vae(vae: MultiVAE, path: Path, *, item_digest: str) -> Artifact:
+    """Write a VAE with its configuration and the digest of the item map its columns stand for."""
+    about = {"kind": "vae", "n_items": vae.n_items, "config": vae.config.model_dump(), "item_digest": item_digest}
+    return save_weights(path, vae.state_dict(), about=about)
+
+
+def load_vae(path: Path, *, device: torch.device | None = None) -> MultiVAE:
+    """Return the VAE that ``save_vae`` wrote, frozen, on ``device`` (default: the CPU).
+
+    Raises:
+        ArtifactError: the file is missing, damaged or holds something else.
+    """
+    tensors, about = load_weights(path)
+    if about.get("kind") != "vae":
+        raise ArtifactError(f"{path} holds {about.get('kind')!r}, not a VAE")
+    vae = MultiVAE(about["n_items"], config=VaeConfig.model_validate(about["config"]))
+    load_into(vae, tensors, path=path)
+    return vae.to(device or torch.device("cpu"))
