@@ -100,7 +100,7 @@ def in_words(value: Any) -> str:
 
 
 def _bounds(kwargs: Mapping[str, Any]) -> str:
-    low, high = kwargs["min_value"], kwargs["max_value"]
+    low, high = kwargs.get("min_value"), kwargs.get("max_value")
     if low == high:
         return f"exactly {in_words(low)}"
     if high is None:

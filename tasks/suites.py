@@ -62,6 +62,7 @@ def raw_interactions_suite(
         has_type(ITEM, _ID_DTYPES[item_id_type], why=id_why, remedy=remedy),
         *(not_null(column, why="a row without it cannot be assigned", remedy=remedy) for column in log_columns),
         *(_ratings(config) if is_explicit else []),
+        has_type(IS_REPEATED, "bool", why="a flag is set or not, never missing", remedy="Run the ingest stage again."),
         in_set(
             IS_REPEATED,
             [False],

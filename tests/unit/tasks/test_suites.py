@@ -1,0 +1,156 @@
+"""The suites as data: complete, readable, and without a bound that a missing value would meet."""
+
+import json
+
+import pytest
+
+from sdrm_core.config import (
+    ColumnsConfig,
+    FilterConfig,
+    GatesConfig,
+    MatrixGateConfig,
+    PrivacyConfig,
+    RawGateConfig,
+    SourceConfig,
+    SyntheticGateConfig,
+)
+from tasks.expectations import Suite, in_set, rule
+from tasks.suites import (
+    matrix_suite,
+    raw_interactions_suite,
+    release_suite,
+    synthetic_facts_suite,
+    synthetic_users_suite,
+)
+
+NOT_NULL = "expect_column_values_to_not_be_null"
+ROW_COUNT = "expect_table_row_count_to_be_between"
+# These pass over missing values.
+BOUNDS = {
+    "expect_column_values_to_be_between",
+    "expect_column_max_to_be_between",
+    "expect_column_values_to_be_in_set",
+    "expect_column_values_to_be_unique",
+}
+
+
+def raw_suite(source: SourceConfig | None = None) -> Suite:
+    return raw_interactions_suite(
+        RawGateConfig(), source or SourceConfig(), user_id_type="integer", item_id_type="text"
+    )
+
+
+SUITES = {
+    "raw_interactions": raw_suite(),
+    "matrix": matrix_suite(MatrixGateConfig(), FilterConfig()),
+    "synthetic users": synthetic_users_suite(users=7),
+    "synthetic facts": synthetic_facts_suite(SyntheticGateConfig()),
+    "release": release_suite(GatesConfig(), PrivacyConfig(accept_inconclusive=("membership",))),
+}
+
+
+def columns_of(suite: Suite, types: set[str]) -> set[str]:
+    return {expectation["kwargs"]["column"] for expectation in suite if expectation["type"] in types}
+
+
+@pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES)
+class TestEverySuite:
+    def test_pairs_each_bound_with_presence(self, suite):
+        flags = {each["kwargs"]["column"] for each in suite if each["kwargs"].get("type_") == "bool"}  # never missing
+        assert columns_of(suite, BOUNDS) <= columns_of(suite, {NOT_NULL}) | flags
+
+    def test_counts_the_rows(self, suite):
+        (count,) = [expectation for expectation in suite if expectation["type"] == ROW_COUNT]
+        assert count["kwargs"]["min_value"] >= 1
+
+    def test_is_plain_data(self, suite):
+        assert json.loads(json.dumps(suite)) == suite
+
+    def test_says_why_what_to_do_and_what_in_plain_words(self, suite):
+        for expectation in suite:
+            assert expectation["meta"]["why"]
+            assert expectation["meta"]["remedy"].endswith(".")
+            assert "expect_" not in rule(expectation)
+
+    def test_states_nothing_twice(self, suite):
+        rules = [(rule(expectation), expectation["severity"]) for expectation in suite]
+        assert len(set(rules)) == len(rules)
+
+
+def test_raw_suite_reads_as_sentences():
+    assert [rule(expectation) for expectation in raw_suite()] == [
+        "the columns are user_id, item_id, rating, is_repeated",
+        "the number of rows is at least 100",
+        "user_id has type int64",
+        "item_id has type str",
+        "user_id is never missing",
+        "item_id is never missing",
+        "rating is never missing",
+        "rating has type float64",
+        "rating is between 0 and 10",
+        "is_repeated has type bool",
+        "is_repeated is False in at least 0.5 of the rows",
+    ]
+
+
+def test_raw_suite_of_implicit_events_with_time_expects_no_rating():
+    source = SourceConfig(feedback="implicit", columns=ColumnsConfig(timestamp="when"))
+    suite = raw_suite(source)
+    assert suite[0]["kwargs"]["column_list"] == ["user_id", "item_id", "timestamp", "is_repeated"]
+    assert columns_of(suite, {NOT_NULL}) == {"user_id", "item_id", "timestamp"}
+
+
+def test_matrix_suite_takes_its_lower_limits_from_the_filter():
+    suite = matrix_suite(MatrixGateConfig(min_users=12), FilterConfig(min_user_positives=3, min_item_positives=4))
+    rules = [rule(expectation) for expectation in suite]
+    assert "users is at least 12" in rules
+    assert "fewest_user_positives is at least 3" in rules
+    assert "fewest_item_positives is at least 4" in rules
+    assert "repeated_cells is exactly 0" in rules
+
+
+def test_release_suite_accepts_inconclusive_only_where_named_and_says_so():
+    suite = release_suite(GatesConfig(), PrivacyConfig(accept_inconclusive=("membership",)))
+    rules = {(rule(expectation), expectation["severity"]) for expectation in suite}
+    assert ("privacy_membership is PASS or INCONCLUSIVE", "critical") in rules
+    assert ("privacy_membership is PASS", "warning") in rules
+    assert ("privacy_rare_pairs is PASS", "critical") in rules
+    assert [each["severity"] for each in suite].count("warning") == 1
+
+
+def test_release_suite_expects_a_verdict_of_every_privacy_gate():
+    columns = columns_of(release_suite(GatesConfig(), PrivacyConfig()), {NOT_NULL})
+    assert {column for column in columns if column.startswith("privacy_")} == {
+        "privacy_hygiene",
+        "privacy_k_anonymous_items",
+        "privacy_unique_copies",
+        "privacy_near_copies",
+        "privacy_closer_to_train",
+        "privacy_membership",
+        "privacy_rare_pairs",
+        "privacy_completion",
+        "privacy_dissimilarity",
+    }
+
+
+def test_a_share_found_by_subtraction_keeps_its_bound():
+    assert 1 - 0.58 > 0.42
+    assert in_set("flag", [False], min_share=1 - 0.58, why="", remedy="")["kwargs"]["mostly"] == 0.42
+
+
+def test_rule_of_an_unknown_type_still_says_what_it_is():
+    expectation = {"type": "expect_magic", "kwargs": {"column": "x"}, "severity": "critical", "meta": {}}
+    assert rule(expectation) == "expect_magic with {'column': 'x'}"
+
+
+@pytest.mark.parametrize(
+    ("section", "bounds"),
+    [
+        (RawGateConfig, {"min_rating": 5, "max_rating": 1}),
+        (MatrixGateConfig, {"min_density": 0.2, "max_density": 0.1}),
+        (SyntheticGateConfig, {"min_density_ratio": 1.2}),
+    ],
+)
+def test_bounds_between_which_nothing_lies_are_refused(section, bounds):
+    with pytest.raises(ValueError, match="must not be above"):
+        section(**bounds)
