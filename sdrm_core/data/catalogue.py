@@ -8,6 +8,7 @@ from typing import Literal
 
 from sdrm_core.config import ColumnsConfig, SourceConfig
 
+EMBEDDED = "embedded"
 _GROUPLENS = "https://files.grouplens.org/datasets/movielens"
 _AMAZON = "https://mcauleylab.ucsd.edu/public_datasets/data/amazon_v2/categoryFilesSmall"
 
@@ -83,10 +84,12 @@ CATALOGUE = {
 
 
 def resolve(source: SourceConfig) -> SourceConfig:
-    """Return the source with the reading settings of its named data set; any other source as it is.
+    """Return the source with the reading settings of its embedded or named data set; any other as it is.
 
     What a positive is (``feedback``, ``positive_rating``) stays the user's choice.
     """
+    if source.uri == EMBEDDED:
+        return source.model_copy(update={"columns": ColumnsConfig(timestamp="timestamp")})
     dataset = CATALOGUE.get(source.uri)
     if dataset is None:
         return source

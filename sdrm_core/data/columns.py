@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from sdrm_core.data.raw import RawColumn, RawFile
 from sdrm_core.errors import Problem
@@ -56,27 +55,33 @@ def encode_text(values: pa.ChunkedArray) -> CodedText:
     raw = chunks[0].dictionary if chunks else pa.array([], encoded.type.value_type)
     return CodedText(
         codes=np.concatenate(codes) if codes else np.empty(0, np.int32),
-        distinct=_decoded(raw),
-        shown=lambda code: _shorten(raw[code].as_py()),
+        distinct=decode_text(raw),
+        shown=lambda code: shorten(raw[code].as_py()),
     )
 
 
-def _decoded(raw: pa.Array) -> pa.Array:
-    """Return text; what is not UTF-8 becomes null."""
+def decode_text(values: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Return text or binary as string; what is not UTF-8 becomes null."""
     try:
-        return pc.cast(raw, pa.string())
+        return values.cast(pa.string())
     except pa.ArrowInvalid:
-        return pa.array([_decode_or_none(value) for value in raw.to_pylist()], pa.string())
+        decoded = pa.array([_decode_or_none(value) for value in values.to_pylist()], pa.string())
+        return decoded if isinstance(values, pa.Array) else pa.chunked_array([decoded])
 
 
-def _decode_or_none(value: bytes) -> str | None:
+def _decode_or_none(value: bytes | None) -> str | None:
     try:
-        return value.decode()
+        return None if value is None else value.decode()
     except UnicodeDecodeError:
         return None
 
 
-def _shorten(value: object) -> str:
+def shorten(value: object) -> str:
+    """Return a value for a message: text and bytes in quotes, cut where they are long, a missing one as nothing."""
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        value = _decode_or_none(value) or value
     text = repr(value)
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
 

@@ -6,6 +6,7 @@ TSV is quoted like CSV, as pandas and spreadsheets write it.
 import csv
 import gzip
 import io
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,11 +19,13 @@ import pyarrow.csv as pa_csv
 
 from sdrm_core.config import SourceConfig
 from sdrm_core.data.formats import Format, decompressed
-from sdrm_core.data.raw import RawColumn, RawFile, find_columns
+from sdrm_core.data.raw import TIMESTAMP, RawColumn, RawFile, find_columns
 from sdrm_core.errors import Problem
 
 _BLOCK_BYTES = 8 << 20
-_TEXT = pa.dictionary(pa.int32(), pa.binary())  # binary: one bad byte must not hide the other problems
+# Binary, not text: one bad byte must not hide the other problems. Time stamps hardly repeat: no dictionary for them.
+_FEW_VALUES = pa.dictionary(pa.int32(), pa.binary())
+_MANY_VALUES = pa.binary()
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,8 @@ def read_csv(path: Path, kind: Format, source: SourceConfig) -> tuple[RawFile | 
     positions, problems = find_columns(path, layout.names, source)
     if not positions:
         return None, problems
-    table, is_suspect = _parse(layout, tuple(positions.values()))
+    kinds = {position: _MANY_VALUES if role == TIMESTAMP else _FEW_VALUES for role, position in positions.items()}
+    table, is_suspect = _parse(layout, kinds)
     if is_suspect:
         problems += _strict_problems(layout)
     if table is None:
@@ -65,8 +69,8 @@ def _layout(path: Path, delimiter: str, header: tuple[str, ...] | None) -> _Layo
         return _Layout(path, delimiter, tuple(names), header_lines=reader.line_num)
 
 
-def _parse(layout: _Layout, positions: tuple[int, ...]) -> tuple[pa.Table | None, bool]:
-    """Return the columns at the positions (None if Arrow gave up) and whether a strict look is due."""
+def _parse(layout: _Layout, kinds: dict[int, pa.DataType]) -> tuple[pa.Table | None, bool]:
+    """Return the columns at the keys of ``kinds`` (None if Arrow gave up) and whether a strict look is due."""
     n_skipped = 0
 
     def skip(_: pa_csv.InvalidRow) -> str:
@@ -88,8 +92,8 @@ def _parse(layout: _Layout, positions: tuple[int, ...]) -> tuple[pa.Table | None
                     delimiter=layout.delimiter, newlines_in_values=True, invalid_row_handler=skip
                 ),
                 convert_options=pa_csv.ConvertOptions(
-                    include_columns=[str(position) for position in positions],
-                    column_types={str(position): _TEXT for position in positions},
+                    include_columns=[str(position) for position in kinds],
+                    column_types={str(position): kind for position, kind in kinds.items()},
                     null_values=[],
                     strings_can_be_null=False,
                     check_utf8=False,
@@ -102,6 +106,8 @@ def _parse(layout: _Layout, positions: tuple[int, ...]) -> tuple[pa.Table | None
 
 def _strict_problems(layout: _Layout) -> list[Problem]:
     """Return rows with the wrong number of fields, and quoting that swallows or drops text without a word."""
+    if _is_well_formed(layout):
+        return []
     n_rows = n_bad = 0
     example = ""
     problems = []
@@ -128,6 +134,17 @@ def _strict_problems(layout: _Layout) -> list[Problem]:
     return problems
 
 
+def _is_well_formed(layout: _Layout) -> bool:
+    """Return whether there are rows, and all have the right number of fields and sound quoting; says not where."""
+    with _text(layout.path) as lines:
+        deque(islice(lines, layout.header_lines), maxlen=0)
+        try:
+            lengths = set(map(len, csv.reader(lines, delimiter=layout.delimiter, strict=True)))
+        except csv.Error:
+            return False
+    return lengths - {0} == {len(layout.names)}  # a blank line has no fields
+
+
 def _quoting_problem(layout: _Layout, message: str, *, after: int) -> Problem:
     is_text_after = "expected after" in message
     return Problem(
@@ -150,8 +167,7 @@ def _locate(layout: _Layout, row: int) -> str:
 def _records(layout: _Layout, *, strict: bool) -> Iterator[tuple[int, list[str]]]:
     """Yield the line on which each record begins, and its fields."""
     with _text(layout.path) as lines:
-        for _ in range(layout.header_lines):
-            next(lines)
+        deque(islice(lines, layout.header_lines), maxlen=0)
         reader = csv.reader(lines, delimiter=layout.delimiter, strict=strict)
         line = layout.header_lines + 1
         for fields in reader:

@@ -77,7 +77,7 @@ def index_interactions(table: pa.Table, *, source: SourceConfig) -> IndexedLog:
     item, items = _codes(table["item_id"])
     _require_two(source.uri, users=len(users), items=len(items), rows=table.num_rows)
     pair = user * len(items) + item
-    order = _merge_order(table, pair, source)
+    order = _merge_order(pair, _precedence(table, source))
     pair = pair[order]
     is_last = np.append(pair[1:] != pair[:-1], True)
     kept = pair[is_last]
@@ -108,14 +108,23 @@ def _codes(ids: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
     return rank[found], distinct.take(pa.array(ascending))
 
 
-def _merge_order(table: pa.Table, pair: np.ndarray, source: SourceConfig) -> np.ndarray:
+def _precedence(table: pa.Table, source: SourceConfig) -> list[np.ndarray]:
+    """Return what decides which row of a pair counts, the weakest first: the largest wins."""
+    if source.feedback == "implicit":
+        return []
+    names = [name for name in ("rating", "timestamp") if name in table.column_names]
+    return [table[name].to_numpy() for name in names]
+
+
+def _merge_order(pair: np.ndarray, precedence: list[np.ndarray]) -> np.ndarray:
     """Return the rows sorted by pair, the row that counts last within its pair."""
-    keys = [pair]
-    if source.feedback == "explicit":
-        if "timestamp" in table.column_names:
-            keys.insert(0, table["timestamp"].to_numpy())
-        keys.insert(0, table["rating"].to_numpy())
-    return np.lexsort(keys)
+    order = np.argsort(pair)
+    in_order = pair[order]
+    is_same = in_order[1:] == in_order[:-1]
+    is_shared = np.append(is_same, False) | np.insert(is_same, 0, False)
+    rows = order[is_shared]  # few: only they need the slow sort by several keys
+    order[is_shared] = rows[np.lexsort([*(key[rows] for key in precedence), pair[rows]])]
+    return order
 
 
 def _require_two(uri: str, *, users: int, items: int, rows: int) -> None:

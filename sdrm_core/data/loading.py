@@ -7,24 +7,14 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from sdrm_core.config import SourceConfig
-from sdrm_core.data.catalogue import resolve
+from sdrm_core.data.catalogue import EMBEDDED, resolve
 from sdrm_core.data.readers import read_interactions
 from sdrm_core.data.simulate import simulate_interactions
 from sdrm_core.data.sources import locate
-from sdrm_core.records import Record
-
-EMBEDDED = "embedded"
+from sdrm_core.records import SourceFacts
 
 
-class Provenance(Record):
-    """Where interactions came from: the source, the digest of its bytes and its rows."""
-
-    uri: str
-    sha256: str
-    rows: int
-
-
-def load_interactions(source: SourceConfig, *, cache: Path, seed: int) -> tuple[pa.Table, Provenance]:
+def load_interactions(source: SourceConfig, *, cache: Path, seed: int) -> tuple[pa.Table, SourceFacts]:
     """Return the interactions of an embedded, named or file source, and where they came from.
 
     Args:
@@ -41,11 +31,11 @@ def load_interactions(source: SourceConfig, *, cache: Path, seed: int) -> tuple[
     """
     if source.uri == EMBEDDED:
         table = simulate_interactions(seed=seed)
-        return table, Provenance(uri=EMBEDDED, sha256=_digest_of(table), rows=table.num_rows)
+        return table, SourceFacts(uri=EMBEDDED, sha256=_digest_of(table), rows=table.num_rows)
     source = resolve(source)
     located = locate(source, cache=cache)
     table = read_interactions(located, source)
-    return table, Provenance(uri=source.uri, sha256=located.sha256, rows=table.num_rows)
+    return table, SourceFacts(uri=source.uri, sha256=located.sha256, rows=table.num_rows)
 
 
 def _digest_of(table: pa.Table) -> str:

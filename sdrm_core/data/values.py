@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sdrm_core.data.columns import encode_text, found_in, is_text, null_rows
+from sdrm_core.data.columns import decode_text, encode_text, found_in, is_text, null_rows, shorten
 from sdrm_core.data.raw import RATING, TIMESTAMP, RawColumn, RawFile
 from sdrm_core.errors import Problem
 
@@ -62,26 +62,35 @@ def parse_timestamps(files: Sequence[RawFile]) -> tuple[pa.ChunkedArray, list[Pr
     (ISO 8601, UTC where no zone is given) and fractional numbers of seconds become microseconds.
     """
     problems: list[Problem] = []
-    stamps = []
-    places: dict[str, tuple[RawFile, RawColumn]] = {}
+    parts: list[np.ndarray] = []
+    where: list[str] = []
     for file in files:
-        column = file.columns.get(TIMESTAMP)
-        if column is not None:
-            parsed, found = _parse_stamps(file, column)
+        if TIMESTAMP in file.columns:
+            part, found = _parse_stamps(file, file.columns[TIMESTAMP])
             problems += found
-            stamps.append(parsed)
-            places.setdefault("times" if parsed.dtype.kind == "M" else "numbers", (file, column))
-    if len(places) > 1 and not problems:
-        file, column = places["times"]
-        problems.append(
-            Problem(
-                where=f"{file.path.parent}, column {column.name!r}",
-                what="some files hold numbers, others dates and times",
-                example=f"numbers in {places['numbers'][0].path.name}, times in {file.path.name}",
-                remedy="Write the time stamps of all files alike.",
-            )
-        )
-    return pa.chunked_array([] if problems else _ticks(stamps), type=pa.int64()), problems
+            parts.append(part)
+            where.append(f"{file.path}, column {file.columns[TIMESTAMP].name!r}")
+    is_fractional = any(part.dtype.kind == "f" and bool((part != np.floor(part)).any()) for part in parts)
+    if not problems:
+        problems += _mixed_stamps(parts, where, is_fractional=is_fractional)
+    if problems:
+        return pa.chunked_array([], pa.int64()), problems
+    scale = float(_TICKS_PER_SECOND) if is_fractional else 1
+    ticks = [
+        pa.array(part.astype(np.int64) if scale == 1 else np.floor(part * scale).astype(np.int64)) for part in parts
+    ]
+    return pa.chunked_array(ticks, pa.int64()), []
+
+
+def _mixed_stamps(parts: Sequence[np.ndarray], where: Sequence[str], *, is_fractional: bool) -> list[Problem]:
+    """Return the problem of files whose time stamps have no common unit."""
+    if len({part.dtype.kind == "M" for part in parts}) > 1:
+        what = "numbers in some files, dates and times in others"
+    elif is_fractional and any((np.abs(part) >= _INT64_BOUND / _TICKS_PER_SECOND).any() for part in parts):
+        what = "fractions of seconds beside numbers too large to be seconds"
+    else:
+        return []
+    return [Problem(where=where[0], what=what, remedy="Write all time stamps alike, in one unit.")]
 
 
 def _parse_rating(file: RawFile, column: RawColumn) -> tuple[np.ndarray, list[Problem]]:
@@ -94,7 +103,7 @@ def _parse_rating(file: RawFile, column: RawColumn) -> tuple[np.ndarray, list[Pr
         fault = np.append(distinct_fault, _Fault.MISSING)[coded.codes]
         shown = coded.shown_row
     elif _is_number(kind):
-        rating = values.cast(pa.float64()).to_numpy()
+        rating = np.asarray(values.cast(pa.float64()))
         fault = np.select(
             [null_rows(values), np.isnan(rating), np.isinf(rating)], [_Fault.MISSING, _Fault.NAN, _Fault.INFINITE]
         )
@@ -120,8 +129,7 @@ def _read_numbers(distinct: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     """Return the number each text stands for (float64, NaN if none) and its fault."""
     trimmed = pc.utf8_trim_whitespace(distinct)
     is_number = pc.match_substring_regex(trimmed, _NUMBER)
-    numbers = pc.if_else(is_number, trimmed, pa.scalar(None, pa.string())).cast(pa.float64())
-    numbers = numbers.to_numpy(zero_copy_only=False)
+    numbers = np.asarray(pc.if_else(is_number, trimmed, pa.scalar(None, pa.string())).cast(pa.float64()))
     fault = np.select(
         [
             _matches(trimmed, _BLANK),
@@ -135,65 +143,57 @@ def _read_numbers(distinct: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _parse_stamps(file: RawFile, column: RawColumn) -> tuple[np.ndarray, list[Problem]]:
-    """Return (n_rows,) int64 (integers), float64 (fractions of a second) or datetime64 (times), and the problems."""
+    """Return (n_rows,) int64, float64 or, for times, datetime64[us]; and what is wrong with it."""
     values, kind = column.values, column.values.type
-    if pa.types.is_temporal(kind) and not (pa.types.is_time(kind) or pa.types.is_duration(kind)):
-        stamps = values.cast(pa.timestamp("us"), safe=False).to_numpy()
-        bad, shown = null_rows(values), lambda _: ""
-    elif is_text(kind):
-        coded = encode_text(values)
-        distinct, is_bad = _read_stamps(coded.distinct)
-        stamps = distinct[coded.codes] if len(distinct) else np.empty(0, dtype=np.int64)
-        bad, shown = np.append(is_bad, True)[coded.codes], coded.shown_row
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        stamps, is_bad = np.asarray(values.cast(pa.timestamp("us"), safe=False)), null_rows(values)
+    elif is_text(kind) or column.is_untyped:
+        stamps, is_bad = _read_stamps(pc.utf8_trim_whitespace(decode_text(values)))
     elif _is_number(kind):
-        stamps, bad = _number_stamps(values)
-        shown = lambda row: str(values[row].as_py())  # noqa: E731 - the other ways are a constant and a method
+        stamps, is_bad = _number_stamps(values)
     else:
         return np.empty(0, dtype=np.int64), [_wrong_type(file, column, remedy="Write numbers or ISO 8601 times.")]
     return stamps, found_in(
         file,
         column,
-        bad,
+        is_bad,
         what="no readable time stamp",
         remedy="Write numbers or ISO 8601 times, all alike, or leave out source.columns.timestamp.",
-        shown=shown,
+        shown=lambda row: shorten(values[row].as_py()),
     )
 
 
 def _number_stamps(values: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a numeric column as int64 where all are whole, else as float64, and which rows are not usable."""
-    missing = null_rows(values)
+    """Return a numeric column as int64 or float64, and which rows are missing, not finite or beyond 64 bits."""
     if pa.types.is_integer(values.type) and values.type != pa.uint64():
-        return pc.fill_null(values.cast(pa.int64()), 0).to_numpy(), missing
-    numbers = values.cast(pa.float64(), safe=False).to_numpy()
-    bad = missing | ~(np.abs(numbers) < _INT64_BOUND / _TICKS_PER_SECOND)
-    whole = numbers[~bad]
-    return (np.where(bad, 0, numbers).astype(np.int64) if (whole == np.floor(whole)).all() else numbers), bad
+        return np.asarray(values.fill_null(0).cast(pa.int64())), null_rows(values)
+    numbers = np.asarray(values.cast(pa.float64(), safe=False))
+    is_bad = ~(np.abs(numbers) < _INT64_BOUND)  # NaN, a null, compares false
+    return np.where(is_bad, 0.0, numbers), is_bad
 
 
-def _read_stamps(distinct: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Return distinct texts as numbers or as times, whichever most of them are, and which of them are not."""
-    trimmed = pc.utf8_trim_whitespace(distinct)
-    is_number = _matches(trimmed, _NUMBER)
-    if 2 * np.count_nonzero(is_number) < len(distinct):
-        times = _read_times(trimmed)
+def _read_stamps(texts: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    """Return texts as numbers or as times, whichever most of them are, and which of them are not."""
+    is_number = _matches(texts, _NUMBER)
+    if 2 * np.count_nonzero(is_number) < len(texts):
+        times = _read_times(texts)
         return times, np.isnat(times)
-    kept = pc.if_else(pa.array(is_number), trimmed, pa.scalar(None, pa.string()))
+    numbers = pc.if_else(is_number, texts, pa.scalar(None, pa.string()))
     try:
-        return kept.cast(pa.int64()).fill_null(0).to_numpy(), ~is_number
+        numbers = numbers.cast(pa.int64())
     except pa.ArrowInvalid:  # fractions, an exponent, a plus sign, or beyond 64 bits
-        stamps, bad = _number_stamps(pa.chunked_array([kept.cast(pa.float64())]))
-        return stamps, bad
+        numbers = numbers.cast(pa.float64())
+    return _number_stamps(numbers)
 
 
-def _read_times(texts: pa.Array) -> np.ndarray:
-    """Return (n,) datetime64[us] in UTC; NaT where the text is not a time."""
+def _read_times(texts: pa.ChunkedArray) -> np.ndarray:
+    """Return (n_rows,) datetime64[us] in UTC; NaT where the text is not a time."""
     has_zone = _matches(texts, _ZONE)
     times = np.full(len(texts), np.datetime64("NaT", "us"))
     for rows, kind in ((has_zone, pa.timestamp("us", "UTC")), (~has_zone, pa.timestamp("us"))):
         some = texts.filter(pa.array(rows))
         try:
-            times[rows] = some.cast(kind).to_numpy(zero_copy_only=False)
+            times[rows] = np.asarray(some.cast(kind))
         except pa.ArrowInvalid:  # something Arrow cannot read, or no time at all: one by one
             times[rows] = [_time_or_nat(text) for text in some.to_pylist()]
     return times
@@ -207,17 +207,9 @@ def _time_or_nat(text: str | None) -> np.datetime64:
     return np.datetime64(time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time, "us")
 
 
-def _ticks(stamps: Sequence[np.ndarray]) -> list[pa.Array]:
-    """Return all as int64 in one unit: microseconds as soon as one part holds fractions of a second."""
-    is_fractional = any(part.dtype.kind == "f" for part in stamps)
-    if not is_fractional:
-        return [pa.array(part.astype(np.int64)) for part in stamps]
-    return [pa.array(np.floor(part * float(_TICKS_PER_SECOND)).astype(np.int64)) for part in stamps]
-
-
-def _matches(texts: pa.Array, pattern: str) -> np.ndarray:
-    found = pc.match_substring_regex(texts, pattern).fill_null(False)
-    return np.asarray(found.to_numpy(zero_copy_only=False))
+def _matches(texts: pa.Array | pa.ChunkedArray, pattern: str) -> np.ndarray:
+    """Return (n,) bool; a null matches nothing."""
+    return np.asarray(pc.match_substring_regex(texts, pattern).fill_null(False))
 
 
 def _is_number(kind: pa.DataType) -> bool:
