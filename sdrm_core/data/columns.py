@@ -49,10 +49,9 @@ class CodedText:
 def encode_text(values: pa.ChunkedArray) -> CodedText:
     """Return a column of text or binary (dictionary-encoded or not) as codes."""
     encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
-    encoded = encoded.unify_dictionaries()
-    chunks = encoded.chunks
+    chunks = encoded.unify_dictionaries().chunks
     codes = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32) for chunk in chunks]
-    raw = chunks[0].dictionary if chunks else pa.array([], encoded.type.value_type)
+    raw = (chunks[0].dictionary if chunks else pa.array([], encoded.type.value_type)).cast(pa.binary())
     return CodedText(
         codes=np.concatenate(codes) if codes else np.empty(0, np.int32),
         distinct=decode_text(raw),
@@ -61,11 +60,12 @@ def encode_text(values: pa.ChunkedArray) -> CodedText:
 
 
 def decode_text(values: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """Return text or binary as string; what is not UTF-8 becomes null."""
+    """Return text or binary as string; what is not UTF-8, even if declared as text, becomes null."""
+    raw = values.cast(pa.binary())
     try:
-        return values.cast(pa.string())
+        return raw.cast(pa.string())
     except pa.ArrowInvalid:
-        decoded = pa.array([_decode_or_none(value) for value in values.to_pylist()], pa.string())
+        decoded = pa.array([_decode_or_none(value) for value in raw.to_pylist()], pa.string())
         return decoded if isinstance(values, pa.Array) else pa.chunked_array([decoded])
 
 
@@ -78,11 +78,9 @@ def _decode_or_none(value: bytes | None) -> str | None:
 
 def shorten(value: object) -> str:
     """Return a value for a message: text and bytes in quotes, cut where they are long, a missing one as nothing."""
-    if value is None:
+    if value is None or value in ("", b""):
         return ""
-    if isinstance(value, bytes):
-        value = _decode_or_none(value) or value
-    text = repr(value)
+    text = repr((_decode_or_none(value) or value) if isinstance(value, bytes) else value)
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
 
 

@@ -20,7 +20,7 @@ import pyarrow.csv as pa_csv
 from sdrm_core.config import SourceConfig
 from sdrm_core.data.formats import Format, decompressed
 from sdrm_core.data.raw import TIMESTAMP, RawColumn, RawFile, find_columns
-from sdrm_core.errors import Problem
+from sdrm_core.errors import DataError, Problem
 
 _BLOCK_BYTES = 8 << 20
 # Binary, not text: one bad byte must not hide the other problems. Time stamps hardly repeat: no dictionary for them.
@@ -64,8 +64,11 @@ def _layout(path: Path, delimiter: str, header: tuple[str, ...] | None) -> _Layo
     if header is not None:
         return _Layout(path, delimiter, header, header_lines=0)
     with _text(path) as lines:
-        reader = csv.reader(lines, delimiter=delimiter)
-        names = next((row for row in reader if row), [])
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        try:
+            names = next((row for row in reader if row), [])
+        except csv.Error as error:
+            raise DataError(_quoting_problem(path, line=1, message=str(error))) from None
         return _Layout(path, delimiter, tuple(names), header_lines=reader.line_num)
 
 
@@ -111,15 +114,14 @@ def _strict_problems(layout: _Layout) -> list[Problem]:
     n_rows = n_bad = 0
     example = ""
     problems = []
-    last_line = layout.header_lines
     try:
         for line, fields in _records(layout, strict=True):
-            n_rows, last_line = n_rows + 1, line
+            n_rows += 1
             if len(fields) != len(layout.names):
                 n_bad += 1
-                example = example or f"line {line} has {len(fields)} fields"
-    except csv.Error as error:
-        problems.append(_quoting_problem(layout, str(error), after=last_line))
+                example = example or f"line {line:,} has {len(fields)} fields"
+    except _QuotingError as error:
+        problems.append(_quoting_problem(layout.path, line=error.line, message=str(error)))
     if n_bad:
         problems.append(
             Problem(
@@ -145,12 +147,12 @@ def _is_well_formed(layout: _Layout) -> bool:
     return lengths - {0} == {len(layout.names)}  # a blank line has no fields
 
 
-def _quoting_problem(layout: _Layout, message: str, *, after: int) -> Problem:
+def _quoting_problem(path: Path, *, line: int, message: str) -> Problem:
     is_text_after = "expected after" in message
     return Problem(
-        where=str(layout.path),
-        what="text follows a closing quote" if is_text_after else "a quoted field is never closed",
-        example=f"in the row after line {after}",
+        where=str(path),
+        what="text follows a closing quote" if is_text_after else "a quoted field is never closed, or endlessly long",
+        example=f"in the row that begins on line {line:,}",
         remedy="Write a quote within a quoted field as two quotes.",
     )
 
@@ -160,7 +162,7 @@ def _locate(layout: _Layout, row: int) -> str:
     whole = (line for line, fields in _records(layout, strict=False) if len(fields) == len(layout.names))
     try:
         return f"line {next(islice(whole, row, None)):,}"
-    except (csv.Error, StopIteration):  # broken quoting before it, reported on its own
+    except (_QuotingError, StopIteration):  # broken quoting before it, reported on its own
         return f"row {row + 1:,}"
 
 
@@ -170,10 +172,21 @@ def _records(layout: _Layout, *, strict: bool) -> Iterator[tuple[int, list[str]]
         deque(islice(lines, layout.header_lines), maxlen=0)
         reader = csv.reader(lines, delimiter=layout.delimiter, strict=strict)
         line = layout.header_lines + 1
-        for fields in reader:
-            if fields:
-                yield line, fields
-            line = layout.header_lines + reader.line_num + 1
+        try:
+            for fields in reader:
+                if fields:
+                    yield line, fields
+                line = layout.header_lines + reader.line_num + 1
+        except csv.Error as error:
+            raise _QuotingError(str(error), line=line) from None
+
+
+class _QuotingError(Exception):
+    """The record that begins on a line cannot be cut into fields."""
+
+    def __init__(self, message: str, *, line: int) -> None:
+        self.line = line
+        super().__init__(message)
 
 
 @contextmanager

@@ -107,8 +107,7 @@ def _extract(archive: Path, member: str, path: Path) -> None:
         raise DataError(
             Problem(
                 where=str(member),
-                what="cannot be taken out of the ZIP archive",
-                example=str(error),
+                what=f"cannot be taken out of the ZIP archive: {error}",
                 remedy="Check source.sha256: the download is not the archive the catalogue describes.",
             )
         ) from None

@@ -91,8 +91,7 @@ def decompressed(path: Path) -> Iterator[BinaryIO | gzip.GzipFile]:
             raise DataError(
                 Problem(
                     where=str(path),
-                    what="the gzip data is cut off or damaged",
-                    example=str(error),
+                    what=f"the gzip data is cut off or damaged: {error}",
                     remedy="Fetch or write the file again; 'gzip -t' tests it.",
                 )
             ) from None

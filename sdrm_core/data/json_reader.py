@@ -111,7 +111,8 @@ class _SlowReading:
                 raise ValueError("not an object in braces")
         except (ValueError, RecursionError) as error:  # bad UTF-8 is a ValueError, too
             self._n_bad += 1
-            self._first_bad = self._first_bad or f"line {number:,}: {error}"
+            reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+            self._first_bad = self._first_bad or f"line {number:,}: {reason}"
             return
         self._line_of_row.append(number)
         self._keys |= dict.fromkeys(record)
@@ -142,13 +143,14 @@ class _SlowColumn:
         self._is_id = is_id
         self._chunks: list[pa.Array] = []
         self._batch: list[str | None] = []
-        self.n_integers = self.n_texts = self._n_others = 0
+        self._n_rows = self.n_texts = self._n_integers = self._n_others = 0
         self._examples: dict[str, str] = {}
 
     def add(self, value: Any, *, line: int) -> None:
         """Take the value of the next row, None where the key is missing."""
         kind, text = _kind_and_text(value)
-        self.n_integers += kind == "integer"
+        self._n_rows += 1
+        self._n_integers += kind == "integer"
         self.n_texts += kind == "text"
         self._n_others += kind == "other"
         if kind not in self._examples:
@@ -171,16 +173,16 @@ class _SlowColumn:
             problems.append(
                 Problem(
                     where=where,
-                    what=f"neither an integer nor text in {self._n_others:,} rows",
+                    what=f"neither an integer nor text in {self._n_others:,} of {self._n_rows:,} rows",
                     example=self._examples["other"],
                     remedy="Write the ids as integers or as text.",
                 )
             )
-        if self.n_integers and self.n_texts and wanted != "text":
+        if self._n_integers and self.n_texts and wanted != "text":
             problems.append(
                 Problem(
                     where=where,
-                    what=f"mixed id types: integers in {self.n_integers:,} rows, text in {self.n_texts:,}",
+                    what=f"mixed id types: integers in {self._n_integers:,} rows, text in {self.n_texts:,}",
                     example=f"{self._examples['integer']} and {self._examples['text']}",
                     remedy=f"Write all ids alike, or set source.{role}_type to text to read integers as their digits.",
                 )

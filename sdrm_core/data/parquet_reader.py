@@ -37,7 +37,6 @@ def read_parquet(path: Path, source: SourceConfig) -> tuple[RawFile | None, list
 def _damaged(path: Path, error: Exception) -> Problem:
     return Problem(
         where=str(path),
-        what="the Parquet data is cut off or damaged",
-        example=str(error).splitlines()[0],
+        what=f"the Parquet data is cut off or damaged: {str(error).splitlines()[0].rstrip('.')}",
         remedy="Fetch or write the file again.",
     )
