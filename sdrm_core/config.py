@@ -15,7 +15,7 @@ from sdrm_core.errors import ConfigError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Resolution = Literal["full", "multi"]
-JudgeName = Literal["popularity", "svd"]
+JudgeName = Literal["popularity", "svd", "ease", "ials"]
 PrivacyGate = Literal[
     "hygiene",
     "k_anonymous_items",

@@ -1,4 +1,4 @@
-"""The panel of judges: which name stands for which recommender, with its setting chosen on validation users."""
+"""The panel of judges: which name stands for which recommender, with its settings chosen on validation users."""
 
 from functools import partial
 from typing import Protocol
@@ -7,9 +7,16 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from sdrm_core.config import JudgeName
+from sdrm_core.errors import ConfigError
+from sdrm_core.quality.ease import fit_ease
 from sdrm_core.quality.folds import Fold
 from sdrm_core.quality.judges import Judge, fit_popularity, fit_svd
-from sdrm_core.quality.ranking import rank_users
+from sdrm_core.quality.ranking import METRICS, rank_users
+
+SELECTION_METRIC = METRICS.index("ndcg@10")
+
+_EASE_PENALTIES = (300.0, 30.0, 100.0, 1000.0)
+_IALS_SETTINGS = ((1.0, 10.0), (1.0, 30.0), (3.0, 30.0), (10.0, 30.0))  # confidence and penalty
 
 
 class Fit(Protocol):
@@ -19,11 +26,27 @@ class Fit(Protocol):
         """Return the fitted recommender."""
 
 
-def prepare_judge(name: JudgeName, *, seed: int) -> Fit:
-    """Return the fit of the named judge."""
-    if name == "popularity":
-        return fit_popularity
-    return partial(fit_svd, seed=seed)
+def prepare_judge(name: JudgeName, *, train: csr_matrix, validation: list[Fold], seed: int) -> Fit:
+    """Return the fit of the named judge with the settings that rank best for validation users.
+
+    The choice is made once, on the real training users, and holds for every arm: the best penalty hardly moves
+    with the number of users. Without validation users it is the first, middling setting.
+
+    Args:
+        name: the judge.
+        train: (n_users, n_items), the real training users.
+        validation: folds of the validation users.
+        seed: seed of random starting points.
+
+    Raises:
+        ConfigError: the judge needs a package that is not installed.
+        DataError: the judge cannot work on a catalogue of this size.
+    """
+    candidates = _candidates(name, seed)
+    if len(candidates) == 1 or not validation[0].inputs.shape[0]:
+        return candidates[0]
+    quality = [rank_folds(fit(train), validation)[:, SELECTION_METRIC].mean() for fit in candidates]
+    return candidates[int(np.argmax(quality))]
 
 
 def rank_folds(judge: Judge, folds: list[Fold]) -> np.ndarray:
@@ -31,3 +54,24 @@ def rank_folds(judge: Judge, folds: list[Fold]) -> np.ndarray:
     per_fold = [rank_users(judge.score, inputs=fold.inputs, targets=fold.targets) for fold in folds]
     mean: np.ndarray = np.mean(per_fold, axis=0)
     return mean
+
+
+def _candidates(name: JudgeName, seed: int) -> list[Fit]:
+    match name:
+        case "popularity":
+            return [fit_popularity]
+        case "svd":
+            return [partial(fit_svd, seed=seed)]
+        case "ease":
+            return [partial(fit_ease, penalty=penalty) for penalty in _EASE_PENALTIES]
+        case "ials":
+            return _ials_candidates(seed)
+
+
+def _ials_candidates(seed: int) -> list[Fit]:
+    try:
+        from sdrm_core.quality.ials import fit_ials  # here, because its library is optional
+    except ModuleNotFoundError as missing:
+        remedy = "install sdrm-pipeline[judges], or leave it out"
+        raise ConfigError(f"utility.judges: 'ials' needs the package {missing.name}; {remedy}") from None
+    return [partial(fit_ials, confidence=alpha, penalty=penalty, seed=seed) for alpha, penalty in _IALS_SETTINGS]

@@ -140,11 +140,11 @@ def compare_arms(
     """
     matrices = {f"synthetic ({arm}, {number})": one for arm, many in arms.items() for number, one in enumerate(many)}
     require_comparable(train=train, validation=validation, evaluation=evaluation, **matrices)
-    folds = make_folds(evaluation, config=config, seed=seed)
+    choosing, folds = (make_folds(users, config=config, seed=seed) for users in (validation, evaluation))
     n_users = folds[0].inputs.shape[0]
     judges: dict[str, dict[str, dict[str, MetricReport]]] = {}
     for name in config.judges if n_users >= 2 else ():
-        fit = prepare_judge(name, seed=seed)
+        fit = prepare_judge(name, train=train, validation=choosing, seed=seed)
         values = {
             arm: np.stack([rank_folds(fit(one), folds) for one in many])
             for arm, many in {"real": [train], **arms}.items()

@@ -1,0 +1,85 @@
+"""What adding synthetic users to the real ones gains a recommender."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.sparse import csr_matrix, vstack
+
+from sdrm_core.config import UtilityConfig
+from sdrm_core.quality.checks import require_comparable
+from sdrm_core.quality.judges import Judge
+from sdrm_core.quality.panel import SELECTION_METRIC, Fit, prepare_judge, rank_folds
+from sdrm_core.quality.utility import MetricReport, make_folds, report_arms
+from sdrm_core.records import Record
+
+_WEIGHTS = (0.03, 0.1, 0.3, 1.0)
+
+
+class JudgeGain(Record):
+    """What one recommender gains.
+
+    Attributes:
+        weight: what a synthetic user counts beside a real one, chosen on validation users.
+        metrics: metric → report; ``difference`` is the augmentation gain, ``verdict`` whether it is one.
+    """
+
+    weight: float
+    metrics: dict[str, MetricReport]
+
+
+class AugmentationReport(Record):
+    """The gain of each recommender, on the evaluation users; empty with fewer than two of them."""
+
+    evaluation_users: int
+    synthetic_users: int
+    judges: dict[str, JudgeGain]
+
+
+def measure_augmentation(
+    synthetics: Sequence[csr_matrix],
+    *,
+    train: csr_matrix,
+    validation: csr_matrix,
+    evaluation: csr_matrix,
+    config: UtilityConfig,
+    seed: int,
+) -> AugmentationReport:
+    """Measure real + synthetic against real alone.
+
+    The weight of the synthetic users is chosen for each recommender on the validation users, with the first of
+    the synthetic data sets; the gain is that of all of them on the evaluation users.
+
+    Args:
+        synthetics: (n_synthetic, n_items) each, of one generator under different seeds.
+        train: (n_users, n_items), the real users the generator learned from.
+        validation: (n_validation, n_items), real users to choose the weight and a judge's settings by.
+        evaluation: (n_evaluation, n_items), real users nothing has seen.
+        config: judges, folds and draws.
+        seed: the run's seed.
+
+    Raises:
+        DataError: item counts differ, or there is no synthetic or no training interaction.
+    """
+    matrices = {f"synthetic ({number})": one for number, one in enumerate(synthetics)}
+    require_comparable(train=train, validation=validation, evaluation=evaluation, **matrices)
+    choosing, judging = (make_folds(users, config=config, seed=seed) for users in (validation, evaluation))
+    n_users = judging[0].inputs.shape[0]
+    judges = {}
+    for name in config.judges if n_users >= 2 else ():
+        fit = prepare_judge(name, train=train, validation=choosing, seed=seed)
+        quality = [
+            rank_folds(_fit_both(fit, train, synthetics[0], weight), choosing)[:, SELECTION_METRIC].sum()
+            for weight in _WEIGHTS
+        ]
+        weight = _WEIGHTS[int(np.argmax(quality))]
+        augmented = [rank_folds(_fit_both(fit, train, one, weight), judging) for one in synthetics]
+        values = {"real": rank_folds(fit(train), judging)[None], "augmented": np.stack(augmented)}
+        reports = report_arms(values, draws=config.bootstrap_draws, seed=seed)
+        judges[str(name)] = JudgeGain(weight=weight, metrics=reports["augmented"])
+    return AugmentationReport(evaluation_users=n_users, synthetic_users=synthetics[0].shape[0], judges=judges)
+
+
+def _fit_both(fit: Fit, train: csr_matrix, synthetic: csr_matrix, weight: float) -> Judge:
+    both = csr_matrix(vstack([train, synthetic], format="csr"))
+    weights = np.repeat([1.0, weight], [train.shape[0], synthetic.shape[0]])
+    return fit(both, user_weights=weights)

@@ -1,0 +1,56 @@
+import sys
+
+import numpy as np
+import pytest
+
+from sdrm_core.config import UtilityConfig
+from sdrm_core.errors import ConfigError
+from sdrm_core.quality.ease import fit_ease
+from sdrm_core.quality.panel import SELECTION_METRIC, prepare_judge, rank_folds
+from sdrm_core.quality.utility import make_folds
+
+from .communities import community_users
+
+CONFIG = UtilityConfig(fold_seeds=2)
+
+
+@pytest.fixture(scope="module")
+def train():
+    return community_users(users=300, seed=1)
+
+
+@pytest.fixture(scope="module")
+def validation():
+    return make_folds(community_users(users=80, seed=2), config=CONFIG, seed=0)
+
+
+@pytest.mark.parametrize("name", ["popularity", "svd", "ease", "ials"])
+def test_every_judge_ranks_communities_at_least_as_well_as_popularity(name, train, validation):
+    if name == "ials":
+        pytest.importorskip("implicit", reason="the package implicit is optional")
+    judge = prepare_judge(name, train=train, validation=validation, seed=0)(train)
+    floor = prepare_judge("popularity", train=train, validation=validation, seed=0)(train)
+    quality, least = (rank_folds(one, validation)[:, SELECTION_METRIC].mean() for one in (judge, floor))
+    assert quality == least if name == "popularity" else quality > 1.2 * least
+
+
+def test_the_penalty_is_the_best_for_validation_users(train, validation):
+    chosen = prepare_judge("ease", train=train, validation=validation, seed=0)(train)
+    quality = [
+        rank_folds(fit_ease(train, penalty=penalty), validation)[:, SELECTION_METRIC].mean()
+        for penalty in (30, 100, 300, 1000)
+    ]
+    assert rank_folds(chosen, validation)[:, SELECTION_METRIC].mean() == pytest.approx(max(quality))
+
+
+def test_without_validation_users_the_middling_penalty_stands(train):
+    nobody = make_folds(train[:0], config=CONFIG, seed=0)
+    judge = prepare_judge("ease", train=train, validation=nobody, seed=0)(train)
+    np.testing.assert_array_equal(judge.item_weights, fit_ease(train, penalty=300).item_weights)
+
+
+def test_a_missing_library_is_named_with_the_remedy(train, validation, monkeypatch):
+    monkeypatch.setitem(sys.modules, "implicit.cpu.als", None)
+    monkeypatch.delitem(sys.modules, "sdrm_core.quality.ials", raising=False)
+    with pytest.raises(ConfigError, match=r"sdrm-pipeline\[judges\]"):
+        prepare_judge("ials", train=train, validation=validation, seed=0)
