@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-WIDTH, HEIGHT = 5.2, 3.1  # inches; small enough for the text to stay legible on a phone
+WIDTH, HEIGHT = 4.8, 3.0  # inches; small enough for the text to stay legible on a phone
+_FEW_DECADES = 2.5
 
 # Stand-ins the drawing library can write, and the page's variables they become.
 _PALETTE = {
@@ -27,7 +29,12 @@ _PALETTE = {
     "#050505": "var(--synthetic)",
     "#060606": "var(--other)",
 }
-_INK, _MUTED, _LINE, REAL, SYNTHETIC, OTHER = _PALETTE
+_INK, _MUTED, _LINE, _REAL, _SYNTHETIC, _OTHER = _PALETTE
+
+# Told apart by width and dashes too, not by colour alone.
+_REAL_LINE: dict[str, Any] = {"color": _REAL, "linewidth": 3}
+_SYNTHETIC_LINE: dict[str, Any] = {"color": _SYNTHETIC, "linewidth": 1.4}
+_OTHER_LINE: dict[str, Any] = {"color": _OTHER, "linewidth": 1.2, "linestyle": (0, (1, 1.5))}
 
 _PROLOG = re.compile(r"\A.*?(?=<svg)", re.DOTALL)
 _SVG_TAG = re.compile(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>')
@@ -49,7 +56,7 @@ class _Canvas:
             axes.set_facecolor("none")
             axes.spines[["top", "right"]].set_visible(False)
             axes.spines[["left", "bottom"]].set_color(_LINE)
-            axes.tick_params(which="both", color=_LINE, labelcolor=_MUTED, labelsize=8)
+            axes.tick_params(which="both", color=_LINE, labelcolor=_MUTED, labelsize=8.5)
             axes.grid(color=_LINE, linewidth=0.6)
             axes.set_axisbelow(True)
         return list(grid.ravel())
@@ -87,18 +94,13 @@ def plot_popularity(curves: Mapping[str, Any]) -> str:
     with _canvas("popularity", alt=alt) as canvas:
         (axes,) = canvas.panels()
         rank = curves["popularity_rank"]
-        axes.plot(
-            rank,
-            _above_zero(curves["popularity_synthetic_by_real_rank"]),
-            color=OTHER,
-            linewidth=1.2,
-            linestyle=(0, (1, 1.5)),
-            label="synthetic, by the real rank",
-        )
-        axes.plot(rank, _above_zero(curves["popularity_real"]), color=REAL, linewidth=3, label="real")
-        axes.plot(rank, _above_zero(curves["popularity_synthetic"]), color=SYNTHETIC, linewidth=1.4, label="synthetic")
+        axes.plot(rank, _above_zero(curves["popularity_real"]), **_REAL_LINE, label="real")
+        axes.plot(rank, _above_zero(curves["popularity_synthetic"]), **_SYNTHETIC_LINE, label="synthetic")
+        by_real_rank = _above_zero(curves["popularity_synthetic_by_real_rank"])
+        axes.plot(rank, by_real_rank, **_OTHER_LINE, label="synthetic, by the real rank")
         axes.set(xscale="log", yscale="log")
-        _plain_ticks(axes)
+        _logarithmic(axes.xaxis)
+        _logarithmic(axes.yaxis)
         _label(axes, x="rank of the item, most popular first", y="share of users that have it")
         _percent(axes)
         _legend(axes, loc="lower left")
@@ -110,33 +112,40 @@ def plot_activity(curves: Mapping[str, Any]) -> str:
     alt = "Share of users that have at least a number of items, real users beside synthetic users"
     with _canvas("activity", alt=alt) as canvas:
         (axes,) = canvas.panels()
-        axes.plot(curves["activity"], curves["activity_real"], color=REAL, linewidth=3, label="real")
-        axes.plot(curves["activity"], curves["activity_synthetic"], color=SYNTHETIC, linewidth=1.4, label="synthetic")
+        axes.plot(curves["activity"], curves["activity_real"], **_REAL_LINE, label="real")
+        axes.plot(curves["activity"], curves["activity_synthetic"], **_SYNTHETIC_LINE, label="synthetic")
         axes.set(xscale="log", ylim=(0, 1.02))
-        _plain_ticks(axes)
+        _logarithmic(axes.xaxis)
         _label(axes, x="items of a user, at least", y="share of users")
         _percent(axes)
         _legend(axes, loc="upper right")
     return canvas.svg
 
 
-def plot_nearest(edges: Sequence[float], *, synthetic: Sequence[float], holdout: Sequence[float]) -> str:
-    """Plot how similar users are to their nearest training user.
+def plot_nearest(histograms: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
+    """Plot how similar users are to their nearest neighbour in another group.
 
     Args:
-        edges: (n_bins + 1,) Jaccard similarities.
-        synthetic: (n_bins,) share of synthetic users in each bin.
-        holdout: (n_bins,) share of real users the model never saw; empty if there are none.
+        histograms: ``synthetic_to_train``, ``synthetic_to_holdout`` and ``holdout_to_train``, at least one user each;
+            ``edges`` are Jaccard similarities, ``counts`` numbers of users.
     """
-    alt = "Histogram of the similarity to the nearest training user, synthetic users beside real users never seen"
+    lines = {
+        "holdout_to_train": _REAL_LINE | {"label": "never seen, to training"},
+        "synthetic_to_train": _SYNTHETIC_LINE | {"label": "synthetic, to training"},
+        "synthetic_to_holdout": _OTHER_LINE | {"label": "synthetic, to never seen"},
+    }
+    alt = "Histogram of users' similarity to their nearest neighbour, synthetic users beside real users never seen"
     with _canvas("nearest", alt=alt) as canvas:
         (axes,) = canvas.panels()
-        if holdout:
-            axes.stairs(holdout, edges, color=REAL, linewidth=2.4, label="real users the model never saw")
-        axes.stairs(synthetic, edges, color=SYNTHETIC, fill=True, alpha=0.25)
-        axes.stairs(synthetic, edges, color=SYNTHETIC, linewidth=1.4, label="synthetic users")
-        axes.set(xlim=(edges[0], edges[-1]), ylim=(0, None))
-        _label(axes, x="Jaccard similarity to the nearest training user", y="share of users")
+        for name in (name for name in lines if name in histograms):
+            edges, counts = histograms[name]["edges"], histograms[name]["counts"]
+            shares = [count / sum(counts) for count in counts]
+            axes.stairs(shares, edges, **lines[name])
+            axes.set_xlim(edges[0], edges[-1])
+            if name == "synthetic_to_train":
+                axes.stairs(shares, edges, color=_SYNTHETIC, fill=True, alpha=0.2)
+        axes.set_ylim(bottom=0)
+        _label(axes, x="Jaccard similarity to the nearest neighbour", y="share of users")
         _percent(axes)
         _legend(axes, loc="upper right")
     return canvas.svg
@@ -157,11 +166,11 @@ def plot_training(reports: Sequence[Mapping[str, Any]], *, loss: str, validation
     with _canvas(f"training-{stage}", alt=alt) as canvas:
         for axes, (key, meaning) in zip(canvas.panels(len(panels)), panels, strict=True):
             values = [report[key] for report in reports]
-            axes.plot(epochs, values, color=SYNTHETIC, linewidth=1.6, marker="o" if len(epochs) < 3 else None)
-            axes.set_title(meaning, loc="left", fontsize=8.5, color=_INK)
+            axes.plot(epochs, values, **_SYNTHETIC_LINE, marker="o" if len(epochs) < 3 else None)
+            axes.set_title(meaning, loc="left", fontsize=9, color=_INK)
             axes.locator_params(axis="y", nbins=4)
         if validation and (best := _best_epoch(reports)) is not None:
-            axes.axvline(best, color=OTHER, linewidth=1.2, linestyle=(0, (3, 2)), label=f"kept: epoch {best}")
+            axes.axvline(best, **_OTHER_LINE, label=f"kept: epoch {best}")
             _legend(axes, loc="best")
         axes.locator_params(axis="x", integer=True)
         _label(axes, x="epoch", y="")
@@ -180,17 +189,23 @@ def _above_zero(values: Sequence[float]) -> list[float]:
 
 
 def _label(axes: "Axes", *, x: str, y: str) -> None:
-    axes.set_xlabel(x, fontsize=8.5, color=_MUTED)
-    axes.set_ylabel(y, fontsize=8.5, color=_MUTED)
+    axes.set_xlabel(x, fontsize=9, color=_MUTED)
+    axes.set_ylabel(y, fontsize=9, color=_MUTED)
 
 
 def _legend(axes: "Axes", *, loc: Literal["lower left", "upper right", "best"]) -> None:
-    axes.legend(loc=loc, frameon=False, fontsize=8.5, labelcolor=_INK)
+    axes.legend(loc=loc, frameon=False, fontsize=9, labelcolor=_INK)
 
 
 def _percent(axes: "Axes") -> None:
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.3g} %")
 
 
-def _plain_ticks(axes: "Axes") -> None:
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+def _logarithmic(axis: "Axis") -> None:
+    """Tick a logarithmic axis at the decades, and at 2 and 5 if it has few of them; no other ticks."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if math.log10(high / low) < _FEW_DECADES else (1,)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(lambda value, _: f"{value:,.10g}")

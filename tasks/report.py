@@ -43,25 +43,26 @@ def render_report(
 
 def render_operator_report(manifest: Mapping[str, Any], *, privacy: Mapping[str, Any]) -> str:
     """Return the operator's ``privacy.html`` with every figure of every privacy gate; not for publication."""
-    return _render("privacy.html.j2", manifest, full=privacy, nearest=_nearest(privacy))
+    gates = sorted(privacy["gates"], key=lambda gate: _reading_order(gate["gate"]))
+    return _render("privacy.html.j2", manifest, full=privacy, gates=gates, nearest=_nearest(privacy))
 
 
 def overall_verdict(manifest: Mapping[str, Any]) -> str:
-    """Return the worst verdict of all gates: FAIL before INCONCLUSIVE before PASS."""
-    verdicts = {gate["verdict"] for gate in [*manifest["gates"].values(), *privacy_verdicts(manifest).values()]}
+    """Return the worst verdict of all gates: FAIL before INCONCLUSIVE, even if accepted, before PASS."""
+    gates = [*manifest["gates"].values(), *manifest["privacy"]["gates"].values()]
+    verdicts = {gate["verdict"] for gate in gates}
     return next((verdict for verdict in ("FAIL", "INCONCLUSIVE") if verdict in verdicts), "PASS")
 
 
-def privacy_verdicts(manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def privacy_verdicts(manifest: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Return each privacy gate's public verdict, in the order in which they are best read."""
     gates = manifest["privacy"]["gates"]
-    known = [name for name in wording.PRIVACY_GATES if name in gates]
-    return {name: gates[name] for name in [*known, *(name for name in gates if name not in known)]}
+    return {name: gates[name] for name in sorted(gates, key=_reading_order)}
 
 
-def inconclusive_gates(manifest: Mapping[str, Any]) -> list[str]:
-    """Return the privacy gates that found too few users to tell, and were accepted openly."""
-    return [name for name, gate in privacy_verdicts(manifest).items() if gate["verdict"] == "INCONCLUSIVE"]
+def _reading_order(gate: str) -> int:
+    known = list(wording.PRIVACY_GATES)
+    return known.index(gate) if gate in known else len(known)
 
 
 def _render(template: str, manifest: Mapping[str, Any], **context: Any) -> str:
@@ -72,7 +73,7 @@ def _render(template: str, manifest: Mapping[str, Any], **context: Any) -> str:
             manifest=manifest,
             overall=overall_verdict(manifest),
             privacy=privacy_verdicts(manifest),
-            inconclusive=inconclusive_gates(manifest),
+            accepted=manifest["privacy"]["accepted_inconclusive"],
             wording=wording,
             **context,
         )
@@ -89,18 +90,18 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    numbers = ("plain", "whole", "figure", "percent", "duration", "size", "interval", "setting")
+    numbers = ("plain", "whole", "figure", "percent", "duration", "size", "interval", "p_value", "sentence", "setting")
     environment.filters |= {name: getattr(wording, name) for name in numbers}
     environment.filters |= {"code": markdown_code, "text": markdown_text}
     return environment
 
 
 def markdown_code(text: Any) -> str:
-    """Return any text as one Markdown code span that it cannot leave, safe within a table."""
-    flat = " ".join(str(text).split()).replace("|", "¦")
+    """Return any text as a code span of a Markdown table's cell, which it can neither leave nor split."""
+    flat = " ".join(str(text).split()).replace("|", "\\|")
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", flat)), default=0))
-    padding = " " if flat.startswith("`") or flat.endswith("`") else ""
-    return f"{fence}{padding}{flat}{padding}{fence}"
+    padding = " " if not flat or flat.startswith("`") or flat.endswith("`") else ""
+    return f"{fence}{padding}{flat}{padding if flat else ''}{fence}"
 
 
 def markdown_text(text: Any) -> str:
@@ -110,12 +111,8 @@ def markdown_text(text: Any) -> str:
 
 def _nearest(privacy: Mapping[str, Any]) -> str | None:
     """Return the plot of nearest-neighbour similarities; None where they were not measured."""
-    histogram = privacy.get("nearest_neighbours")
-    if not histogram:
-        return None
-    return plots.plot_nearest(
-        histogram["edges"], synthetic=histogram["synthetic"], holdout=histogram.get("holdout") or ()
-    )
+    histograms = {name: one for name, one in privacy["histograms"].items() if sum(one["counts"])}
+    return plots.plot_nearest(histograms) if histograms else None
 
 
 def _training(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, str]]:

@@ -52,6 +52,22 @@ QUALITY_GATES: Mapping[str, str] = {
     "release": "the measures of fidelity, utility and privacy",
 }
 
+FIGURES: Mapping[str, str] = {
+    "popularity_total_variation": "Item popularity, distance",
+    "popularity_spearman": "Item popularity, Spearman correlation",
+    "popularity_gini": "Item popularity, Gini coefficient",
+    "tail_share": "Weight of the long tail",
+    "catalogue_coverage": "Catalogue covered",
+    "activity_ks": "User activity, KS distance",
+    "activity_mean": "Items per user, mean",
+    "activity_sd": "Items per user, standard deviation",
+    "activity_max": "Items per user, largest",
+    "empty_user_share": "Empty users",
+    "density_ratio": "Density ratio",
+    "cooccurrence_correlation": "Items taken together, correlation",
+    "classifier_auc": "Real or synthetic, classifier AUC",
+}
+
 GOALS: Mapping[str, str] = {"lower": "lower is better", "higher": "higher is better", "match": "should match"}
 
 ARMS: Mapping[str, str] = {
@@ -98,7 +114,7 @@ def percent(share: float | None) -> str:
 
 def duration(seconds: float) -> str:
     """Return a time, e.g. ``0.4 s``, ``12 s``, ``3 min 05 s``, ``2 h 10 min``."""
-    if seconds < 10:
+    if round(seconds, 1) < 10:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if not minutes:
@@ -121,6 +137,16 @@ def interval(estimate: Mapping[str, Any] | None) -> str:
     if not estimate or estimate.get("low") is None or estimate.get("high") is None:
         return ""
     return f"{figure(estimate['low'])} to {figure(estimate['high'])}"
+
+
+def p_value(value: float) -> str:
+    """Return a p-value; below a thousandth only that it is."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def sentence(text: str) -> str:
+    """Return a phrase as a sentence of its own: a capital first, a full stop last."""
+    return text[:1].upper() + text[1:].rstrip(".") + "."
 
 
 def setting(value: Any) -> str:

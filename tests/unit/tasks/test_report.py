@@ -1,0 +1,304 @@
+"""The reports say what was measured, in any case, and neither break nor reach out."""
+
+import copy
+import re
+import subprocess
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+from example_release import render_inputs
+
+from sdrm_core.storage import sha256_of, write_json
+from tasks.report import (
+    markdown_code,
+    markdown_text,
+    overall_verdict,
+    render_card,
+    render_operator_report,
+    render_report,
+)
+from tasks.wording import duration, figure, interval, p_value, setting, size
+
+HOSTILE = "<script>alert('1')</script> \"&'`|*_[x](y) {{ 7 * 7 }} 🦊"
+VOID = {"meta", "link", "br", "img"}
+
+
+class Page(HTMLParser):
+    """Collects a page's tags, attributes, ids and text, and whether what is opened is closed."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.attributes, self.open, self.ids, self.words = [], [], [], [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, *attribute) for attribute in attrs]
+        self.ids += [value for name, value in attrs if name == "id"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory):
+    return render_inputs(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture
+def inputs(example):
+    return copy.deepcopy(example)
+
+
+@pytest.fixture(scope="module")
+def report(example):
+    return render_report(**example)
+
+
+def operator_report(inputs):
+    return render_operator_report(inputs["manifest"], privacy=inputs["privacy"])
+
+
+def test_the_report_holds_every_figure_of_the_manifest(example, report):
+    text = Page(report).text
+    for row in example["manifest"]["fidelity"]["figures"].values():
+        for column in ("synthetic", "holdout", "popularity_sampler"):
+            assert figure(row[column]) in text
+    for arms in example["manifest"]["utility"]["judges"].values():
+        result = arms["synthetic"]["recall@10"]
+        assert figure(result["mean"]["value"]) in text
+        assert interval(result["ratio"]) in text
+        assert result["verdict"] in text
+    for words in ("near_copies", "hygiene", "raw interactions", "1 min 15 s", "sampling.temperature", "5,000 rows"):
+        assert words in text
+
+
+def test_the_report_has_all_its_plots_with_their_descriptions(report):
+    labels = [value for tag, name, value in Page(report).attributes if tag == "svg" and name == "aria-label"]
+    assert len(labels) == 6
+    assert len(set(labels)) == 6
+    assert report.count("<figcaption>") == 6
+
+
+def test_the_pages_are_well_formed_and_ask_the_network_for_nothing(inputs, report):
+    for html in (report, operator_report(inputs)):
+        page = Page(html)
+        assert not page.open
+        assert len(page.ids) == len(set(page.ids))
+        assert not {"script", "iframe", "object", "embed", "base", "form"} & set(page.tags)
+        fetched = [value for _, name, value in page.attributes if name in {"src", "href", "srcset", "data", "action"}]
+        assert all(value.startswith(("#", "data:")) for value in fetched)
+        assert not re.findall(r"https?://|@import|url\((?!#)", html)
+        assert len(html) < 1_500_000
+
+
+def test_every_reference_within_the_page_has_its_target(report):
+    page = Page(report)
+    named = [value[1:] for _, name, value in page.attributes if name == "href" and value.startswith("#")]
+    clipped = re.findall(r"url\(#([^)]+)\)", report)
+    assert set(named + clipped) <= set(page.ids)
+
+
+def test_the_same_release_gives_the_same_bytes(inputs, report):
+    assert render_report(**inputs) == report
+    assert render_card(inputs["manifest"]) == render_card(inputs["manifest"])
+    assert operator_report(inputs) == operator_report(inputs)
+
+
+def test_an_inconclusive_gate_is_named_openly_everywhere(inputs, report):
+    for text in (report, render_card(inputs["manifest"])):
+        assert "INCONCLUSIVE is not PASS" in text
+        assert "Openly accepted" in text
+        assert "near_copies" in text
+    assert "1 privacy gate found too few users" in report
+    assert "was refused" not in report
+
+
+def test_a_release_that_passed_on_its_second_attempt_says_just_that(inputs):
+    manifest = inputs["manifest"]
+    manifest["attempts"] = 2
+    manifest["privacy"]["gates"]["near_copies"]["verdict"] = "PASS"
+    manifest["privacy"]["accepted_inconclusive"] = []
+    html, card = render_report(**inputs), render_card(manifest)
+    assert "Every gate passed." in html
+    assert "was refused" in html
+    assert "**Attempts: 2.**" in card
+    assert "Openly accepted" not in html + card
+
+
+@pytest.mark.parametrize(
+    ("quality", "privacy", "worst"),
+    [
+        ("PASS", "PASS", "PASS"),
+        ("PASS", "INCONCLUSIVE", "INCONCLUSIVE"),
+        ("FAIL", "INCONCLUSIVE", "FAIL"),
+        ("PASS", "FAIL", "FAIL"),
+    ],
+)
+def test_the_headline_is_the_worst_verdict(quality, privacy, worst):
+    gates, private = {"matrix": {"verdict": quality}}, {"gates": {"hygiene": {"verdict": privacy}}}
+    assert overall_verdict({"gates": gates, "privacy": private}) == worst
+
+
+def test_the_release_carries_no_privacy_figure_and_the_operator_every_one(inputs, report):
+    (measured,) = inputs["privacy"]["gates"][0]["figures"]
+    measured |= {"effect": 0.71717, "p_value": 0.31313, "n": 987_654, "margin": 0.51515}
+    operator = Page(operator_report(inputs)).text
+    assert render_report(**inputs) == report
+    public = report + render_card(inputs["manifest"])
+    for shown in ("0.717", "0.313", "987,654", "0.515", "4,321"):
+        assert shown in operator
+        assert shown not in public
+
+
+def test_what_was_not_measured_is_a_gap(inputs):
+    manifest = inputs["manifest"]
+    for row in manifest["fidelity"]["figures"].values():
+        row["holdout"] = None
+    undefined = {"value": None, "low": None, "high": None}
+    manifest["utility"]["judges"]["svd"]["synthetic"]["recall@10"]["ratio"] = undefined
+    inputs["privacy"]["histograms"] = {}
+    html, card = render_report(**inputs), render_card(manifest)
+    assert html.count('title="not measured"') >= len(manifest["fidelity"]["figures"])
+    assert "Nearest neighbour" not in html
+    assert "None" not in Page(html).text + card
+
+
+def test_utility_that_could_not_be_measured_says_why(inputs):
+    reason = "1 evaluation users have at least five positives"
+    inputs["manifest"]["utility"] |= {"verdict": "INCONCLUSIVE", "reason": reason, "judges": {}}
+    assert reason in render_report(**inputs)
+    assert reason in render_card(inputs["manifest"])
+
+
+def test_what_is_new_to_the_reports_does_not_break_them(inputs):
+    manifest = inputs["manifest"]
+    manifest["new"] = {"a": [1]}
+    manifest["gates"]["brand_new"] = {"verdict": "PASS", "expectations": 1}
+    manifest["privacy"]["gates"]["brand_new"] = {"verdict": "PASS", "sentence": "New."}
+    manifest["config"]["brand_new"] = {"deep": {"down": None}}
+    manifest["fidelity"]["figures"]["brand_new"] = manifest["fidelity"]["figures"]["activity_ks"]
+    manifest["utility"]["judges"]["brand_new"] = manifest["utility"]["judges"]["svd"]
+    inputs["curves"]["brand_new"] = [{**inputs["curves"]["vae"][0], "stage": "brand-new"}]
+    manifest["gates"]["matrix"]["results"] = [
+        {"rule": "users is at least 100", "why": "too few to hide among", "success": True, "severity": "critical"}
+    ]
+    text = Page(render_report(**inputs)).text
+    for words in ("brand_new.deep.down", "users is at least 100", "too few to hide among"):
+        assert words in text
+    assert "brand new" in render_card(manifest)
+
+
+def test_hostile_text_stays_text_on_every_page(inputs):
+    manifest, privacy = inputs["manifest"], inputs["privacy"]
+    manifest |= {"dataset": HOSTILE, "code_version": HOSTILE}
+    manifest["source"]["uri"] = manifest["config"]["source"]["uri"] = manifest["schema"]["item_id"] = HOSTILE
+    manifest["gates"][HOSTILE] = {"verdict": "PASS", "expectations": 1}
+    manifest["privacy"]["gates"]["hygiene"]["sentence"] = privacy["gates"][0]["sentence"] = HOSTILE
+    inputs["curves"]["vae"] = [epoch | {"stage": HOSTILE} for epoch in inputs["curves"]["vae"]]
+    for html in (render_report(**inputs), operator_report(inputs)):
+        page = Page(html)
+        assert not page.open
+        assert "script" not in page.tags
+        assert HOSTILE in page.text
+
+
+def test_hostile_text_cannot_leave_its_place_in_the_card(inputs):
+    manifest = inputs["manifest"]
+    headings = [line for line in render_card(manifest).splitlines() if line.startswith("#")]
+    manifest["dataset"] = manifest["source"]["uri"] = HOSTILE + "\n# heading\n| a | b |"
+    card = render_card(manifest)
+    assert "\\<script\\>" in card.splitlines()[0]
+    assert "\n| a" not in card
+    assert [line for line in card.splitlines() if line.startswith("#")][1:] == headings[1:]
+
+
+def test_the_card_tells_what_is_in_the_release(inputs):
+    manifest = inputs["manifest"]
+    card = render_card(manifest)
+    synthetic, source = manifest["synthetic_counts"], manifest["source_counts"]
+    assert f"| interactions | {synthetic['interactions']:,} | {source['interactions']:,} |" in card
+    for words in (manifest["version"], manifest["digest"], "`user_id` | `int64`", "`item_id` | `string`", "sha256sum"):
+        assert words in card
+    assert re.search(r"no formal\s+\(differential privacy\) guarantee", card)
+
+
+def test_the_cards_commands_work_in_a_release(inputs, tmp_path, monkeypatch):
+    manifest, data = inputs["manifest"], tmp_path / "interactions" / "part-00000.parquet"
+    data.parent.mkdir()
+    pd.DataFrame({"user_id": [1, 1], "item_id": ["a", "b"]}).to_parquet(data)
+    manifest["files"][0]["sha256"] = sha256_of(data)
+    write_json(tmp_path / "manifest.json", manifest)
+    monkeypatch.chdir(tmp_path)
+    card = render_card(manifest)
+    for snippet in re.findall(r"```python\n(.*?)```", card, re.DOTALL):
+        exec(snippet, {})
+    (command,) = re.findall(r"```sh\n(.*?)```", card, re.DOTALL)
+    assert subprocess.run(command, shell=True, check=False, capture_output=True).returncode == 0
+    data.write_bytes(b"changed")
+    assert subprocess.run(command, shell=True, check=False, capture_output=True).returncode != 0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain", "`plain`"),
+        ("a`b", "``a`b``"),
+        ("`a`", "`` `a` ``"),
+        ("two\nlines", "`two lines`"),
+        ("a|b", "`a\\|b`"),
+        ("", "` `"),
+    ],
+)
+def test_markdown_code(text, expected):
+    assert markdown_code(text) == expected
+
+
+def test_markdown_text():
+    assert markdown_text("a*b <i>\nc") == "a\\*b \\<i\\> c"
+
+
+@pytest.mark.parametrize(
+    ("write", "value", "expected"),
+    [
+        (figure, None, "–"),
+        (figure, 0.12345, "0.123"),
+        (figure, 12.345, "12.3"),
+        (figure, 12_345.6, "12,346"),
+        (figure, -0.5, "-0.500"),
+        (duration, 0.04, "0.0 s"),
+        (duration, 9.96, "10 s"),
+        (duration, 59.6, "1 min 00 s"),
+        (duration, 185, "3 min 05 s"),
+        (duration, 7800, "2 h 10 min"),
+        (size, 12, "12 B"),
+        (size, 1234, "1.2 kB"),
+        (size, 5_600_000, "5.6 MB"),
+        (size, 8e12, "8000.0 GB"),
+        (setting, None, "null"),
+        (setting, True, "true"),
+        (setting, ("a", 1), "[a, 1]"),
+        (setting, 50_000, "50,000"),
+        (interval, {"value": 0.4, "low": 0.341, "high": 0.389}, "0.341 to 0.389"),
+        (interval, {"value": 0.4, "low": None, "high": None}, ""),
+        (p_value, 0.0004, "< 0.001"),
+        (p_value, 0.04, "0.040"),
+    ],
+)
+def test_numbers_are_written_for_humans(write, value, expected):
+    assert write(value) == expected
