@@ -261,7 +261,6 @@ class ReleaseGateConfig(Section):
     min_popularity_spearman: float = Field(0.8, ge=-1, le=1, description="rank correlation of item popularity")
     min_coverage: Share = Field(0.8, description="share of the publishable items that occur")
     min_svd_recall_ratio: float = Field(0.7, ge=0, description="SVD judge: recall@10 over that of real data")
-    min_dissimilarity: Share = Field(0.5, description="mean 1 - Jaccard between synthetic and training users")
 
 
 class GatesConfig(Section):

@@ -106,8 +106,7 @@ def release_facts(*, fidelity: dict[str, Any], utility: dict[str, Any], privacy:
         "popularity_spearman": figures["popularity_spearman"]["synthetic"],
         "coverage": figures["catalogue_coverage"]["synthetic"],
         "svd_recall_ratio": ratio["value"],
-        "dissimilarity": privacy["gates"]["dissimilarity"]["effect"],
-        **{f"privacy_{name}": gate["verdict"] for name, gate in privacy["gates"].items()},
+        **{f"privacy_{gate['gate']}": gate["verdict"] for gate in privacy["gates"]},
     }
 
 

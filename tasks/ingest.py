@@ -5,6 +5,7 @@ import hashlib
 import pyarrow.parquet as pq
 
 from sdrm_core.config import PipelineConfig
+from sdrm_core.data.catalogue import resolve
 from sdrm_core.data.loading import load_interactions
 from sdrm_core.records import Ingested, Run
 from sdrm_core.storage import private_directory, write_artifact, write_json
@@ -16,7 +17,8 @@ def ingest(config: PipelineConfig) -> Ingested:
     """Read and check the source; open the run's working directory."""
     with Meter("ingest") as meter:
         table, source = load_interactions(config.source, cache=config.paths.cache.expanduser(), seed=config.seed)
-        run = open_run(config, source_sha256=source.sha256)
+        resolved = config.model_copy(update={"source": resolve(config.source)})
+        run = open_run(resolved, source_sha256=source.sha256)
         path = private_directory(run.directory / "ingest") / "interactions.parquet"
         interactions = write_artifact(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
     meter.save(run)

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 import sdrm_core
+from sdrm_core.privacy.verdicts import PrivacyReport
 from sdrm_core.records import FileFacts, FittedModel, Measures, Run, Samples, SourceFacts, UserItemMatrix
 from sdrm_core.storage import read_json
 from tasks.checkpoints import gates_directory
@@ -45,6 +46,7 @@ def build_manifest(
         "version": version_of(created_at, digest),
         "digest": digest,
         "created_at": created_at.isoformat(timespec="seconds"),
+        "run": run.digest,
         "seed": run.config.seed,
         "code_version": sdrm_core.__version__,
         "config": run.config.model_dump(mode="json", exclude={"paths"}),
@@ -56,7 +58,7 @@ def build_manifest(
         "model": {"sha256": model.sha256, "variant": "sdrm", "resolution": run.config.sampling.resolution},
         "attempts": samples.attempt + 1,
         "gates": _verdicts(run),
-        "privacy": read_json(measures.privacy)["public"],
+        "privacy": PrivacyReport.model_validate(read_json(measures.privacy)).public(),
         "utility": read_json(measures.utility),
         "fidelity": read_json(measures.fidelity),
         "stages": _by_name(stages_directory(run)),

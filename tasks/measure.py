@@ -8,7 +8,8 @@ from sdrm_core.quality import fidelity, utility
 from sdrm_core.records import Artifact, Record, Run, Samples, UserItemMatrix
 from sdrm_core.storage import private_directory, write_json
 from tasks.matrix import users_of
-from tasks.sample import synthetic_users
+from tasks.releases import previous_user_ids
+from tasks.sample import synthetic_user_ids, synthetic_users
 from tasks.stage import Meter, stage
 
 
@@ -55,6 +56,8 @@ def measure_privacy(run: Run, matrix: UserItemMatrix, samples: Samples) -> Artif
             synthetic_users(samples),
             train=users_of(matrix, Role.TRAIN),
             holdout=users_of(matrix, Role.HOLDOUT),
+            user_ids=synthetic_user_ids(run, samples),
+            previous_ids=previous_user_ids(run),
             config=run.config.privacy,
             seed=run.config.seed,
         )

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from prefect.artifacts import create_markdown_artifact
 
-from sdrm_core.randomness import numpy_stream
 from sdrm_core.records import (
     FileFacts,
     FittedModel,
@@ -24,9 +23,11 @@ from sdrm_core.records import (
     UserItemMatrix,
 )
 from sdrm_core.storage import checked, read_json, read_user_items, sync, write_json, write_text
-from tasks.interactions import new_user_ids, write_interactions
+from tasks.interactions import write_interactions
 from tasks.manifest import build_manifest
+from tasks.releases import LATEST, releases_of
 from tasks.report import render_card, render_operator_report, render_report
+from tasks.sample import synthetic_user_ids
 from tasks.stage import Meter, stage
 
 
@@ -71,15 +72,14 @@ def publish(
 
 def write_synthetic_users(run: Run, samples: Samples, item_ids: pa.Array, *, folder: Path) -> tuple[FileFacts, ...]:
     """Write the shards as Parquet under new user ids, unlinkable to those of any other release."""
-    user_ids = new_user_ids(samples.counts.users, numpy_stream(run.config.seed, "user_ids", run.digest))
     shards = (read_user_items(shard)[0] for shard in samples.shards)
-    return write_interactions(folder, shards, user_ids=user_ids, item_ids=item_ids)
+    return write_interactions(folder, shards, user_ids=synthetic_user_ids(run, samples), item_ids=item_ids)
 
 
 @contextmanager
 def _staging(run: Run) -> Iterator[Path]:
     """Yield an empty folder beside the releases; whatever is still there at the end is removed."""
-    staging = _releases_of(run) / f".staging-{uuid4().hex}"
+    staging = releases_of(run) / f".staging-{uuid4().hex}"
     staging.mkdir(parents=True)
     try:
         yield staging
@@ -89,15 +89,11 @@ def _staging(run: Run) -> Iterator[Path]:
 
 def _name(staging: Path, run: Run, manifest: dict[str, object]) -> Release:
     """Give the complete release its name, then point ``latest.json`` at it."""
-    releases = _releases_of(run)
+    releases = releases_of(run)
     release = Release(path=releases / str(manifest["version"]), version=manifest["version"], digest=manifest["digest"])
     sync(staging)
     staging.rename(release.path)
     sync(releases)
     latest = {key: manifest[key] for key in ("dataset", "version", "digest", "created_at")}
-    write_json(releases / "latest.json", latest)
+    write_json(releases / LATEST, latest)
     return release
-
-
-def _releases_of(run: Run) -> Path:
-    return run.config.paths.releases.expanduser().resolve() / run.config.dataset

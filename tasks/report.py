@@ -8,9 +8,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from sdrm_core.config import PipelineConfig
+from sdrm_core.quality.ranking import METRICS
 from tasks import plots, wording
 
-HEADLINE_METRICS = ("recall@10", "ndcg@10")
+_HEADLINE_METRICS = ("recall@10", "ndcg@10")
+_MIN_USERS = 5  # a bar of a published histogram speaks of at least so many users
 
 
 def render_card(manifest: Mapping[str, Any]) -> str:
@@ -34,17 +36,16 @@ def render_report(
         manifest,
         popularity=plots.plot_popularity(fidelity),
         activity=plots.plot_activity(fidelity),
-        nearest=_nearest(privacy),
+        nearest=_nearest({name: _coarse(one) for name, one in privacy["histograms"].items()}),
         training=_training(curves),
-        metrics=HEADLINE_METRICS,
+        min_users=_MIN_USERS,
         settings=_settings(manifest["config"]),
     )
 
 
 def render_operator_report(manifest: Mapping[str, Any], *, privacy: Mapping[str, Any]) -> str:
     """Return the operator's ``privacy.html`` with every figure of every privacy gate; not for publication."""
-    gates = sorted(privacy["gates"], key=lambda gate: _reading_order(gate["gate"]))
-    return _render("privacy.html.j2", manifest, full=privacy, gates=gates, nearest=_nearest(privacy))
+    return _render("privacy.html.j2", manifest, full=privacy, nearest=_nearest(privacy["histograms"]))
 
 
 def overall_verdict(manifest: Mapping[str, Any]) -> str:
@@ -54,29 +55,15 @@ def overall_verdict(manifest: Mapping[str, Any]) -> str:
     return next((verdict for verdict in ("FAIL", "INCONCLUSIVE") if verdict in verdicts), "PASS")
 
 
-def privacy_verdicts(manifest: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Return each privacy gate's public verdict, in the order in which they are best read."""
-    gates = manifest["privacy"]["gates"]
-    return {name: gates[name] for name in sorted(gates, key=_reading_order)}
-
-
-def _reading_order(gate: str) -> int:
-    known = list(wording.PRIVACY_GATES)
-    return known.index(gate) if gate in known else len(known)
-
-
 def _render(template: str, manifest: Mapping[str, Any], **context: Any) -> str:
-    return (
-        _environment()
-        .get_template(template)
-        .render(
-            manifest=manifest,
-            overall=overall_verdict(manifest),
-            privacy=privacy_verdicts(manifest),
-            accepted=manifest["privacy"]["accepted_inconclusive"],
-            wording=wording,
-            **context,
-        )
+    return _environment().get_template(template).render(
+        manifest=manifest,
+        overall=overall_verdict(manifest),
+        accepted=manifest["privacy"]["accepted_inconclusive"],
+        headline_metrics=_HEADLINE_METRICS,
+        all_metrics=METRICS,
+        wording=wording,
+        **context,
     )
 
 
@@ -90,8 +77,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    numbers = ("plain", "whole", "figure", "percent", "duration", "size", "interval", "p_value", "sentence", "setting")
-    environment.filters |= {name: getattr(wording, name) for name in numbers}
+    environment.filters |= {function.__name__: function for function in wording.FILTERS}
     environment.filters |= {"code": markdown_code, "text": markdown_text}
     return environment
 
@@ -109,10 +95,18 @@ def markdown_text(text: Any) -> str:
     return "".join(f"\\{sign}" if sign in "\\`*_{}[]<>#|!&~" else sign for sign in " ".join(str(text).split()))
 
 
-def _nearest(privacy: Mapping[str, Any]) -> str | None:
-    """Return the plot of nearest-neighbour similarities; None where they were not measured."""
-    histograms = {name: one for name, one in privacy["histograms"].items() if sum(one["counts"])}
-    return plots.plot_nearest(histograms) if histograms else None
+def _nearest(histograms: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Return the plot of nearest-neighbour similarities; None where nobody was compared."""
+    with_users = {name: one for name, one in histograms.items() if sum(one["counts"])}
+    return plots.plot_nearest(with_users) if with_users else None
+
+
+def _coarse(histogram: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the histogram fit to be published: bins merged by two, those of a few users emptied."""
+    edges, counts = histogram["edges"], histogram["counts"]
+    pairs = [sum(counts[start : start + 2]) for start in range(0, len(counts), 2)]
+    merged_edges = [*edges[:-1:2], edges[-1]]
+    return {"edges": merged_edges, "counts": [count if count >= _MIN_USERS else 0 for count in pairs]}
 
 
 def _training(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, str]]:

@@ -1,12 +1,14 @@
 """Draw synthetic users from a fitted model, shard by shard, each shard on its own."""
 
+import numpy as np
 from scipy.sparse import csr_matrix, vstack
 
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.model.sdrm import SdrmModel
-from sdrm_core.randomness import stream_seed
+from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.records import Counts, FittedModel, Run, Samples, UserItemMatrix
 from sdrm_core.storage import private_directory, read_user_items, write_user_items
+from tasks.interactions import new_user_ids
 from tasks.matrix import users_wanted
 from tasks.stage import Meter, stage
 
@@ -38,3 +40,8 @@ def sample(run: Run, matrix: UserItemMatrix, model: FittedModel, *, attempt: int
 def synthetic_users(samples: Samples) -> csr_matrix:
     """Return all synthetic users of the shards as one (n_users, n_items) matrix."""
     return vstack([read_user_items(shard)[0] for shard in samples.shards], format="csr")
+
+
+def synthetic_user_ids(run: Run, samples: Samples) -> np.ndarray:
+    """Return the (n_users,) ids under which the synthetic users are published, in the order of the shards."""
+    return new_user_ids(samples.counts.users, numpy_stream(run.config.seed, "user_ids", run.digest, samples.attempt))

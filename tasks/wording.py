@@ -1,48 +1,21 @@
 """How the reports say things: numbers for humans, and plain words for the names of gates, figures and stages."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 MISSING = "–"
 
-# Privacy gate → (title, what PASS means). What a gate computes is told in sdrm_core.privacy; this is for its reader.
-PRIVACY_GATES: Mapping[str, tuple[str, str]] = {
-    "hygiene": (
-        "Nothing carried over",
-        "User ids are new and cannot be linked to another release, every item is in the catalogue, nobody is empty.",
-    ),
-    "k_anonymous_items": (
-        "No rare items",
-        "Every published item is held by enough real training users that it points at none of them.",
-    ),
-    "unique_copies": (
-        "No copies of one person",
-        "Item sets that exactly one real person holds are not repeated more often than chance alone repeats them.",
-    ),
-    "near_copies": (
-        "No near copies",
-        "Synthetic users do not come unusually close to training users more often than to people never seen.",
-    ),
-    "closer_to_train": (
-        "Not closer to the training users",
-        "A synthetic user is as likely to resemble a person never seen as a training user.",
-    ),
-    "membership": (
-        "Membership cannot be told",
-        "Attacks that guess from the release whether a person was in the training data do little better than a coin.",
-    ),
-    "rare_pairs": (
-        "No telling pairs of items",
-        "Pairs of items that only a few training users hold are not more exposed than those of people never seen.",
-    ),
-    "completion": (
-        "Histories cannot be completed",
-        "Knowing part of a person's items, the release helps to guess the rest no better for training users.",
-    ),
-    "dissimilarity": (
-        "Different from the source",
-        "The paper's measure: synthetic and training users differ on average. Sparse data always do; read it last.",
-    ),
+# The orders below are those of every table.
+PRIVACY_GATES: Mapping[str, str] = {
+    "hygiene": "Nothing carried over",
+    "k_anonymous_items": "No rare items",
+    "unique_copies": "No copies of one person",
+    "near_copies": "No near copies",
+    "closer_to_train": "Not closer to the training users",
+    "membership": "Participation cannot be told",
+    "rare_pairs": "No telling pairs of items",
+    "completion": "Histories cannot be completed",
+    "dissimilarity": "Different on average",
 }
 
 QUALITY_GATES: Mapping[str, str] = {
@@ -77,7 +50,7 @@ ARMS: Mapping[str, str] = {
     "popularity_sampler": "popularity sampler",
 }
 
-JUDGES: Mapping[str, str] = {"popularity": "Popularity", "svd": "SVD", "ease": "EASE", "ials": "iALS", "mlp": "MLP"}
+JUDGES: Mapping[str, str] = {"popularity": "Popularity", "svd": "SVD", "ease": "EASE", "ials": "iALS"}
 
 # Training stage → (title, what the loss is, what the validation figure is; None if it is the loss).
 TRAINING: Mapping[str, tuple[str, str, str | None]] = {
@@ -86,6 +59,12 @@ TRAINING: Mapping[str, tuple[str, str, str | None]] = {
     "margins-full": ("Item margins, full", "distance of item popularity (lower is better)", None),
     "margins-multi": ("Item margins, multi", "distance of item popularity (lower is better)", None),
 }
+
+
+def ordered(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Return the entries in the order of ``names``, those it does not name last, as they were."""
+    known = [name for name in names if name in values]
+    return {name: values[name] for name in [*known, *(name for name in values if name not in known)]}
 
 
 def plain(name: str) -> str:
@@ -158,3 +137,6 @@ def setting(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(setting(one) for one in value) + "]"
     return f"{value:,}" if isinstance(value, int) and value >= 10_000 else str(value)
+
+
+FILTERS = (ordered, plain, whole, figure, percent, duration, size, interval, p_value, sentence, setting)

@@ -5,6 +5,7 @@ from scipy.sparse import csr_matrix, triu, vstack
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from threadpoolctl import threadpool_limits
 
 from sdrm_core.quality.judges import fit_svd
 from sdrm_core.quality.margins import correlation
@@ -79,7 +80,9 @@ def classifier_auc(candidate: csr_matrix, reference: csr_matrix, *, seed: int) -
         max_leaf_nodes=15, early_stopping=False, random_state=random_state
     )
     folds = StratifiedKFold(_CLASSIFIER_FOLDS, shuffle=True, random_state=random_state)  # type: ignore[no-untyped-call]
-    probability = cross_val_predict(classifier, features, is_candidate, cv=folds, method="predict_proba")[:, 1]
+    # One thread: sums over several differ in the last bit, and waiting threads stall a busy machine.
+    with threadpool_limits(1):
+        probability = cross_val_predict(classifier, features, is_candidate, cv=folds, method="predict_proba")[:, 1]
     return float(roc_auc_score(is_candidate, probability))
 
 

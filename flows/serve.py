@@ -1,0 +1,93 @@
+"""`sdrm serve`: a Prefect server on this machine with its pages, and the nightly schedule, until interrupted."""
+
+import warnings
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+import typer
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.flows import Flow
+from prefect.schedules import Cron, Schedule
+from prefect.types.entrypoint import EntrypointType
+from pydantic import ValidationError
+
+from flows.server import LocalServer, configured_api_url, require_reachable
+from sdrm_core.config import PipelineConfig
+from sdrm_core.errors import ConfigError
+
+DEPLOYMENT = "nightly"
+
+
+def serve_nightly(config: PipelineConfig, *, port: int, cron: str, timezone: str) -> None:
+    """Serve the nightly schedule; on a server of our own unless one is configured. Returns when interrupted.
+
+    Args:
+        config: what a night is run with; relative paths are taken from the current directory.
+        port: where the server of our own listens; unused if one is configured.
+        cron: when to run, as five cron fields.
+        timezone: the schedule's time zone, as in the tz database.
+
+    Raises:
+        ConfigError: a wrong schedule, a port that cannot be used, or a configured server that does not answer.
+    """
+    schedule = nightly_schedule(cron, timezone=timezone)
+    api_url = configured_api_url()
+    with nullcontext() if api_url else LocalServer(port=port, pages=True) as server:
+        from flows.regenerate import regenerate  # seconds of imports, while the server starts
+
+        if server:
+            server.use()
+            server.wait()
+        elif api_url:
+            require_reachable(api_url)
+        pages = server.url if server else api_url
+        typer.echo(f"Prefect: {pages}\nSchedule: {cron} ({timezone}), until interrupted", err=True)
+        _serve(regenerate, _rooted(config), schedule)
+
+
+def nightly_schedule(cron: str, *, timezone: str) -> Schedule:
+    """Return the schedule.
+
+    Raises:
+        ConfigError: not a cron expression, or not a time zone.
+    """
+    if len(cron.split()) != 5:  # Prefect also knows a sixth, the seconds: a night every second helps nobody
+        raise ConfigError(f"--cron: needs five fields, minute hour day month weekday (got {cron!r})")
+    try:
+        CronSchedule(cron=cron, timezone=timezone)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        field, message = problem["loc"][0], problem["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"--{field}: {message}") from None
+    return Cron(cron, timezone=timezone)
+
+
+def _serve(regenerate: Flow[..., Any], config: PipelineConfig, schedule: Schedule) -> None:
+    # Prefect's runner answers SIGTERM by winding up and leaving, and forgets to await its own farewell.
+    with suppress(SystemExit), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="coroutine 'Runner.astop' was never awaited")
+        regenerate.serve(
+            name=DEPLOYMENT,
+            schedule=schedule,
+            paused=False,
+            parameters={"config": config.model_dump(mode="json")},
+            global_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
+            tags=["sdrm"],
+            print_starting_message=False,
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        )
+
+
+def _rooted(config: PipelineConfig) -> PipelineConfig:
+    """Make relative paths absolute: a night is run in a process, and perhaps a directory, of its own."""
+    paths = {name: Path(path).expanduser().resolve() for name, path in config.paths}
+    source = Path(config.source.uri).expanduser()
+    uri = str(source.resolve()) if source.exists() else config.source.uri
+    return config.model_copy(
+        update={
+            "paths": config.paths.model_copy(update=paths),
+            "source": config.source.model_copy(update={"uri": uri}),
+        }
+    )

@@ -1,0 +1,186 @@
+"""A Prefect server of our own in a child process: hidden, for one run, or with its pages, for `sdrm serve`.
+
+Prefect would start a hidden one by itself, but only after its own imports and those of the whole server, and would
+leave it running when this process is killed. Run as ``python -m flows.server``, this module is the child.
+"""
+
+import atexit
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+import httpx
+
+from sdrm_core.errors import ConfigError, SdrmError
+
+HOST = "127.0.0.1"
+_START_SECONDS = 120.0  # a first start creates the database: seconds on an idle machine, a minute on a busy one
+_STOP_SECONDS = 10.0
+
+# What a hidden server need not do: fill the block catalogue of its pages, keep the history of events, act on
+# triggers. Whatever it complains about while it is being stopped concerns nobody.
+_HIDDEN = {
+    "PREFECT_SERVER_UI_ENABLED": "false",
+    "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED": "false",
+    "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
+    "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
+}
+# Kept in memory, as is the default, the claim of a running night would outlive its server, and no night run again.
+_WITH_PAGES = {"PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem"}
+
+
+class LocalServer:
+    """A Prefect server that listens on this machine alone and ends with this process, however this process ends.
+
+    Its socket is open from the start: whoever connects while the server is still loading waits for the answer.
+    """
+
+    def __init__(self, *, pages: bool, port: int = 0) -> None:
+        """Start the server; port 0 takes a free one."""
+        with _listener(port) as listener:
+            self.url = f"http://{HOST}:{listener.getsockname()[1]}"
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", __name__, str(listener.fileno()), "pages" if pages else "hidden"],
+                stdin=subprocess.PIPE,  # never written to: the server ends when it is closed, by us or by our end
+                pass_fds=[listener.fileno()],
+                env=_environment(pages=pages, port=listener.getsockname()[1]),
+                start_new_session=True,  # Ctrl-C is for us; the server is still needed while we wind up
+            )
+
+    def use(self) -> None:
+        """Make this the server of this process and of those it starts."""
+        from prefect.context import refresh_global_settings_context
+
+        os.environ["PREFECT_API_URL"] = f"{self.url}/api"
+        refresh_global_settings_context()
+
+    def wait(self) -> None:
+        """Return as soon as the server answers.
+
+        Raises:
+            SdrmError: it ended, or does not answer in time.
+        """
+        try:
+            _require_health(f"{self.url}/api")
+        except httpx.HTTPError as error:
+            code = self._process.poll()
+            fate = "does not answer" if code is None else f"ended with code {code}"
+            raise SdrmError(
+                f"Prefect's server {fate} ({error!r}). Set PREFECT_SERVER_LOGGING_LEVEL=INFO to see what it does"
+            ) from None
+
+    def stop(self) -> None:
+        """End the server, and kill it if it does not."""
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdin:
+            self._process.stdin.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+
+def configured_api_url() -> str | None:
+    """Return the address of the server that environment or profile name, or None; PREFECT_HOME becomes private."""
+    from prefect.settings import get_current_settings
+
+    settings = get_current_settings()
+    _make_private(settings.home)
+    return settings.api.url
+
+
+def connect() -> Callable[[], None]:
+    """Start a hidden server unless one is configured; return a function that waits for the server's first answer.
+
+    The server loads while the caller does: import the flow before calling that function.
+    """
+    url = configured_api_url()
+    if url:
+        return lambda: require_reachable(url)
+    server = LocalServer(pages=False)
+    # Before Prefect registers its own last acts, so that it still finds its server when it performs them.
+    atexit.register(server.stop)
+    server.use()
+    return server.wait
+
+
+def require_reachable(api_url: str) -> None:
+    """Raise a ``ConfigError`` if the configured server does not answer."""
+    try:
+        _require_health(api_url)
+    except httpx.HTTPError as error:
+        raise ConfigError(
+            f"PREFECT_API_URL: no Prefect server answers at {api_url} ({error}). "
+            "Start it, correct the address, or unset it to run without one"
+        ) from None
+
+
+def _require_health(api_url: str) -> None:
+    with httpx.Client(trust_env=False, timeout=_START_SECONDS) as client:
+        client.get(f"{api_url}/health").raise_for_status()
+
+
+def _listener(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"--port: the server cannot listen on port {port} of {HOST} ({error.strerror}). Choose another port"
+        ) from None
+    return listener
+
+
+def _environment(*, pages: bool, port: int) -> dict[str, str]:
+    address = {"PREFECT_SERVER_API_HOST": HOST, "PREFECT_SERVER_API_PORT": str(port)}
+    return {**(_WITH_PAGES if pages else _HIDDEN), **os.environ, **address}
+
+
+def _make_private(home: Path) -> None:
+    from sdrm_core.storage import private_directory  # not above: the child would load NumPy and SciPy with it
+
+    private_directory(home)
+
+
+def _serve(descriptor: int, *, pages: bool) -> None:
+    """Be the server, until told to stop or until the parent is gone."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+    import uvicorn
+    from prefect.server.api.server import create_app
+
+    config = uvicorn.Config(
+        create_app(ephemeral=not pages, final=True),
+        log_level="error",
+        lifespan="on",
+        timeout_graceful_shutdown=2,
+    )
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[socket.socket(fileno=descriptor)])
+
+
+def _end_with_parent() -> None:
+    os.read(0, 1)  # the parent holds the other end and never writes: this returns when it is gone
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]), pages=sys.argv[2] == "pages")

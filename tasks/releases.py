@@ -1,0 +1,44 @@
+"""Where releases lie, and what the latest one was."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from sdrm_core.records import Run
+
+LATEST = "latest.json"
+
+
+def releases_of(run: Run) -> Path:
+    """Return the folder of the data set's releases."""
+    return run.config.paths.releases.expanduser().resolve() / run.config.dataset
+
+
+def latest_release(run: Run) -> Path | None:
+    """Return the folder of the data set's latest release, or None before the first."""
+    pointer = releases_of(run) / LATEST
+    if not pointer.is_file():
+        return None
+    return pointer.parent / str(_read(pointer)["version"])
+
+
+def previous_user_ids(run: Run) -> np.ndarray | None:
+    """Return the distinct user ids of the latest release, which a new one must not repeat.
+
+    None before the first release, and where the latest one came of this very run: its repetition is the same
+    release again, ids and all.
+    """
+    latest = latest_release(run)
+    if latest is None or _read(latest / "manifest.json")["run"] == run.digest:
+        return None
+    ids = [np.empty(0, dtype=np.int64)]
+    for part in sorted((latest / "interactions").glob("*.parquet")):
+        ids.append(np.unique(pq.read_table(part, columns=["user_id"]).column("user_id").to_numpy()))
+    return np.unique(np.concatenate(ids))
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
