@@ -117,3 +117,77 @@ def nearest_rows(start, stop, queries, postings, weights, own, found):
             for user in touched[:n_touched]:
                 overlap[user] = 0
         mean[row], density[row] = sums
+
+
+@compiled
+def share_closer(index, similarity, is_holdout, miss):
+    """Return the mean over rows of P(nearest in T' is nearer than nearest in H) + P(equally near) / 2.
+
+    index, similarity: (n, k) neighbours among T ∪ H, nearest first. T' is a random subset of T of H's size, and
+    ``miss[a]`` the chance that it holds none of ``a`` given users of T: the average over T' is exact, not drawn.
+    """
+    total = 0.0
+    n_rows, k = index.shape
+    for row in range(n_rows):
+        ahead, slot = 0, 0
+        share = -1.0
+        while slot < k and index[row, slot] >= 0 and share < 0:
+            end, n_train, n_holdout = slot, 0, 0
+            while end < k and index[row, end] >= 0 and similarity[row, end] == similarity[row, slot]:
+                if is_holdout[index[row, end]]:
+                    n_holdout += 1
+                else:
+                    n_train += 1
+                end += 1
+            if n_holdout > 0:
+                share = 1 - miss[ahead] + (miss[ahead] - miss[ahead + n_train]) / 2
+            ahead += n_train
+            slot = end
+        total += share if share >= 0 else 1 - miss[ahead] / 2
+    return total / n_rows
+
+
+@compiled
+def pair_sums(u_starts, u_items, w_starts, w_items, weights, sums):
+    """Fill ``sums`` (n_users, n_kinds) with the pair weights (n_pairs, n_kinds) summed over each user's item pairs.
+
+    The pairs are a symmetric item × item pattern (w_starts, w_items), each stored once, above the diagonal.
+    """
+    holds = np.zeros(len(w_starts) - 1, np.bool_)
+    for user in range(len(u_starts) - 1):
+        items = u_items[u_starts[user] : u_starts[user + 1]]
+        for item in items:
+            holds[item] = True
+        for item in items:
+            for place in range(w_starts[item], w_starts[item + 1]):
+                if holds[w_items[place]]:
+                    for kind in range(weights.shape[1]):
+                        sums[user, kind] += weights[place, kind]
+        for item in items:
+            holds[item] = False
+
+
+@compiled
+def count_hits(scores, starts, items, is_target, own_share, k):
+    """Return for each row how many of its target items rank among the best ``k`` of the items it was not given.
+
+    scores: (n_rows, n_items); a target's score is first lowered by ``own_share``, what the user itself put into it.
+    An equal score counts half a place ahead.
+    """
+    n_rows, n_items = scores.shape
+    hits = np.zeros(n_rows)
+    for row in range(n_rows):
+        for place in range(starts[row], starts[row + 1]):
+            if is_target[place]:
+                scores[row, items[place]] -= own_share[place]
+            else:
+                scores[row, items[place]] = -np.inf
+        for place in range(starts[row], starts[row + 1]):
+            if is_target[place]:
+                own = scores[row, items[place]]
+                ahead, equal = 0, 0
+                for item in range(n_items):
+                    ahead += scores[row, item] > own
+                    equal += scores[row, item] == own
+                hits[row] += ahead + (equal - 1) / 2 < k
+    return hits

@@ -1,0 +1,71 @@
+"""Membership attacks: who, knowing a person's items and the release, could tell that the person was trained on."""
+
+import numpy as np
+
+from sdrm_core.privacy import statistics
+from sdrm_core.privacy.evidence import Evidence
+from sdrm_core.privacy.statistics import Estimate
+
+FALSE_POSITIVE_RATE = 0.01
+RARE_SHARE = 0.1
+_TINY = 1e-12
+
+
+def membership_scores(evidence: Evidence) -> dict[str, np.ndarray]:
+    """Return each attack's (n_real,) score: the higher, the surer it is that the user was trained on.
+
+    - nearest: similarity to the nearest synthetic user.
+    - nearest less reference: that, less the similarity to the nearest other real user (what the attacker expects).
+    - density ratio: log kernel density of the synthetic users at the user, less that of the other real users.
+    - rare items: similarity to the nearest synthetic user where rare items weigh more.
+    """
+    found, normal = evidence.real_to_synthetic, evidence.real_to_real
+    return {
+        "nearest": found.closest,
+        "nearest less reference": found.closest - normal.closest,
+        "density ratio": np.log(found.density + _TINY) - np.log(normal.density + _TINY),
+        "rare items": evidence.rare_to_synthetic,
+    }
+
+
+def measure_membership(evidence: Evidence, draw: np.random.Generator) -> dict[str, Estimate]:
+    """Return the figures of the best attack, each chosen on one half of the users and measured on the other.
+
+    Both directions are averaged, so nobody is left out and choosing costs no honesty.
+
+    Returns:
+        "auc" of all users, "tpr" at a false positive rate of 1 %, "rare taste auc": that of the tenth of users whose
+        items are the rarest.
+    """
+    scores = membership_scores(evidence)
+    halves = _halves(evidence.is_train, draw)
+    rare = evidence.rarity >= np.quantile(evidence.rarity, 1 - RARE_SHARE)
+    measured = []
+    for half in (halves, ~halves):
+        best = max(scores, key=lambda name: _auc(evidence, scores[name], half).effect)
+        score, other = scores[best], ~half
+        measured.append(
+            {
+                "auc": _auc(evidence, score, other),
+                "tpr": statistics.true_positive_rate(
+                    score[other], evidence.is_train[other], false_positive_rate=FALSE_POSITIVE_RATE
+                ),
+                "rare taste auc": _auc(evidence, score, other & rare),
+            }
+        )
+    first, second = measured
+    null = {"auc": 0.5, "tpr": FALSE_POSITIVE_RATE, "rare taste auc": 0.5}
+    return {name: statistics.averaged(first[name], second[name], null=null[name]) for name in null}
+
+
+def _auc(evidence: Evidence, scores: np.ndarray, chosen: np.ndarray) -> Estimate:
+    return statistics.auc(scores[chosen], evidence.is_train[chosen], evidence.taste[chosen])
+
+
+def _halves(is_train: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+    """Return (n,) True for a random half of the training and a random half of the held-out users."""
+    chosen = np.zeros(len(is_train), bool)
+    for role in (True, False):
+        members = np.flatnonzero(is_train == role)
+        chosen[draw.permutation(members)[: len(members) // 2]] = True
+    return chosen

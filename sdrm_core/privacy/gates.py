@@ -1,0 +1,141 @@
+"""The statistical gates: from what was measured to a verdict with its reasons."""
+
+import numpy as np
+
+from sdrm_core.config import PrivacyConfig, PrivacyGate
+from sdrm_core.privacy.attacks import FALSE_POSITIVE_RATE, measure_membership
+from sdrm_core.privacy.closeness import measure_closeness
+from sdrm_core.privacy.completion import measure_completion
+from sdrm_core.privacy.copies import Copies, near_copies, unique_copies
+from sdrm_core.privacy.evidence import Evidence
+from sdrm_core.privacy.rare_pairs import measure_rare_pairs
+from sdrm_core.privacy.statistics import Estimate
+from sdrm_core.privacy.verdicts import SIGNIFICANT, Figure, GateVerdict, Verdict, strictest
+
+_CONFIRMED_UNIQUE = 0.10  # what p_versus_holdout must reach where the comparison with real people agrees
+_CONFIRMED_NEAR = 0.05
+
+
+def judge_unique_copies(evidence: Evidence, config: PrivacyConfig) -> GateVerdict:
+    """Judge synthetic users that equal a set which exactly one person holds."""
+    copies = unique_copies(evidence)
+    figure = _copies_figure(
+        "unique copies", copies, evidence, margin=config.margins.unique_copies, confirmed_level=_CONFIRMED_UNIQUE
+    )
+    sentences = {
+        Verdict.PASS: "The release repeats no more complete records of single people than chance would.",
+        Verdict.FAIL: "The release contains complete records of single people the model was trained on.",
+        Verdict.INCONCLUSIVE: "Some complete records of single people recur; whether by chance cannot be told.",
+    }
+    baseline = {"real_rate": copies.real_rate, "p_versus_real": copies.p_versus_real}
+    return _verdict("unique_copies", (figure,), sentences, evidence, baseline)
+
+
+def judge_near_copies(evidence: Evidence, config: PrivacyConfig) -> GateVerdict:
+    """Judge synthetic users closer to a training user than people normally are to one another."""
+    copies = near_copies(evidence)
+    figure = _copies_figure(
+        "near copies", copies, evidence, margin=config.margins.near_copies, confirmed_level=_CONFIRMED_NEAR
+    )
+    sentences = {
+        Verdict.PASS: "Hardly any synthetic user is closer to a person than people normally are to one another.",
+        Verdict.FAIL: "The release contains slightly altered records of people the model was trained on.",
+        Verdict.INCONCLUSIVE: "Some synthetic users are very close to people; whether by chance cannot be told.",
+    }
+    baseline = {
+        "real_rate": copies.real_rate,
+        "p_versus_real": copies.p_versus_real,
+        "similarity_threshold": copies.threshold,
+    }
+    return _verdict("near_copies", (figure,), sentences, evidence, baseline)
+
+
+def judge_closer_to_train(evidence: Evidence, config: PrivacyConfig, draw: np.random.Generator) -> GateVerdict:
+    """Judge whether synthetic users lie nearer to training users than to people never seen."""
+    estimate, among_real = measure_closeness(evidence, draw)
+    n = evidence.synthetic.shape[0]
+    figure = Figure.judged("share closer to train", estimate, n=n, margin=config.margins.closer_to_train, null=0.5)
+    sentences = {
+        Verdict.PASS: "Synthetic users are as close to people the model never saw as to those it was trained on.",
+        Verdict.FAIL: "Synthetic users are systematically closer to the people the model was trained on.",
+        Verdict.INCONCLUSIVE: "Whether synthetic users are closer to the people trained on cannot be told yet.",
+    }
+    return _verdict("closer_to_train", (figure,), sentences, evidence, {"share_among_real": among_real})
+
+
+def judge_membership(evidence: Evidence, config: PrivacyConfig, draw: np.random.Generator) -> GateVerdict:
+    """Judge whether an attacker who knows a person's items can tell that the person was trained on."""
+    measured, margins, n = measure_membership(evidence, draw), config.margins, len(evidence.is_train)
+    level = SIGNIFICANT / len(measured)  # three looks at the same question
+    figures = tuple(
+        Figure.judged(name, measured[name], n=n, margin=margin, null=null, significance=level)
+        for name, margin, null in (
+            ("auc", margins.membership_auc, 0.5),
+            ("tpr", margins.membership_tpr, FALSE_POSITIVE_RATE),
+            ("rare taste auc", margins.rare_taste_auc, 0.5),
+        )
+    )
+    sentences = {
+        Verdict.PASS: "Someone who knows a person's items cannot tell from the release whether the person took part.",
+        Verdict.FAIL: "Someone who knows a person's items can tell from the release that the person took part.",
+        Verdict.INCONCLUSIVE: "Whether participation can be inferred from the release cannot be told yet.",
+    }
+    return _verdict("membership", figures, sentences, evidence, {"auc": 0.5, "tpr": FALSE_POSITIVE_RATE})
+
+
+def judge_rare_pairs(evidence: Evidence, config: PrivacyConfig, draw: np.random.Generator) -> GateVerdict:
+    """Judge whether rare combinations of items of training users turn up more than those of others."""
+    estimate, n = measure_rare_pairs(evidence, k_anonymity=config.k_anonymity, draw=draw)
+    figure = Figure.judged("exposure odds", estimate, n=n, margin=config.margins.rare_pairs, null=1.0)
+    sentences = {
+        Verdict.PASS: "Rare combinations of items turn up no more for people trained on than for others.",
+        Verdict.FAIL: "The release exposes rare combinations of items that point at people trained on.",
+        Verdict.INCONCLUSIVE: "Whether rare combinations of items are exposed cannot be told yet.",
+    }
+    return _verdict("rare_pairs", (figure,), sentences, evidence, {"odds_ratio": 1.0})
+
+
+def judge_completion(evidence: Evidence, config: PrivacyConfig, draw: np.random.Generator) -> GateVerdict:
+    """Judge whether a recommender trained on the release knows more about people trained on."""
+    found = measure_completion(evidence, draw)
+    figure = Figure.judged("recall@20 gain", found.gain, n=found.n_users, margin=config.margins.completion)
+    sentences = {
+        Verdict.PASS: "What people trained on would hide can be guessed no better than what others would hide.",
+        Verdict.FAIL: "What people trained on would hide can be guessed from the release better than for others.",
+        Verdict.INCONCLUSIVE: "Whether hidden items of people trained on can be guessed better cannot be told yet.",
+    }
+    baseline = {"holdout_recall": found.holdout_recall, "items_attacked": float(found.n_items)}
+    return _verdict("completion", (figure,), sentences, evidence, baseline)
+
+
+def _copies_figure(name: str, copies: Copies, evidence: Evidence, *, margin: float, confirmed_level: float) -> Figure:
+    """Copies of persons are not tolerated in any number: a significant finding fails whatever the margin."""
+    share = copies.share
+    estimate = Estimate(share.effect, share.lower, share.upper, copies.p_versus_holdout)
+    level = confirmed_level if copies.confirmed else SIGNIFICANT
+    n = evidence.synthetic.shape[0]
+    return Figure.judged(name, estimate, n=n, margin=margin, significance=level, is_tolerated=False)
+
+
+def _verdict(
+    gate: PrivacyGate,
+    figures: tuple[Figure, ...],
+    sentences: dict[Verdict, str],
+    evidence: Evidence,
+    baseline: dict[str, float],
+) -> GateVerdict:
+    deciding = strictest(figures)
+    sentence, needed = sentences[deciding.verdict], None
+    if deciding.verdict == Verdict.INCONCLUSIVE:
+        n_holdout = int((~evidence.is_train).sum())
+        needed = deciding.holdout_needed(n_holdout)
+        tell = f"about {needed:,} held-out users would tell" if needed else "more held-out users alone would not tell"
+        sentence = f"{sentence} There were {n_holdout:,} held-out users; {tell}."
+    return GateVerdict(
+        gate=gate,
+        verdict=deciding.verdict,
+        sentence=sentence,
+        figures=(deciding, *(figure for figure in figures if figure is not deciding)),
+        holdout_needed=needed,
+        baseline=baseline,
+    )

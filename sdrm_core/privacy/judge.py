@@ -1,0 +1,125 @@
+"""The privacy judgement: all gates over one set of comparisons, failing closed."""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from sdrm_core.config import PrivacyConfig, PrivacyGate
+from sdrm_core.privacy import gates, rules
+from sdrm_core.privacy.evidence import Evidence, gather
+from sdrm_core.privacy.similarity import canonical, check_same_catalogue, nearest
+from sdrm_core.privacy.verdicts import (
+    MIN_HOLDOUT_USERS,
+    NO_GUARANTEE,
+    GateVerdict,
+    Histogram,
+    PrivacyReport,
+    Verdict,
+    overall,
+)
+from sdrm_core.randomness import numpy_stream
+
+_EDGES = np.linspace(0, 1, 51)
+
+
+def judge_privacy(
+    synthetic: csr_matrix,
+    train: csr_matrix,
+    holdout: csr_matrix,
+    *,
+    user_ids: np.ndarray,
+    previous_ids: np.ndarray | None,
+    config: PrivacyConfig,
+    seed: int,
+) -> PrivacyReport:
+    """Judge whether synthetic users give away the people the model was trained on.
+
+    Args:
+        synthetic: (n_synthetic, n_items), rows in the order of the release; 1 where a user has an item.
+        train: (n_train, n_items), the users the model was trained on.
+        holdout: (n_holdout, n_items), users the model never saw; fewer than 30 make most gates inconclusive.
+        user_ids: (n_synthetic,) ids under which the synthetic users are released.
+        previous_ids: (n,) ids of the previous release of the same data set; None: there is none.
+        config: margins and limits.
+        seed: of the run; the judgement draws from its own streams.
+
+    Raises:
+        DataError: different catalogues, an empty set, or values other than 0 and 1.
+    """
+    check_same_catalogue({"synthetic": synthetic, "train": train, "holdout": holdout})
+    synthetic, train = canonical(synthetic, name="synthetic"), canonical(train, name="train")
+    holdout = canonical(holdout, name="holdout")[: train.shape[0]]
+    evidence = gather(synthetic, train, holdout, max_pair_products=config.max_pair_products, seed=seed)
+    verdicts = (
+        rules.judge_hygiene(synthetic, user_ids, previous_ids, evidence),
+        rules.judge_k_anonymity(synthetic, train, k=config.k_anonymity),
+        *_statistical(evidence, config, seed=seed),
+        rules.judge_dissimilarity(evidence, minimum=config.min_dissimilarity),
+    )
+    accepted = tuple(
+        verdict.gate
+        for verdict in verdicts
+        if verdict.verdict == Verdict.INCONCLUSIVE and verdict.gate in config.accept_inconclusive
+    )
+    return PrivacyReport(
+        verdict=overall(verdicts, accepted),
+        gates=verdicts,
+        accepted=accepted,
+        n_synthetic=synthetic.shape[0],
+        n_train=train.shape[0],
+        n_holdout=holdout.shape[0],
+        compared=evidence.compared,
+        formal_guarantee=NO_GUARANTEE,
+        histograms=_histograms(evidence, holdout),
+    )
+
+
+def _statistical(evidence: Evidence, config: PrivacyConfig, *, seed: int) -> list[GateVerdict]:
+    judges: dict[PrivacyGate, Callable[[np.random.Generator], GateVerdict]] = {
+        "unique_copies": lambda _: gates.judge_unique_copies(evidence, config),
+        "near_copies": lambda _: gates.judge_near_copies(evidence, config),
+        "closer_to_train": lambda draw: gates.judge_closer_to_train(evidence, config, draw),
+        "membership": lambda draw: gates.judge_membership(evidence, config, draw),
+        "rare_pairs": lambda draw: gates.judge_rare_pairs(evidence, config, draw),
+        "completion": lambda draw: gates.judge_completion(evidence, config, draw),
+    }
+    n_holdout = int((~evidence.is_train).sum())
+    if n_holdout < MIN_HOLDOUT_USERS:
+        return [_too_few(gate, n_holdout) for gate in judges]
+    return [_closed(gate, judge, numpy_stream(seed, "privacy", gate)) for gate, judge in judges.items()]
+
+
+def _closed(
+    gate: PrivacyGate, judge: Callable[[np.random.Generator], GateVerdict], draw: np.random.Generator
+) -> GateVerdict:
+    """Turn an error of the computation into a FAIL: what could not be judged is not safe."""
+    try:
+        return judge(draw)
+    except (ArithmeticError, ValueError, IndexError, np.linalg.LinAlgError, MemoryError) as error:
+        sentence = f"This gate could not be computed ({type(error).__name__}: {error}), so it counts as failed."
+        return GateVerdict(gate=gate, verdict=Verdict.FAIL, sentence=sentence)
+
+
+def _too_few(gate: PrivacyGate, n_holdout: int) -> GateVerdict:
+    sentence = (
+        f"There are only {n_holdout:,} held-out users to compare with; it takes at least {MIN_HOLDOUT_USERS} to say "
+        "anything."
+    )
+    return GateVerdict(gate=gate, verdict=Verdict.INCONCLUSIVE, sentence=sentence, holdout_needed=MIN_HOLDOUT_USERS)
+
+
+def _histograms(evidence: Evidence, holdout: csr_matrix) -> dict[str, Histogram]:
+    """Nearest-neighbour similarities: synthetic to T' and to H, both of one size, and H to T' for comparison."""
+    some_train = evidence.real[np.flatnonzero(evidence.is_train)[: holdout.shape[0]]]  # their order is random
+    pairs = {
+        "synthetic_to_train": (evidence.synthetic, some_train),
+        "synthetic_to_holdout": (evidence.synthetic, holdout),
+        "holdout_to_train": (holdout, some_train),
+    }
+    return {name: _histogram(nearest(queries, reference).closest) for name, (queries, reference) in pairs.items()}
+
+
+def _histogram(similarities: np.ndarray) -> Histogram:
+    counts, _ = np.histogram(similarities, bins=_EDGES)
+    return Histogram(edges=tuple(_EDGES.tolist()), counts=tuple(counts.tolist()))

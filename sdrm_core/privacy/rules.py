@@ -1,0 +1,81 @@
+"""The gates that count instead of estimate: hygiene of the release, k-anonymous items, mean dissimilarity."""
+
+import numpy as np
+from scipy import stats
+from scipy.sparse import csr_matrix
+
+from sdrm_core.privacy.evidence import Evidence
+from sdrm_core.privacy.verdicts import GateVerdict, Verdict
+
+_ORDER_SIGNIFICANCE = 1e-6  # a chance alarm once in a million nights; real orderings are far beyond it
+
+
+def judge_hygiene(
+    synthetic: csr_matrix, user_ids: np.ndarray, previous_ids: np.ndarray | None, evidence: Evidence
+) -> GateVerdict:
+    """Check ids and rows: ids new and unique, rows in no telling order, no user without items.
+
+    Args:
+        synthetic: (n_synthetic, n_items).
+        user_ids: (n_synthetic,) ids as released, row by row.
+        previous_ids: (n,) ids of the release before; None: there was none.
+        evidence: tells whom each synthetic user resembles, to see whether rows follow the training rows.
+    """
+    problems = []
+    if len(user_ids) != synthetic.shape[0]:
+        problems.append(f"there are {len(user_ids):,} ids for {synthetic.shape[0]:,} synthetic users")
+    if len(np.unique(user_ids)) != len(user_ids):
+        problems.append("ids occur twice")
+    if previous_ids is not None and np.isin(user_ids, previous_ids).any():
+        problems.append("ids of the release before are used again, which links the two")
+    if (np.diff(synthetic.indptr) == 0).any():
+        problems.append("there are synthetic users without items")
+    if _follows_training_order(evidence):
+        problems.append("synthetic rows follow the order of the training rows, which tells who stands behind whom")
+    if problems:
+        return GateVerdict(gate="hygiene", verdict=Verdict.FAIL, sentence=f"{'; '.join(problems).capitalize()}.")
+    sentence = "Ids are new and tell nothing, rows are in random order, and every synthetic user has items."
+    return GateVerdict(gate="hygiene", verdict=Verdict.PASS, sentence=sentence)
+
+
+def judge_k_anonymity(synthetic: csr_matrix, train: csr_matrix, *, k: int) -> GateVerdict:
+    """Check that at least ``k`` training users have each item that the release contains."""
+    holders = np.bincount(train.indices, minlength=train.shape[1])
+    published = np.bincount(synthetic.indices, minlength=synthetic.shape[1]) > 0
+    n_rare = int((published & (holders < k)).sum())
+    if n_rare:
+        what = "1 published item is" if n_rare == 1 else f"{n_rare:,} published items are"
+        sentence = f"{what} held by fewer than {k} training users, so it may point at one of them."
+        return GateVerdict(gate="k_anonymous_items", verdict=Verdict.FAIL, sentence=sentence)
+    sentence = f"Every published item is held by {k} training users or more."
+    return GateVerdict(gate="k_anonymous_items", verdict=Verdict.PASS, sentence=sentence)
+
+
+def judge_dissimilarity(evidence: Evidence, *, minimum: float) -> GateVerdict:
+    """Compare mean 1 - Jaccard over all pairs with a minimum; beside it the same among real users.
+
+    It measures sparsity, not privacy: a verbatim copy of the data has nearly the same value.
+    """
+    dissimilarity = 1 - float(evidence.synthetic_to_real.mean.mean())
+    is_enough = dissimilarity >= minimum
+    among_real = 1 - float(evidence.real_to_real.mean.mean())
+    sentence = (
+        f"On average synthetic and real users differ {'at least' if is_enough else 'less than'} as the configuration "
+        "asks. This measures how sparse the data are and proves nothing about privacy by itself."
+    )
+    return GateVerdict(
+        gate="dissimilarity",
+        verdict=Verdict.PASS if is_enough else Verdict.FAIL,
+        sentence=sentence,
+        baseline={"synthetic_to_real": dissimilarity, "real_to_real": among_real, "minimum": minimum},
+    )
+
+
+def _follows_training_order(evidence: Evidence) -> bool:
+    """Whether row numbers of synthetic users rise or fall with those of the training users nearest to them."""
+    nearest = evidence.synthetic_to_real.index[:, 0]
+    train_row = np.where(nearest >= 0, evidence.train_row[nearest], -1)
+    rows = np.flatnonzero(train_row >= 0)
+    if len(rows) < 30:
+        return False
+    return bool(stats.spearmanr(rows, train_row[rows]).pvalue < _ORDER_SIGNIFICANCE)

@@ -1,0 +1,114 @@
+"""The tests and bounds behind the gates. All are one-sided: a leak is a figure that is too large."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+CONFIDENCE = 0.95
+_Z = float(stats.norm.ppf(CONFIDENCE))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its one-sided 95 % bounds and the p-value of "no leak"."""
+
+    effect: float
+    lower: float
+    upper: float
+    p_value: float
+
+    @classmethod
+    def normal(cls, effect: float, *, standard_error: float, null: float = 0.0) -> "Estimate":
+        """Return the estimate of an approximately normal figure; a standard error of 0 decides nothing (p = 1)."""
+        p_value = float(stats.norm.sf((effect - null) / standard_error)) if standard_error > 0 else 1.0
+        return cls(effect, effect - _Z * standard_error, effect + _Z * standard_error, p_value)
+
+    @property
+    def standard_error(self) -> float:
+        """Half the width of the interval over the normal quantile."""
+        return (self.upper - self.lower) / (2 * _Z)
+
+
+def binomial_upper(hits: int, *, n: int) -> float:
+    """Return the one-sided 95 % upper bound of a share (Clopper and Pearson, Biometrika 26, 1934)."""
+    return float(stats.beta.ppf(CONFIDENCE, hits + 1, n - hits)) if hits < n else 1.0
+
+
+def binomial_lower(hits: int, *, n: int) -> float:
+    """Return the one-sided 95 % lower bound of a share, likewise."""
+    return float(stats.beta.ppf(1 - CONFIDENCE, hits, n - hits + 1)) if hits else 0.0
+
+
+def excess_p_value(hits: int, *, n: int, control_hits: int, n_control: int) -> float:
+    """Return Fisher's exact p-value that ``hits`` of ``n`` is a larger share than that of the control.
+
+    Given the margins, the hits are hypergeometric: this is also the exact permutation test of the labels.
+    """
+    return float(stats.hypergeom.sf(hits - 1, n + n_control, hits + control_hits, n))
+
+
+def adjusted(values: np.ndarray, covariates: np.ndarray) -> np.ndarray:
+    """Return (n,) values less what the covariates explain of them, at the same mean.
+
+    The fit knows no labels, so a permutation of these stays a permutation of the result; only noise is removed.
+
+    Args:
+        values: (n,) one figure per real user.
+        covariates: (n, p), known of each user without looking at the synthetic set or at its role.
+    """
+    design = np.column_stack([np.ones(len(values)), covariates])
+    fitted = design @ np.linalg.lstsq(design, values, rcond=None)[0]
+    residual: np.ndarray = values - fitted + values.mean()
+    return residual
+
+
+def difference(values: np.ndarray, is_train: np.ndarray) -> Estimate:
+    """Estimate mean(train) - mean(holdout); the variance is that of permuted labels.
+
+    Source: the finite-population variance of a random division, s² (1/n_train + 1/n_holdout).
+    """
+    effect = float(values[is_train].mean() - values[~is_train].mean())
+    spread = float(values.std(ddof=1)) * np.sqrt(1 / is_train.sum() + 1 / (~is_train).sum())
+    return Estimate.normal(effect, standard_error=spread)
+
+
+def ranks(values: np.ndarray) -> np.ndarray:
+    """Return (n,) mid-ranks as a share of n, in (0, 1): equal values share theirs."""
+    share: np.ndarray = (stats.rankdata(values) - 0.5) / len(values)
+    return share
+
+
+def auc(scores: np.ndarray, is_train: np.ndarray, covariates: np.ndarray) -> Estimate:
+    """Estimate P(score of a training user > score of a held-out user), ties half, by ranks less their covariates.
+
+    (mean rank of train - mean rank of holdout) / n is the AUC less one half, so adjusting the ranks adjusts the
+    AUC: the accident of who was held out, where the covariates tell it, cancels.
+    """
+    gap = difference(adjusted(ranks(scores), covariates), is_train)
+    return Estimate(gap.effect + 0.5, gap.lower + 0.5, gap.upper + 0.5, gap.p_value)
+
+
+def true_positive_rate(scores: np.ndarray, is_train: np.ndarray, *, false_positive_rate: float) -> Estimate:
+    """Estimate the share of training users above the score that few held-out users exceed.
+
+    The threshold is a quantile of few users: its noise enters through the slope of the ROC curve, taken as
+    TPR / FPR there. The p-value is exact: given how many users exceed it, those held out are hypergeometric.
+    """
+    train, holdout = scores[is_train], scores[~is_train]
+    threshold = np.quantile(holdout, 1 - false_positive_rate)
+    above = int((train > threshold).sum())
+    above_holdout = max(int((holdout > threshold).sum()), 1)
+    rate = above / len(train) * false_positive_rate * len(holdout) / above_holdout
+    slope = max(rate, false_positive_rate) / false_positive_rate
+    variance = max(rate, false_positive_rate) * (1 - rate) / len(train)
+    variance += slope**2 * false_positive_rate * (1 - false_positive_rate) / len(holdout)
+    bound = Estimate.normal(rate, standard_error=float(np.sqrt(variance)))
+    p_value = excess_p_value(above, n=len(train), control_hits=above_holdout, n_control=len(holdout))
+    return Estimate(rate, max(bound.lower, 0.0), min(bound.upper, 1.0), p_value)
+
+
+def averaged(first: Estimate, second: Estimate, *, null: float) -> Estimate:
+    """Return the mean of two independent estimates of the same figure."""
+    spread = float(np.hypot(first.standard_error, second.standard_error)) / 2
+    return Estimate.normal((first.effect + second.effect) / 2, standard_error=spread, null=null)

@@ -1,0 +1,157 @@
+"""What a privacy gate answers, and the report they make together. Plain records, readable as JSON."""
+
+from enum import StrEnum
+from math import isfinite
+
+from pydantic import Field
+
+from sdrm_core.config import PrivacyGate
+from sdrm_core.privacy.statistics import Estimate
+from sdrm_core.records import Record
+
+SIGNIFICANT = 0.01
+MIN_HOLDOUT_USERS = 30
+NO_GUARANTEE = "no formal guarantee: the model was trained without differential privacy"
+
+
+class Verdict(StrEnum):
+    """The three answers of a gate."""
+
+    PASS = "PASS"  # noqa: S105 - an answer, not a password
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+
+class Figure(Record):
+    """One measured leak with its one-sided 95 % bounds, the p-value of "no leak" and what is tolerated."""
+
+    name: str
+    effect: float
+    lower: float
+    upper: float
+    p_value: float
+    significance: float
+    n: int
+    margin: float
+    null: float
+    verdict: Verdict
+
+    @classmethod
+    def judged(  # the rule of every statistical gate, here alone
+        cls,
+        name: str,
+        estimate: Estimate,
+        *,
+        n: int,
+        margin: float,
+        null: float = 0.0,
+        significance: float = SIGNIFICANT,
+        is_tolerated: bool = True,
+    ) -> "Figure":
+        """Return the figure with its verdict.
+
+        PASS if the upper bound is within the margin, else FAIL if the leak is significant, else INCONCLUSIVE. Where
+        nothing is tolerated a significant leak fails first. A figure that is not finite fails.
+        """
+        numbers = (estimate.effect, estimate.lower, estimate.upper, estimate.p_value)
+        is_leak = estimate.p_value < significance
+        is_within = estimate.upper <= margin
+        if not all(isfinite(number) for number in numbers):
+            estimate, verdict = Estimate(0.0, 0.0, 0.0, 0.0), Verdict.FAIL
+        elif is_leak and not (is_tolerated and is_within):
+            verdict = Verdict.FAIL
+        else:
+            verdict = Verdict.PASS if is_within else Verdict.INCONCLUSIVE
+        return cls(
+            name=name,
+            effect=estimate.effect,
+            lower=estimate.lower,
+            upper=estimate.upper,
+            p_value=estimate.p_value,
+            significance=significance,
+            n=n,
+            margin=margin,
+            null=null,
+            verdict=verdict,
+        )
+
+    def holdout_needed(self, n_holdout: int) -> int | None:
+        """Return the held-out users with which this effect would pass; None where no number of them would do.
+
+        The width of the interval shrinks with the square root of the smaller group, which is the holdout.
+        """
+        room, width = self.margin - max(self.effect, self.null), self.upper - self.effect
+        return int(n_holdout * max((width / room) ** 2, 1.0)) + 1 if room > 0 else None
+
+
+class GateVerdict(Record):
+    """The answer of one gate.
+
+    Attributes:
+        figures: all that was measured; the first one decided.
+        sentence: the answer for a reader without statistics. Holds no figure an attacker could use.
+        holdout_needed: for INCONCLUSIVE: the held-out users it would take; None if more of them would not help.
+        baseline: figures that show what real people do, by name.
+    """
+
+    gate: PrivacyGate
+    verdict: Verdict
+    sentence: str
+    figures: tuple[Figure, ...] = ()
+    holdout_needed: int | None = None
+    baseline: dict[str, float] = Field(default_factory=dict)
+
+
+class Histogram(Record):
+    """Users by similarity to their nearest neighbour; ``counts`` has one entry less than ``edges``."""
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+class PrivacyReport(Record):
+    """The whole judgement: for the operator alone; a release carries ``public()``.
+
+    Attributes:
+        verdict: FAIL if one gate fails, else INCONCLUSIVE if one that is not accepted is, else PASS.
+        accepted: gates that were inconclusive and that the configuration accepts as such.
+        compared: what was compared when the exact cost was above the limit; empty if everything was.
+        histograms: nearest-neighbour similarities of synthetic to training users ("synthetic_to_train"; a random
+            subset of training users of the holdout's size), synthetic to held-out users ("synthetic_to_holdout") and
+            held-out to training users ("holdout_to_train"): the picture of what is normal.
+    """
+
+    verdict: Verdict
+    gates: tuple[GateVerdict, ...]
+    accepted: tuple[PrivacyGate, ...]
+    n_synthetic: int
+    n_train: int
+    n_holdout: int
+    compared: str
+    formal_guarantee: str
+    histograms: dict[str, Histogram]
+
+    def public(self) -> dict[str, object]:
+        """Return what may leave the house: verdicts and sentences, none of the figures an attacker could use."""
+        return {
+            "verdict": self.verdict.value,
+            "gates": {gate.gate: {"verdict": gate.verdict.value, "sentence": gate.sentence} for gate in self.gates},
+            "accepted_inconclusive": list(self.accepted),
+            "compared": self.compared,
+            "formal_guarantee": self.formal_guarantee,
+        }
+
+
+def overall(gates: tuple[GateVerdict, ...], accepted: tuple[PrivacyGate, ...]) -> Verdict:
+    """Return the strictest of the gates' verdicts, accepted inconclusive ones aside."""
+    verdicts = {gate.verdict for gate in gates if gate.verdict != Verdict.INCONCLUSIVE or gate.gate not in accepted}
+    return next((verdict for verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE) if verdict in verdicts), Verdict.PASS)
+
+
+def strictest(figures: tuple[Figure, ...]) -> Figure:
+    """Return the figure that decides: the first that fails, else the first inconclusive one, else the first."""
+    for verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):
+        for figure in figures:
+            if figure.verdict == verdict:
+                return figure
+    return figures[0]
