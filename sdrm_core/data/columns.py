@@ -3,7 +3,6 @@
 There are far fewer distinct values than rows, so text is interpreted once a value, not once a row.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,17 +22,10 @@ class CodedText:
     Attributes:
         codes: (n_rows,) int32, position in ``distinct``; -1 for a null.
         distinct: string; null where the bytes are not UTF-8.
-        shown: tells a distinct value in a message.
     """
 
     codes: np.ndarray
     distinct: pa.Array
-    shown: Callable[[int], str]
-
-    def shown_row(self, row: int) -> str:
-        """Return the text of a row for a message; nothing for a null."""
-        code = int(self.codes[row])
-        return self.shown(code) if code >= 0 else ""
 
     def rows_of(self, is_bad: np.ndarray) -> np.ndarray:
         """Return (n_rows,) bool from (n_distinct,) bool; a null row is False."""
@@ -51,12 +43,8 @@ def encode_text(values: pa.ChunkedArray) -> CodedText:
     encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
     chunks = encoded.unify_dictionaries().chunks
     codes = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32) for chunk in chunks]
-    raw = (chunks[0].dictionary if chunks else pa.array([], encoded.type.value_type)).cast(pa.binary())
-    return CodedText(
-        codes=np.concatenate(codes) if codes else np.empty(0, np.int32),
-        distinct=decode_text(raw),
-        shown=lambda code: shorten(raw[code].as_py()),
-    )
+    distinct = chunks[0].dictionary if chunks else pa.array([], encoded.type.value_type)
+    return CodedText(codes=np.concatenate(codes) if codes else np.empty(0, np.int32), distinct=decode_text(distinct))
 
 
 def decode_text(values: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
@@ -76,8 +64,10 @@ def _decode_or_none(value: bytes | None) -> str | None:
         return None
 
 
-def shorten(value: object) -> str:
-    """Return a value for a message: text and bytes in quotes, cut where they are long, a missing one as nothing."""
+def _shown(values: pa.ChunkedArray, row: int) -> str:
+    """Return the value of a row for a message: text in quotes, cut where it is long, a missing one as nothing."""
+    cell = values.slice(row, 1)
+    value = cell.cast(pa.binary())[0].as_py() if is_text(values.type) else cell[0].as_py()
     if value is None or value in ("", b""):
         return ""
     text = repr((_decode_or_none(value) or value) if isinstance(value, bytes) else value)
@@ -96,24 +86,21 @@ def null_rows(values: pa.ChunkedArray) -> np.ndarray:
     return np.asarray(values.is_null().to_numpy())
 
 
-def found_in(
-    file: RawFile, column: RawColumn, bad_rows: np.ndarray, *, what: str, remedy: str, shown: Callable[[int], str]
-) -> list[Problem]:
+def found_in(file: RawFile, column: RawColumn, bad_rows: np.ndarray, *, what: str, remedy: str) -> list[Problem]:
     """Return the problem of the flagged rows with their number and the first of them; nothing if none is flagged.
 
     Args:
         file: the file, for its name and the place of a row.
-        column: the column, for its name.
+        column: the column, for its name and the value of a row.
         bad_rows: (n_rows,) bool.
         what: what is wrong with a row, e.g. ``no user id``.
         remedy: what to do about it.
-        shown: tells the value of the row of a position.
     """
     count = int(np.count_nonzero(bad_rows))
     if not count:
         return []
     first = int(np.argmax(bad_rows))
-    example = ": ".join(part for part in (file.locate(first), shown(first)) if part)
+    example = ": ".join(part for part in (file.locate(first), _shown(column.values, first)) if part)
     return [
         Problem(
             where=f"{file.path}, column {column.name!r}",

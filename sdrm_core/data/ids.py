@@ -75,9 +75,7 @@ class _Ids:
 def _parse_file(file: RawFile, column: RawColumn, role: str) -> tuple[_Ids | None, list[Problem]]:
     """Return one file's ids, unless their type cannot be one of ids; and what is wrong with them."""
     values, kind = column.values, column.values.type
-    problems = found_in(
-        file, column, null_rows(values), what=f"no {_name(role)}", remedy=_MISSING_REMEDY, shown=lambda _: ""
-    )
+    problems = found_in(file, column, null_rows(values), what=f"no {_name(role)}", remedy=_MISSING_REMEDY)
     if pa.types.is_null(kind):
         return None, problems
     if pa.types.is_integer(kind) and _fits(values):
@@ -108,7 +106,6 @@ def _text_problems(file: RawFile, column: RawColumn, coded: CodedText, role: str
             coded.rows_of(is_empty),
             what=f"no {_name(role)}",
             remedy=_MISSING_REMEDY,
-            shown=lambda _: "",
         ),
         *found_in(
             file,
@@ -116,7 +113,6 @@ def _text_problems(file: RawFile, column: RawColumn, coded: CodedText, role: str
             coded.rows_of(is_broken),
             what="text that is not valid UTF-8",
             remedy="Save the file in UTF-8.",
-            shown=coded.shown_row,
         ),
     ]
 
@@ -131,7 +127,6 @@ def _not_integers(ids: _Ids, role: str) -> list[Problem]:
         ids.values.rows_of(~_is_canonical(ids.values.distinct)),
         what="not an integer of 64 bits, written without leading zeros or plus sign,",
         remedy=f"Correct the ids, or set source.{role}_type to text to keep them as they are.",
-        shown=ids.values.shown_row,
     )
 
 

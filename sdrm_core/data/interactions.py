@@ -7,7 +7,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sdrm_core.config import SourceConfig
-from sdrm_core.errors import DataError, Problem
 from sdrm_core.records import Counts
 
 
@@ -69,13 +68,9 @@ def index_interactions(table: pa.Table, *, source: SourceConfig) -> IndexedLog:
         table: columns ``user_id`` and ``item_id``, ``rating`` for explicit feedback, ``timestamp`` if mapped;
             no nulls (what ``read_interactions`` returns).
         source: kind of feedback and the lowest positive rating.
-
-    Raises:
-        DataError: fewer than two users or two items, from which nothing can be learned.
     """
     user, users = _codes(table["user_id"])
     item, items = _codes(table["item_id"])
-    _require_two(source.uri, users=len(users), items=len(items), rows=table.num_rows)
     pair = user * len(items) + item
     order = _merge_order(pair, _precedence(table, source))
     pair = pair[order]
@@ -125,17 +120,3 @@ def _merge_order(pair: np.ndarray, precedence: list[np.ndarray]) -> np.ndarray:
     rows = order[is_shared]  # few: only they need the slow sort by several keys
     order[is_shared] = rows[np.lexsort([*(key[rows] for key in precedence), pair[rows]])]
     return order
-
-
-def _require_two(uri: str, *, users: int, items: int, rows: int) -> None:
-    problems = [
-        Problem(
-            where=uri,
-            what=f"the {rows:,} rows hold {count} {name}, at least 2 are needed",
-            remedy=f"Check that source.columns.{name} names the column of the {name} id and that the file is whole.",
-        )
-        for name, count in (("user", users), ("item", items))
-        if count < 2
-    ]
-    if problems:
-        raise DataError(problems)

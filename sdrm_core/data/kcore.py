@@ -18,6 +18,8 @@ def k_core(log: IndexedLog, limits: FilterConfig) -> IndexedLog:
         DataError: nothing is left; says in which round, and how many there were before.
     """
     user, item = log.user[log.positive], log.item[log.positive]
+    if not len(user):
+        raise DataError(_nothing_left(f"none of the {log.n_pairs:,} ratings is a positive"))
     n_rounds = 0
     while True:
         n_rounds += 1
@@ -28,7 +30,13 @@ def k_core(log: IndexedLog, limits: FilterConfig) -> IndexedLog:
             degree = np.bincount(codes)
             keep = degree[codes] >= limit
             if not keep.any():
-                raise DataError(_nothing_left(kind, limit, limits, n_rounds=n_rounds, degree=degree))
+                n_left, most = np.count_nonzero(degree), degree.max()
+                raise DataError(
+                    _nothing_left(
+                        f"in round {n_rounds} all {n_left:,} {kind}s left had fewer than {limit} positives "
+                        f"(the most was {most})"
+                    )
+                )
             user, item = user[keep], item[keep]
         if len(user) == n_before:
             return _subset(log, users=np.unique(user), items=np.unique(item))
@@ -57,13 +65,10 @@ def _renumbering(kept: np.ndarray, *, size: int) -> np.ndarray:
     return new
 
 
-def _nothing_left(kind: str, limit: int, limits: FilterConfig, *, n_rounds: int, degree: np.ndarray) -> Problem:
-    n_before = int(np.count_nonzero(degree))
-    most = int(degree.max(initial=0))
+def _nothing_left(step: str) -> Problem:
     return Problem(
         where="k-core filter",
-        what=f"nothing is left: in round {n_rounds} all {n_before:,} {kind}s left had fewer than {limit} positives "
-        f"(the most was {most}; limits: {limits.min_user_positives} per user, {limits.min_item_positives} per item)",
+        what=f"nothing is left: {step}",
         remedy="Give more data, lower filter.min_user_positives or filter.min_item_positives, "
         "or check source.positive_rating against the scale of the ratings.",
     )

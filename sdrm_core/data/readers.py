@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sdrm_core.config import SourceConfig
 from sdrm_core.data.csv_reader import read_csv
@@ -25,10 +26,10 @@ def read_interactions(located: LocatedSource, source: SourceConfig) -> pa.Table:
 
     Returns:
         Columns ``user_id`` and ``item_id`` (int64 or string), ``rating`` (float64) for explicit feedback, and
-        ``timestamp`` (int64) if the source maps it; no nulls, all ratings finite, at least one row.
+        ``timestamp`` (int64) if the source maps it; no nulls, all ratings finite, at least two users and two items.
 
     Raises:
-        DataError: all problems of all files.
+        DataError: all problems of all files, or too little in them.
         OSError: a file cannot be read now; trying again may help.
     """
     files: list[RawFile] = []
@@ -48,11 +49,27 @@ def read_interactions(located: LocatedSource, source: SourceConfig) -> pa.Table:
         if role in wanted_columns(source):
             columns[role], found = parse(files)
             problems += found
-    if not problems and not len(columns[USER]):
-        problems.append(Problem(located.uri, "there are no rows of data", "Give a source with interactions."))
+    if not problems:
+        problems = _too_little(located.uri, users=columns[USER], items=columns[ITEM])
     if problems:
         raise DataError(problems)
     return pa.table(columns)
+
+
+def _too_little(uri: str, *, users: pa.ChunkedArray, items: pa.ChunkedArray) -> list[Problem]:
+    """Return the problems of a log from which nothing can be learned: no rows, or one user or item alone."""
+    if not len(users):
+        return [Problem(uri, "there are no rows of data", "Give a source with interactions.")]
+    return [
+        Problem(
+            where=uri,
+            what=f"all {len(ids):,} rows belong to one {name}, at least 2 are needed",
+            example=str(ids[0]),
+            remedy=f"Check that source.columns.{name} names the column of the {name} id and that the source is whole.",
+        )
+        for name, ids in (("user", users), ("item", items))
+        if pc.count_distinct(ids).as_py() < 2
+    ]
 
 
 def _read_file(path: Path, source: SourceConfig) -> tuple[RawFile | None, list[Problem]]:

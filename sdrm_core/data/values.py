@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sdrm_core.data.columns import decode_text, encode_text, found_in, is_text, null_rows, shorten
+from sdrm_core.data.columns import decode_text, encode_text, found_in, is_text, null_rows
 from sdrm_core.data.raw import RATING, TIMESTAMP, RawColumn, RawFile
 from sdrm_core.errors import Problem
 
@@ -101,18 +101,16 @@ def _parse_rating(file: RawFile, column: RawColumn) -> tuple[np.ndarray, list[Pr
         distinct, distinct_fault = _read_numbers(coded.distinct)
         rating = np.append(distinct, np.nan)[coded.codes]  # code -1: a null
         fault = np.append(distinct_fault, _Fault.MISSING)[coded.codes]
-        shown = coded.shown_row
     elif _is_number(kind):
         rating = np.asarray(values.cast(pa.float64()))
         fault = np.select(
             [null_rows(values), np.isnan(rating), np.isinf(rating)], [_Fault.MISSING, _Fault.NAN, _Fault.INFINITE]
         )
-        shown = lambda row: str(rating[row])  # noqa: E731 - the other way to show a row is a method
     else:
         return np.empty(0), [_wrong_type(file, column, remedy="Write the ratings as numbers.")]
     problems = []
     for wrong, what in _RATING_FAULTS.items():
-        problems += found_in(file, column, fault == wrong, what=what, remedy=_rating_remedy(wrong), shown=shown)
+        problems += found_in(file, column, fault == wrong, what=what, remedy=_rating_remedy(wrong))
     return rating, problems
 
 
@@ -159,7 +157,6 @@ def _parse_stamps(file: RawFile, column: RawColumn) -> tuple[np.ndarray, list[Pr
         is_bad,
         what="no readable time stamp",
         remedy="Write numbers or ISO 8601 times, all alike, or leave out source.columns.timestamp.",
-        shown=lambda row: shorten(values[row].as_py()),
     )
 
 

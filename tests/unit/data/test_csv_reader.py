@@ -1,0 +1,217 @@
+import gzip
+
+import pyarrow as pa
+import pytest
+
+from sdrm_core.config import ColumnsConfig
+
+from .logs import HEADER, read_bytes, refused, with_time
+
+GOOD = HEADER + b"1,a,3\n2,b,4.5\n"
+EXPECTED = {"user_id": [1, 2], "item_id": ["a", "b"], "rating": [3.0, 4.5]}
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "settings"),
+    [
+        ("log.csv", GOOD, {}),
+        ("log.CSV", GOOD, {}),
+        ("log.csv.gz", gzip.compress(GOOD), {}),
+        ("two-members.csv.gz", gzip.compress(GOOD[:30]) + gzip.compress(GOOD[30:]), {}),
+        ("gzip-by-its-bytes.csv", gzip.compress(GOOD), {}),
+        ("not-really.csv.gz", GOOD, {}),
+        ("log.tsv", GOOD.replace(b",", b"\t"), {}),
+        ("log.dat", GOOD.replace(b",", b"\t"), {"format": "tsv"}),
+        ("log.csv", GOOD.replace(b",", b";"), {"delimiter": ";"}),
+        ("windows.csv", b"\xef\xbb\xbf" + GOOD.replace(b"\n", b"\r\n"), {}),
+        ("no-last-line-end.csv", GOOD.rstrip(), {}),
+        ("blank-lines.csv", b"\n\n" + GOOD.replace(b"\n", b"\n\n"), {}),
+        ("more-columns.csv", b"x,user_id,y,item_id,rating\n?,1,\xff,a,3\n,2,,b,4.5\n", {}),
+        ("two-line-header.csv", b'"a\nb",user_id,item_id,rating\n?,1,a,3\n,2,b,4.5\n', {}),
+        ("padded-ratings.csv", HEADER + b"1,a, 3\n2,b,+45e-1 \n", {}),
+        ("no-header.csv", b"1,a,3\n2,b,4.5\n", {"header": ("user_id", "item_id", "rating")}),
+        (
+            "double-colons.csv",
+            b"1::a::3\n2::b::4.5\n",
+            {"delimiter": ":", "header": ("user_id", "", "item_id", "", "rating")},
+        ),
+        (
+            "renamed.csv",
+            b"who,what,how\n1,a,3\n2,b,4.5\n",
+            {"columns": {"user": "who", "item": "what", "rating": "how"}},
+        ),
+    ],
+)
+def test_reads_every_kind_of_text_table(tmp_path, name, data, settings):
+    assert read_bytes(tmp_path, name, data, **settings).to_pydict() == EXPECTED
+
+
+def test_implicit_events_need_no_rating(tmp_path):
+    table = read_bytes(tmp_path, "log.csv", b"user_id,item_id\n1,a\n2,b\n", feedback="implicit")
+    assert table.to_pydict() == {"user_id": [1, 2], "item_id": ["a", "b"]}
+
+
+def test_ids_of_any_text_arrive_unchanged(tmp_path):
+    data = HEADER + 'a,"x,y",1\nb,"say ""hi""",1\nc,"two\r\nlines",1\nd,🙂 é,1\ne, padded ,1\nf,6" nail,1\n'.encode()
+    expected = ["x,y", 'say "hi"', "two\r\nlines", "🙂 é", " padded ", '6" nail']
+    assert read_bytes(tmp_path, "log.csv", data)["item_id"].to_pylist() == expected
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        (["0", "-5", "9223372036854775807"], [0, -5, 9223372036854775807]),
+        (["1", "9223372036854775808"], ["1", "9223372036854775808"]),
+        (["1", "-9223372036854775809"], ["1", "-9223372036854775809"]),
+        (["1", "01"], ["1", "01"]),
+        (["1", "+2"], ["1", "+2"]),
+        (["1", "-0"], ["1", "-0"]),
+        (["1", " 2"], ["1", " 2"]),
+        (["1", "2.0"], ["1", "2.0"]),
+        (["1", "0x10"], ["1", "0x10"]),
+        (["1", "NULL"], ["1", "NULL"]),
+        (["1", "٣"], ["1", "٣"]),
+    ],
+)
+def test_ids_are_integers_only_if_no_character_is_lost(tmp_path, ids, expected):
+    rows = "".join(f"{identifier},{number},1\n" for number, identifier in enumerate(ids))
+    assert read_bytes(tmp_path, "log.csv", HEADER + rows.encode())["user_id"].to_pylist() == expected
+
+
+def test_the_type_of_ids_can_be_forced(tmp_path):
+    data = HEADER + b"1,7,3\n2,8,3\n"
+    table = read_bytes(tmp_path, "log.csv", data, user_id_type="text", item_id_type="integer")
+    assert table.schema.field("user_id").type == pa.string()
+    assert table.schema.field("item_id").type == pa.int64()
+
+
+def test_ids_forced_to_integers_are_refused_rather_than_changed(tmp_path):
+    [problem] = refused(tmp_path, "log.csv", HEADER + b"1,7,3\n007,8,3\nx,8,3\n", user_id_type="integer")
+    assert problem.startswith("log.csv, column 'user_id': not an integer of 64 bits")
+    assert "in 2 of 3 rows (for example line 3: '007')" in problem
+    assert "source.user_id_type to text" in problem
+
+
+def test_every_problem_is_told_at_once(tmp_path):
+    rows = b"1,2,3\n,2,4\n3,,five\n3,1,NaN\n3,1,-inf\n3,1,\n3,1\n3,1,2,3\n\n5,1,1e999\n\xff,1,3\n"
+    problems = refused(tmp_path, "log.csv", HEADER + rows)
+    told = [problem.partition(").")[0] for problem in problems]
+    assert told == [
+        "log.csv: 2 of 10 rows have not the 3 fields they should have (for example line 8 has 2 fields",
+        "log.csv, column 'user_id': no user id in 1 of 8 rows (for example line 3",
+        "log.csv, column 'user_id': text that is not valid UTF-8 in 1 of 8 rows (for example line 12: b'\\xff'",
+        "log.csv, column 'item_id': no item id in 1 of 8 rows (for example line 4",
+        "log.csv, column 'rating': no rating in 1 of 8 rows (for example line 7",
+        "log.csv, column 'rating': a rating of NaN in 1 of 8 rows (for example line 5: 'NaN'",
+        "log.csv, column 'rating': an infinite rating in 2 of 8 rows (for example line 6: '-inf'",
+        "log.csv, column 'rating': a rating that is not a number in 1 of 8 rows (for example line 4: 'five'",
+    ]
+    assert all(len(problem.partition("). ")[2]) > 10 for problem in problems), "each names its remedy"
+
+
+def test_the_line_of_a_problem_counts_line_ends_within_quotes(tmp_path):
+    [problem] = refused(tmp_path, "log.csv", HEADER + b'1,"a\n\nb",3\n\n2,c,bad\n')
+    assert "line 6: 'bad'" in problem
+
+
+@pytest.mark.parametrize(
+    ("rows", "line", "what"),
+    [
+        (b'1,"a,3\n2,b,4\n3,c,5\n', 2, "never closed"),
+        (b'1,a,3\n2,b,"4', 3, "never closed"),
+        (b'1,a,3\n2,"b"c,4\n', 3, "follows a closing quote"),
+        (b'1,"a\n2,b\n3,"c,4\n2,d,4\n', 2, "follows a closing quote"),
+    ],
+)
+def test_broken_quoting_never_swallows_a_row(tmp_path, rows, line, what):
+    [problem] = refused(tmp_path, "log.csv", HEADER + rows)
+    assert what in problem
+    assert f"line {line})" in problem
+
+
+def test_a_quote_left_open_for_more_than_a_block_is_found(tmp_path):
+    problems = refused(tmp_path, "log.csv", HEADER + b'1,"a,3\n' + b"1,2,3\n" * 2_000_000)
+    assert len(problems) == 1
+    assert "line 2)" in problems[0]
+
+
+def test_a_quote_left_open_in_the_header_is_found(tmp_path):
+    [problem] = refused(tmp_path, "log.csv", b'"user_id,item_id,rating\n1,2,3\n')
+    assert "line 1)" in problem
+
+
+def test_missing_columns_are_named_with_the_nearest(tmp_path):
+    problems = refused(tmp_path, "log.csv", b"user,item,rating\n1,2,3\n")
+    assert len(problems) == 2
+    assert "there is no column 'user_id'; the columns are 'user', 'item', 'rating'" in problems[0]
+    assert "Set source.columns.user to the right one, perhaps 'user'" in problems[0]
+
+
+def test_a_wrong_delimiter_is_guessed_at(tmp_path):
+    problems = refused(tmp_path, "log.csv", HEADER.replace(b",", b"|") + b"1|2|3\n")
+    assert len(problems) == 3
+    assert all("source.delimiter" in problem for problem in problems)
+
+
+def test_a_column_twice_is_refused(tmp_path):
+    [problem] = refused(tmp_path, "log.csv", b"user_id,item_id,rating,rating\n1,2,3,4\n")
+    assert "column 'rating' occurs 2 times" in problem
+
+
+def test_a_header_line_taken_for_data_is_explained(tmp_path):
+    [problem] = refused(tmp_path, "log.csv", GOOD, header=("user_id", "item_id", "rating"))
+    assert "line 1: 'rating'" in problem
+    assert "leave out source.header" in problem
+
+
+@pytest.mark.parametrize("data", [HEADER, HEADER.rstrip(), HEADER + b"\n\n"])
+def test_a_header_alone_is_no_data(tmp_path, data):
+    assert refused(tmp_path, "log.csv", data) == ["log.csv: there are no rows of data. Give a file with interactions."]
+
+
+@pytest.mark.parametrize(("user", "item", "alone"), [("1", None, "user"), (None, "7", "item")])
+def test_one_user_or_item_alone_is_refused(tmp_path, user, item, alone):
+    rows = "".join(f"{user or number},{item or number},5\n" for number in range(30))
+    [problem] = refused(tmp_path, "log.csv", HEADER + rows.encode())
+    assert f"all 30 rows belong to one {alone}, at least 2 are needed" in problem
+
+
+@pytest.mark.parametrize(
+    ("stamps", "expected"),
+    [
+        (["881250949", "-3"], [881250949, -3]),
+        (["1.5", "2"], [1_500_000, 2_000_000]),
+        (["1387670400.0", "+5"], [1387670400, 5]),
+        (["2020-01-01", "2020-01-01 00:00:01"], [1577836800_000000, 1577836801_000000]),
+        (["2020-01-01T00:00:00Z", "2020-01-01T00:00:00.5+01:00"], [1577836800_000000, 1577833200_500000]),
+        (["2020-01-01", "2020-01-01T00:00:00+00:00"], [1577836800_000000, 1577836800_000000]),
+        (["2020-01-01T00:00:00.123456789", "2020-W01-3"], [1577836800_123456, 1577836800_000000]),
+    ],
+)
+def test_time_stamps_become_integers_in_order(tmp_path, stamps, expected):
+    rows = "".join(f"{number},{number},1,{stamp}\n" for number, stamp in enumerate(stamps))
+    table = read_bytes(tmp_path, "log.csv", b"user_id,item_id,rating,time\n" + rows.encode(), columns=with_time())
+    assert table.schema.field("timestamp").type == pa.int64()
+    assert table["timestamp"].to_pylist() == expected
+
+
+@pytest.mark.parametrize(
+    ("stamps", "n_bad", "example"),
+    [
+        (["10", "11", "yesterday"], 1, "line 4: 'yesterday'"),
+        (["10", "", "12"], 1, "line 3"),
+        (["10", "2020-01-01", "12"], 1, "line 3: '2020-01-01'"),
+        (["2020-01-01", "2020-13-01", "7"], 2, "line 3: '2020-13-01'"),
+        (["10", "nan", "12"], 1, "line 3: 'nan'"),
+        (["10", "1e300", "12"], 1, "line 3: '1e300'"),
+    ],
+)
+def test_unreadable_time_stamps_are_refused(tmp_path, stamps, n_bad, example):
+    rows = "".join(f"{number},{number},1,{stamp}\n" for number, stamp in enumerate(stamps))
+    [problem] = refused(tmp_path, "log.csv", b"user_id,item_id,rating,time\n" + rows.encode(), columns=with_time())
+    assert f"column 'time': no readable time stamp in {n_bad} of 3 rows (for example {example})" in problem
+
+
+def test_column_names_must_differ():
+    with pytest.raises(ValueError, match="different columns"):
+        ColumnsConfig(user="id", item="id")

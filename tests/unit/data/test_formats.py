@@ -1,0 +1,67 @@
+import gzip
+import io
+import zipfile
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from .logs import HEADER, refused
+
+
+def parquet_bytes() -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"user_id": [1, 2], "item_id": [3, 4], "rating": [5.0, 1.0]}), sink)
+    return sink.getvalue()
+
+
+def zip_bytes() -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as archive:
+        archive.writestr("log.csv", "x")
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "found", "expected"),
+    [
+        ("log.csv", b"\x89PNG\r\n\x1a\n\x00\x00", "a PNG image", "csv"),
+        ("log.csv", bytes(range(256)), "binary data", "csv"),
+        ("log.csv", parquet_bytes(), "a Parquet file", "csv"),
+        ("log.csv", b'{"user_id": 1}\n', "JSON lines", "csv"),
+        ("log.tsv", zip_bytes(), "a ZIP archive", "tsv"),
+        ("log.csv", HEADER.decode().encode("utf-16"), "text in UTF-16", "csv"),
+        ("log.csv.gz", gzip.compress(gzip.compress(HEADER)), "gzip inside gzip", "csv"),
+        ("log.parquet", HEADER, "plain text", "parquet"),
+        ("log.jsonl", HEADER, "plain text", "jsonl"),
+        ("log.json", b'[\n {"user_id": 1}]', "a JSON array", "jsonl"),
+    ],
+)
+def test_a_file_that_is_something_else_is_named(tmp_path, name, data, found, expected):
+    [problem] = refused(tmp_path, name, data)
+    assert f"{name}: this is {found}" in problem
+    assert f"format {expected}" in problem
+
+
+@pytest.mark.parametrize("data", [b"", b"\n \r\n", b"\xef\xbb\xbf", gzip.compress(b"")])
+@pytest.mark.parametrize("name", ["log.csv", "log.tsv", "log.jsonl", "log.parquet"])
+def test_an_empty_file_is_called_empty(tmp_path, name, data):
+    [problem] = refused(tmp_path, name, data)
+    assert problem.startswith(f"{name}: the file is empty")
+
+
+def test_an_ending_that_says_nothing_asks_for_the_format(tmp_path):
+    [problem] = refused(tmp_path, "u.data", HEADER)
+    assert "Set source.format" in problem
+
+
+@pytest.mark.parametrize("name", ["log.csv.gz", "log.jsonl.gz"])
+@pytest.mark.parametrize("cut", ["start", "middle", "checksum", "damaged"])
+def test_broken_gzip_is_refused(tmp_path, name, cut):
+    line = HEADER + b"1,2,3\n" * 9 if ".csv" in name else b'{"user_id": 1, "item_id": 2, "rating": 3}\n'
+    whole = bytearray(gzip.compress(b"".join(line for _ in range(20_000)) + bytes(range(32, 127))))
+    if cut == "damaged":
+        whole[len(whole) // 2] ^= 0xFF
+    data = bytes(whole[: {"start": 5, "middle": len(whole) // 2, "checksum": -6, "damaged": len(whole)}[cut]])
+    problems = refused(tmp_path, name, data)
+    assert any("the gzip data is cut off or damaged" in problem for problem in problems)

@@ -1,0 +1,23 @@
+from sdrm_core.config import SourceConfig
+from sdrm_core.data.loading import load_interactions
+
+from .logs import HEADER
+
+
+def test_the_embedded_log_is_named_by_its_content(tmp_path):
+    table, facts = load_interactions(SourceConfig(), cache=tmp_path, seed=0)
+    again = load_interactions(SourceConfig(), cache=tmp_path, seed=0)[1]
+    other = load_interactions(SourceConfig(), cache=tmp_path, seed=1)[1]
+    assert (facts.uri, facts.rows) == ("embedded", table.num_rows)
+    assert facts == again
+    assert facts.sha256 != other.sha256
+
+
+def test_a_file_is_named_by_its_bytes_whatever_the_seed(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_bytes(HEADER + b"1,a,5\n2,b,3\n")
+    source = SourceConfig(uri=str(path))
+    table, facts = load_interactions(source, cache=tmp_path, seed=0)
+    assert table["item_id"].to_pylist() == ["a", "b"]
+    assert (facts.uri, facts.rows, len(facts.sha256)) == (str(path), 2, 64)
+    assert load_interactions(source, cache=tmp_path, seed=1)[1] == facts

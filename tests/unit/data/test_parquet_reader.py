@@ -1,0 +1,179 @@
+import datetime as dt
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sdrm_core.errors import DataError
+
+from .logs import read, with_time
+
+
+def write(path, columns, **options):
+    path.parent.mkdir(exist_ok=True)
+    pq.write_table(pa.table(columns), path, **options)
+    return path
+
+
+def log(users, items=("a", "b"), ratings=(3.0, 4.5), **more):
+    return {"user_id": users, "item_id": items, "rating": ratings, **more}
+
+
+def problems_of(path, **settings):
+    with pytest.raises(DataError) as error:
+        read(path, **settings)
+    return [str(problem) for problem in error.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        (pa.array([1, 2], pa.int8()), [1, 2]),
+        (pa.array([1, 2], pa.uint32()), [1, 2]),
+        (pa.array([1, 2**63 - 1], pa.uint64()), [1, 2**63 - 1]),
+        (pa.array([1, 2**63], pa.uint64()), ["1", str(2**63)]),
+        (pa.array([Decimal(1), Decimal(10**30)]), ["1", str(10**30)]),
+        (pa.array([Decimal(1), Decimal(-2)], pa.decimal128(20, 0)), [1, -2]),
+        (pa.array(["1", "007"]), ["1", "007"]),
+        (pa.array(["🙂,\n", "b"], pa.large_string()), ["🙂,\n", "b"]),
+        (pa.array(["x", "y"], pa.string_view()), ["x", "y"]),
+        (pa.array(["x", "y"]).dictionary_encode(), ["x", "y"]),
+    ],
+)
+def test_ids_keep_type_and_value(tmp_path, ids, expected):
+    assert read(write(tmp_path / "log.parquet", log(ids)))["user_id"].to_pylist() == expected
+
+
+def test_integers_become_text_and_text_integers_on_request(tmp_path):
+    path = write(tmp_path / "log.parquet", log([1, 2], items=["7", "8"]))
+    table = read(path, user_id_type="text", item_id_type="integer")
+    assert table["user_id"].to_pylist() == ["1", "2"]
+    assert table["item_id"].to_pylist() == [7, 8]
+
+
+@pytest.mark.parametrize(
+    ("ids", "kind"),
+    [
+        (pa.array([1.0, 2.0]), "double"),
+        (pa.array([True, False]), "bool"),
+        (pa.array([b"a", b"b"]), "binary"),
+        (pa.array([[1], [2]]), "list"),
+        (pa.array([Decimal("1.5"), Decimal("2.5")]), "decimal128"),
+        (pa.array([dt.date(2020, 1, 1)] * 2), "date32"),
+    ],
+)
+def test_ids_of_other_types_are_refused(tmp_path, ids, kind):
+    [problem] = problems_of(write(tmp_path / "log.parquet", log(ids)))
+    assert "the user ids are of type" in problem
+    assert kind in problem
+
+
+def test_every_problem_is_told_with_its_row(tmp_path):
+    path = write(tmp_path / "log.parquet", log([1, None, 3], items=["a", "", None], ratings=[None, float("nan"), 1]))
+    told = [problem.partition(f"{tmp_path}/")[2].partition(").")[0] for problem in problems_of(path)]
+    assert told == [
+        "log.parquet, column 'user_id': no user id in 1 of 3 rows (for example row 2",
+        "log.parquet, column 'item_id': no item id in 1 of 3 rows (for example row 3",
+        "log.parquet, column 'item_id': no item id in 1 of 3 rows (for example row 2",
+        "log.parquet, column 'rating': no rating in 1 of 3 rows (for example row 1",
+        "log.parquet, column 'rating': a rating of NaN in 1 of 3 rows (for example row 2: nan",
+    ]
+
+
+def test_text_that_is_declared_but_not_utf8_is_refused(tmp_path):
+    broken = pa.Array.from_buffers(pa.string(), 2, pa.array([b"ok", b"\xff"]).buffers())
+    [problem] = problems_of(write(tmp_path / "log.parquet", log(broken)))
+    assert "not valid UTF-8 in 1 of 2 rows (for example row 2: b'\\xff')" in problem
+
+
+@pytest.mark.parametrize(
+    ("ratings", "expected"),
+    [
+        (pa.array([3, 4], pa.int16()), [3.0, 4.0]),
+        (pa.array([3.5, 4], pa.float32()), [3.5, 4.0]),
+        (pa.array([Decimal("3.5"), Decimal("4.0")]), [3.5, 4.0]),
+        (pa.array(["3.5", "4"]), [3.5, 4.0]),
+    ],
+)
+def test_ratings_of_any_number_type_are_read(tmp_path, ratings, expected):
+    assert read(write(tmp_path / "log.parquet", log([1, 2], ratings=ratings)))["rating"].to_pylist() == expected
+
+
+def test_ratings_that_are_no_numbers_are_refused(tmp_path):
+    [problem] = problems_of(write(tmp_path / "log.parquet", log([1, 2], ratings=[True, False])))
+    assert "values of type bool where numbers are expected" in problem
+
+
+@pytest.mark.parametrize(
+    ("stamps", "expected"),
+    [
+        (pa.array([5, 6], pa.int32()), [5, 6]),
+        (pa.array([5.0, 6.0]), [5, 6]),
+        (pa.array([5.5, 6.0]), [5_500_000, 6_000_000]),
+        (pa.array([dt.datetime(2020, 1, 1)] * 2, pa.timestamp("ns")), [1577836800_000000] * 2),
+        (pa.array([dt.datetime(2020, 1, 1)] * 2, pa.timestamp("s", "Europe/Berlin")), [1577836800_000000] * 2),
+        (pa.array([dt.date(2020, 1, 1)] * 2), [1577836800_000000] * 2),
+        (pa.array(["2020-01-01"] * 2), [1577836800_000000] * 2),
+    ],
+)
+def test_time_stamps_of_any_type_are_read(tmp_path, stamps, expected):
+    path = write(tmp_path / "log.parquet", log([1, 2], time=stamps))
+    assert read(path, columns=with_time())["timestamp"].to_pylist() == expected
+
+
+def test_a_missing_time_stamp_is_refused(tmp_path):
+    path = write(tmp_path / "log.parquet", log([1, 2], time=[None, dt.datetime(2020, 1, 1)]))
+    [problem] = problems_of(path, columns=with_time())
+    assert "no readable time stamp in 1 of 2 rows (for example row 1)" in problem
+
+
+def test_a_directory_is_read_in_the_order_of_names(tmp_path):
+    write(tmp_path / "log" / "b.parquet", log([3, 4]))
+    write(tmp_path / "log" / "a.parquet", log(pa.array([1, 2], pa.int32())))
+    (tmp_path / "log" / "_SUCCESS").touch()
+    assert read(tmp_path / "log")["user_id"].to_pylist() == [1, 2, 3, 4]
+
+
+def test_integers_beyond_64_bits_in_one_part_make_all_parts_text(tmp_path):
+    write(tmp_path / "log" / "a.parquet", log([1, 2]))
+    write(tmp_path / "log" / "b.parquet", log(pa.array([3, 2**63], pa.uint64())))
+    assert read(tmp_path / "log")["user_id"].to_pylist() == ["1", "2", "3", str(2**63)]
+
+
+def test_parts_of_different_id_types_are_refused(tmp_path):
+    write(tmp_path / "log" / "a.parquet", log([1, 2]))
+    write(tmp_path / "log" / "b.parquet", log(["x", "y"]))
+    [problem] = problems_of(tmp_path / "log")
+    assert "mixed id types: integers in 1 files, text in 1" in problem
+    assert read(tmp_path / "log", user_id_type="text")["user_id"].to_pylist() == ["1", "2", "x", "y"]
+
+
+def test_parts_with_numbers_and_times_are_refused(tmp_path):
+    write(tmp_path / "log" / "a.parquet", log([1, 2], time=[1, 2]))
+    write(tmp_path / "log" / "b.parquet", log([1, 2], time=[dt.datetime(2020, 1, 1)] * 2))
+    [problem] = problems_of(tmp_path / "log", columns=with_time())
+    assert "numbers in some files, dates and times in others" in problem
+
+
+def test_each_part_tells_its_own_problems(tmp_path):
+    write(tmp_path / "log" / "a.parquet", {"user": [1], "item_id": ["a"], "rating": [1]})
+    write(tmp_path / "log" / "b.parquet", log([1, 2], ratings=["x", "4"]))
+    problems = problems_of(tmp_path / "log")
+    assert len(problems) == 2
+    assert "a.parquet: there is no column 'user_id'" in problems[0]
+    assert "b.parquet, column 'rating': a rating that is not a number in 1 of 2 rows" in problems[1]
+
+
+@pytest.mark.parametrize("damage", ["cut", "footer", "page"])
+def test_damaged_files_are_refused(tmp_path, damage):
+    columns = log(list(range(5000)), items=[f"item {number}" for number in range(5000)], ratings=[1.0] * 5000)
+    path = write(tmp_path / "log.parquet", columns, write_page_checksum=True)
+    data = bytearray(path.read_bytes())
+    if damage == "cut":
+        data = data[: len(data) // 2]
+    else:
+        data[-7 if damage == "footer" else len(data) // 3] ^= 0xFF
+    path.write_bytes(data)
+    problems = problems_of(path)
+    assert any("the Parquet data is cut off or damaged" in problem for problem in problems)

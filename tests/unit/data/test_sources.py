@@ -1,0 +1,88 @@
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from sdrm_core.config import SourceConfig
+from sdrm_core.data.sources import locate
+from sdrm_core.errors import DataError
+
+
+def find(uri, tmp_path, **settings):
+    return locate(SourceConfig(uri=str(uri), **settings), cache=tmp_path / "cache")
+
+
+def problem_of(uri, tmp_path, **settings):
+    with pytest.raises(DataError) as error:
+        find(uri, tmp_path, **settings)
+    [problem] = error.value.problems
+    assert problem.remedy
+    return problem.what
+
+
+def test_a_file_is_named_by_the_digest_of_its_bytes(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_bytes(b"abc")
+    located = find(path, tmp_path)
+    assert located.files == (path,)
+    assert located.uri == str(path)
+    assert located.sha256 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_directory_is_its_parquet_files_sorted_by_name(tmp_path):
+    for name, content in (
+        ("b.parquet", b"c"),
+        ("a.parquet", b"ab"),
+        ("_c.parquet", b"?"),
+        (".d.parquet", b"?"),
+        ("x", b"?"),
+    ):
+        (tmp_path / name).write_bytes(content)
+    located = find(tmp_path, tmp_path)
+    assert [path.name for path in located.files] == ["a.parquet", "b.parquet"]
+    assert located.sha256 == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_a_missing_file_is_bad_input_not_a_passing_fault(tmp_path):
+    assert problem_of(tmp_path / "no.csv", tmp_path) == "there is no such file"
+
+
+def test_an_empty_directory_is_bad_input(tmp_path):
+    assert problem_of(tmp_path, tmp_path) == "the directory holds no *.parquet file"
+
+
+def test_what_is_no_file_is_bad_input(tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    assert problem_of(tmp_path / "pipe.csv", tmp_path) == "this is not a regular file"
+
+
+def test_a_file_without_permission_is_bad_input(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_bytes(b"abc")
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("this user may read every file")
+    assert problem_of(path, tmp_path) == "no permission to read it"
+
+
+def test_an_unexpected_digest_is_bad_input(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_bytes(b"abc")
+    assert "source.sha256 expects 000" in problem_of(path, tmp_path, sha256="0" * 64)
+    assert find(path, tmp_path, sha256=hashlib.sha256(b"abc").hexdigest()).files == (path,)
+
+
+def test_a_fault_of_the_disk_stays_an_os_error_to_be_retried(tmp_path):
+    memory = Path("/proc/self/mem")  # reading its first byte is an input/output error
+    if not memory.exists():
+        pytest.skip("this system has no /proc/self/mem")
+    (tmp_path / "log.csv").symlink_to(memory)
+    with pytest.raises(OSError, match="Input/output error"):
+        find(tmp_path / "log.csv", tmp_path)
+
+
+def test_a_named_data_set_is_not_downloaded_unasked(tmp_path):
+    what = problem_of("movielens-100k", tmp_path)
+    assert "source.download is false" in what
+    assert not (tmp_path / "cache").exists()
