@@ -1,14 +1,16 @@
 """`sdrm serve`: a Prefect server on this machine with its pages, and the nightly schedule, until interrupted."""
 
-import warnings
-from contextlib import nullcontext, suppress
+import asyncio
+import signal
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import typer
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.flows import Flow
+from prefect.runner import Runner
 from prefect.schedules import Cron, Schedule
 from prefect.types.entrypoint import EntrypointType
 from pydantic import ValidationError
@@ -44,7 +46,7 @@ def serve_nightly(config: PipelineConfig, *, port: int, cron: str, timezone: str
             require_reachable(api_url)
         pages = server.url if server else api_url
         typer.echo(f"Prefect: {pages}\nSchedule: {cron} ({timezone}), until interrupted", err=True)
-        _serve(regenerate, _rooted(config), schedule)
+        asyncio.run(_serve(regenerate, _rooted(config), schedule))
 
 
 def nightly_schedule(cron: str, *, timezone: str) -> Schedule:
@@ -64,20 +66,33 @@ def nightly_schedule(cron: str, *, timezone: str) -> Schedule:
     return Cron(cron, timezone=timezone)
 
 
-def _serve(regenerate: Flow[..., Any], config: PipelineConfig, schedule: Schedule) -> None:
-    # Prefect's runner answers SIGTERM by winding up and leaving, and forgets to await its own farewell.
-    with suppress(SystemExit), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="coroutine 'Runner.astop' was never awaited")
-        regenerate.serve(
-            name=DEPLOYMENT,
-            schedule=schedule,
-            paused=False,
-            parameters={"config": config.model_dump(mode="json")},
-            global_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
-            tags=["sdrm"],
-            print_starting_message=False,
-            entrypoint_type=EntrypointType.MODULE_PATH,
-        )
+async def _serve(regenerate: Flow[..., Any], config: PipelineConfig, schedule: Schedule) -> None:
+    """Poll for nights that are due and run each in a process of its own, until SIGINT or SIGTERM."""
+    deployment = await regenerate.ato_deployment(
+        name=DEPLOYMENT,
+        schedule=schedule,
+        paused=False,
+        parameters={"config": config.model_dump(mode="json")},
+        concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
+        tags=["sdrm"],
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
+    runner = Runner(name=DEPLOYMENT)
+    await runner.aadd_deployment(deployment)
+    serving = asyncio.create_task(runner.start())
+    await asyncio.sleep(0)  # it begins by installing a SIGTERM handler that would leave a running night behind
+    interrupted = _interruption()
+    await asyncio.wait({serving, interrupted}, return_when=asyncio.FIRST_COMPLETED)
+    if runner.started:
+        await runner.astop()  # ends a running night as Cancelled
+    await serving
+
+
+def _interruption() -> asyncio.Task[Literal[True]]:
+    event = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, event.set)
+    return asyncio.create_task(event.wait())
 
 
 def _rooted(config: PipelineConfig) -> PipelineConfig:
