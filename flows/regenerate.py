@@ -75,5 +75,5 @@ def sample_and_judge(run: Run, matrix: UserItemMatrix, model: FittedModel, *, at
         utility=measure_utility(run, matrix, samples),
         privacy=measure_privacy(run, matrix, samples),
     )
-    gate_release(run, measures)
+    gate_release(run, samples, measures)
     return samples, measures

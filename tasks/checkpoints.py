@@ -68,11 +68,11 @@ def gate_synthetic(run: Run, matrix: UserItemMatrix, samples: Samples, fidelity:
         facts = pd.DataFrame([likeness(read_json(fidelity))])
         return combined([users, check("synthetic", synthetic_facts_suite(run.config.gates.synthetic), facts)])
 
-    _pass_or_stop(run, "synthetic", judge)
+    _pass_or_stop(run, "synthetic", judge, attempt=samples.attempt)
 
 
 @stage("gate release")
-def gate_release(run: Run, measures: Measures) -> None:
+def gate_release(run: Run, samples: Samples, measures: Measures) -> None:
     """Check that the measures of fidelity, utility and privacy are within the configured bounds."""
 
     def judge() -> GateReport:
@@ -83,12 +83,17 @@ def gate_release(run: Run, measures: Measures) -> None:
         )
         return check("release", release_suite(run.config.gates, run.config.privacy), pd.DataFrame([facts]))
 
-    _pass_or_stop(run, "release", judge)
+    _pass_or_stop(run, "release", judge, attempt=samples.attempt)
 
 
 def gates_directory(run: Run) -> Path:
     """Return the folder of the run's gate reports."""
     return run.directory / "gates"
+
+
+def attempts_directory(run: Run) -> Path:
+    """Return the folder where the gate reports of every attempt stay, refused ones too."""
+    return run.directory / "attempts"
 
 
 def likeness(fidelity: dict[str, Any]) -> dict[str, Any]:
@@ -121,11 +126,14 @@ def _synthetic_users(run: Run, matrix: UserItemMatrix, samples: Samples) -> pd.D
     return pd.concat(frames)
 
 
-def _pass_or_stop(run: Run, name: str, judge: Callable[[], GateReport]) -> None:
+def _pass_or_stop(run: Run, name: str, judge: Callable[[], GateReport], *, attempt: int | None = None) -> None:
     """Judge, put the report on record beside the run and in the orchestrator's pages, then stop unless it passed."""
     with Meter(f"gate_{name}") as meter:
         report = judge()
-        write_json(private_directory(gates_directory(run)) / f"{name}.json", report.model_dump(mode="json"))
+        content = report.model_dump(mode="json")
+        write_json(private_directory(gates_directory(run)) / f"{name}.json", content)
+        if attempt is not None:
+            write_json(private_directory(attempts_directory(run)) / f"{attempt}-{name}.json", content)
     meter.save(run)
     create_markdown_artifact(
         key=f"gate-{name.replace('_', '-')}", markdown=gate_markdown(report), description=f"{name}: {report.verdict}"

@@ -1,6 +1,7 @@
 """Read the interaction log into the run's directory. Real ids are written here and nowhere else."""
 
 import hashlib
+import shutil
 
 import pyarrow.parquet as pq
 
@@ -30,5 +31,7 @@ def open_run(config: PipelineConfig, *, source_sha256: str) -> Run:
     digest = hashlib.sha256(f"{config.result_digest()} {source_sha256}".encode()).hexdigest()
     directory = private_directory(config.paths.work.expanduser()) / digest[:16]
     run = Run(config=config, directory=private_directory(directory).resolve(), digest=digest)
+    for record in ("stages", "gates", "attempts"):  # what an earlier run in this directory left
+        shutil.rmtree(run.directory / record, ignore_errors=True)
     write_json(run.directory / "config.json", config.model_dump(mode="json"))
     return run

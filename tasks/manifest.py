@@ -13,7 +13,7 @@ import sdrm_core
 from sdrm_core.privacy.verdicts import PrivacyReport
 from sdrm_core.records import FileFacts, FittedModel, Measures, Run, Samples, SourceFacts, UserItemMatrix
 from sdrm_core.storage import read_json
-from tasks.checkpoints import gates_directory
+from tasks.checkpoints import attempts_directory, gates_directory
 from tasks.stage import stages_directory
 
 
@@ -57,6 +57,7 @@ def build_manifest(
         "schema": {"user_id": "int64", "item_id": str(item_type)},
         "model": {"sha256": model.sha256, "variant": "sdrm", "resolution": run.config.sampling.resolution},
         "attempts": samples.attempt + 1,
+        "gates_by_attempt": {name: report["verdict"] for name, report in _by_name(attempts_directory(run)).items()},
         "gates": _verdicts(run),
         "privacy": PrivacyReport.model_validate(read_json(measures.privacy)).public(),
         "utility": read_json(measures.utility),

@@ -1,0 +1,155 @@
+"""What bad input gets through the command line: exit code 4, every problem in one message, nothing left behind."""
+
+import gzip
+import json
+import sys
+
+import pytest
+import yaml
+
+from flows import cli
+from sdrm_core.data.simulate import simulate_interactions
+from tests.conftest import small_night
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+HEADER = "user_id,item_id,rating\n"
+
+
+@pytest.fixture
+def log():
+    """Return a good log as text, one row a line, to be spoiled."""
+    frame = simulate_interactions(seed=3, n_users=200, n_items=80).to_pandas()[["user_id", "item_id", "rating"]]
+    return frame.to_csv(index=False)
+
+
+@pytest.fixture
+def sdrm(tmp_path, monkeypatch, capsys):
+    """Return a function that runs ``sdrm run`` on a source in this process: (exit code, standard error)."""
+    (tmp_path / "releases" / "small").mkdir(parents=True)
+    (tmp_path / "releases" / "small" / "latest.json").write_text("the previous release")
+    config = tmp_path / "night.yaml"
+
+    def run(source, *options, **sections):
+        tree = small_night(tmp_path, source={"uri": str(source)}, **sections).model_dump(mode="json")
+        config.write_text(yaml.safe_dump(tree))
+        monkeypatch.setattr(sys, "argv", ["sdrm", "run", str(config), *options])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code, capsys.readouterr().err
+
+    yield run
+    assert (tmp_path / "releases" / "small" / "latest.json").read_text() == "the previous release"
+    assert [path.name for path in (tmp_path / "releases").rglob("*")] == ["small", "latest.json"]
+
+
+def write(path, content):
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def with_row(log, number, row):
+    lines = log.splitlines(keepends=True)
+    lines.insert(number - 1, row + "\n")
+    return "".join(lines)
+
+
+def assert_refused(outcome, *parts):
+    code, message = outcome
+    assert code == 4, message
+    missing = [part for part in parts if part not in message]
+    assert not missing, message
+    assert "Traceback" not in message
+
+
+def test_a_missing_file(sdrm, tmp_path):
+    assert_refused(sdrm(tmp_path / "nowhere.csv"), "nowhere.csv")
+
+
+def test_an_empty_file(sdrm, tmp_path):
+    assert_refused(sdrm(write(tmp_path / "log.csv", "")), "log.csv", "empty")
+
+
+def test_a_header_alone(sdrm, tmp_path):
+    assert_refused(sdrm(write(tmp_path / "log.csv", HEADER)), "log.csv", "no rows")
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.jsonl", "log.parquet", "log.csv.gz"])
+def test_a_file_of_the_wrong_format(sdrm, tmp_path, name):
+    assert_refused(sdrm(write(tmp_path / name, b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)))), name)
+
+
+def test_a_missing_column_names_what_is_there(sdrm, tmp_path, log):
+    spoiled = log.replace("item_id", "itemid", 1)
+    assert_refused(sdrm(write(tmp_path / "log.csv", spoiled)), "log.csv", "item_id", "itemid")
+
+
+def test_all_problems_come_in_one_message(sdrm, tmp_path, log):
+    spoiled = with_row(with_row(with_row(log, 20, ",i1,5"), 30, "u1,i1,five"), 40, "u1,i1,nan")
+    outcome = sdrm(write(tmp_path / "log.csv", spoiled))
+    assert_refused(outcome, "log.csv", "user_id", "rating", "line 20", "line 30", "five", "line 40")
+
+
+def test_infinity_in_the_rating(sdrm, tmp_path, log):
+    assert_refused(sdrm(write(tmp_path / "log.csv", with_row(log, 7, "u1,i1,inf"))), "rating", "line 7", "inf")
+
+
+def test_a_row_with_a_field_too_many(sdrm, tmp_path, log):
+    assert_refused(sdrm(write(tmp_path / "log.csv", with_row(log, 50, "u1,i1,5,6,7"))), "log.csv", "line 50")
+
+
+def test_truncated_gzip(sdrm, tmp_path, log):
+    packed = gzip.compress(log.encode())
+    assert_refused(sdrm(write(tmp_path / "log.csv.gz", packed[: len(packed) // 2])), "log.csv.gz")
+
+
+def test_corrupt_parquet(sdrm, tmp_path):
+    path = tmp_path / "log.parquet"
+    simulate_interactions(seed=3, n_users=200, n_items=80).to_pandas().to_parquet(path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3 : len(content) // 2] = b"\xff" * (len(content) // 2 - len(content) // 3)
+    assert_refused(sdrm(write(path, bytes(content))), "log.parquet")
+
+
+def test_ids_of_mixed_types(sdrm, tmp_path):
+    rows = [{"user_id": user, "item_id": f"i{user}", "rating": 5} for user in (1, 2, "3", 4)]
+    path = write(tmp_path / "log.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    assert_refused(sdrm(path), "log.jsonl", "user_id", "line 3")
+
+
+def test_one_user_only(sdrm, tmp_path):
+    rows = "".join(f"u1,i{item},5\n" for item in range(50))
+    assert_refused(sdrm(write(tmp_path / "log.csv", HEADER + rows)), "user")
+
+
+def test_nothing_left_after_the_filter_says_at_which_step(sdrm, tmp_path):
+    rows = "".join(f"u{user},i{user % 7},5\n" for user in range(300))
+    assert_refused(sdrm(write(tmp_path / "log.csv", HEADER + rows)), "round 1", "filter.min_user_positives")
+
+
+def test_more_users_than_the_disk_holds(sdrm, tmp_path, log):
+    outcome = sdrm(write(tmp_path / "log.csv", log), sampling={"users": 10**13})
+    assert_refused(outcome, "synthetic users need about", "Ask for at most")
+
+
+def test_an_output_directory_that_cannot_be_written(sdrm, tmp_path, log):
+    source = write(tmp_path / "log.csv", log)
+    outcome = sdrm(source, "--releases", str(source / "below"), "--work", str(source / "too"))
+    assert_refused(outcome, "paths.releases", "paths.work")
+
+
+def test_a_misspelt_setting_is_exit_code_2_with_the_nearest_valid_one(sdrm, tmp_path):
+    code, message = sdrm(tmp_path / "unread.csv", "--set", "smapling.users=3")
+    assert code == 2
+    assert "Did you mean sampling" in message
+
+
+def test_a_failed_gate_is_exit_code_3(sdrm, tmp_path, log):
+    outcome = sdrm(write(tmp_path / "log.csv", log), gates={"raw_interactions": {"min_rows": 10**9}})
+    assert outcome[0] == 3
+    assert "raw_interactions" in outcome[1]
+
+
+def test_no_user_id_is_told(sdrm, tmp_path, log):
+    spoiled = with_row(log, 9, "very-private-person,i1,five")
+    assert "very-private-person" not in sdrm(write(tmp_path / "log.csv", spoiled))[1]

@@ -1,0 +1,164 @@
+"""A whole night on a small data set: what is published, what is refused, and what never gets out."""
+
+import json
+import shutil
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from flows.regenerate import regenerate
+from sdrm_core.data.simulate import simulate_interactions
+from sdrm_core.errors import GateFailed
+from sdrm_core.storage import sha256_of
+from tests.conftest import small_night
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+NASTY = ["007", "🎬 film", 'say "hi", you', "line\nbreak", "18446744073709551617", "0x1F", " padded ", "NULL"]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """Write a log whose user ids can be recognised anywhere, and whose item ids are as awkward as they come."""
+    path = tmp_path_factory.mktemp("source") / "log.csv"
+    frame = simulate_interactions(seed=5, n_users=700, n_items=150).to_pandas()
+    items = {
+        item: NASTY[place] if place < len(NASTY) else f"i{place}" for place, item in enumerate(frame.item_id.unique())
+    }
+    frame["item_id"] = frame.item_id.map(items)
+    frame["user_id"] = "real-person-" + frame.user_id.astype(str)
+    frame.to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory, source):
+    """Run one night; the tests of this module look at what it left."""
+    directory = tmp_path_factory.mktemp("night")
+    config = small_night(directory, source={"uri": str(source)})
+    return config, regenerate(config)
+
+
+def files_below(directory):
+    return [path for path in directory.rglob("*") if path.is_file()]
+
+
+class TestPublished:
+    def test_the_release_has_its_parts_and_nothing_half_written(self, night):
+        _, release = night
+        names = {str(path.relative_to(release.path)) for path in files_below(release.path)}
+        assert names == {"interactions/part-00000.parquet", "manifest.json", "README.md", "report.html"}
+        assert not [path for path in files_below(release.path.parent) if path.name.startswith(".")]
+        assert {path.name for path in release.path.parent.iterdir()} == {release.version, "latest.json"}
+
+    def test_latest_points_at_it(self, night):
+        _, release = night
+        assert json.loads((release.path.parent / "latest.json").read_text())["version"] == release.version
+
+    def test_the_manifest_says_what_is_there(self, night, source):
+        _, release = night
+        manifest = json.loads((release.path / "manifest.json").read_text())
+        rows = pq.read_table(release.path / "interactions").to_pandas()
+        assert manifest["synthetic_counts"]["interactions"] == len(rows) == manifest["files"][0]["rows"]
+        assert manifest["synthetic_counts"]["users"] == rows.user_id.nunique()
+        assert manifest["files"][0]["sha256"] == sha256_of(release.path / manifest["files"][0]["path"])
+        assert manifest["source"] == {
+            "uri": str(source),
+            "sha256": manifest["source"]["sha256"],
+            "rows": len(pd.read_csv(source)),
+        }
+        assert set(manifest["gates"]) == {"raw_interactions", "matrix", "synthetic", "release"}
+        assert {gate["verdict"] for gate in manifest["gates"].values()} == {"PASS"}
+        assert all(stage["seconds"] >= 0 and stage["peak_rss_mb"] > 0 for stage in manifest["stages"].values())
+        assert {"privacy", "utility", "fidelity", "model", "schema", "config", "seed", "code_version"} <= set(manifest)
+
+    def test_rows_are_sorted_unique_and_of_the_catalogue_as_it_came(self, night, source):
+        _, release = night
+        rows = pq.read_table(release.path / "interactions").to_pandas()
+        assert rows.user_id.is_monotonic_increasing
+        assert not rows.duplicated().any()
+        assert set(rows.item_id) <= set(pd.read_csv(source, keep_default_na=False).item_id)
+        assert set(rows.item_id) & set(NASTY)
+
+    def test_no_real_user_id_leaves_the_ingest_directory(self, night):
+        config, _ = night
+        with_ids = {
+            path.parent.name
+            for directory in (config.paths.releases, config.paths.work)
+            for path in files_below(directory)
+            if b"real-person" in path.read_bytes()
+        }
+        table = pq.read_table(next(config.paths.work.rglob("ingest/interactions.parquet")))
+        assert table.column("user_id")[0].as_py().startswith("real-person")
+        assert with_ids <= {"ingest"}
+
+    def test_the_working_directory_is_private(self, night):
+        config, _ = night
+        assert config.paths.work.stat().st_mode & 0o777 == 0o700
+        assert all(path.stat().st_mode & 0o077 == 0 for path in config.paths.work.iterdir() if path.is_dir())
+
+    def test_the_journal_has_a_line(self, night):
+        config, release = night
+        (line,) = (config.paths.work / "runs.jsonl").read_text().splitlines()
+        assert json.loads(line)["verdict"] == "published"
+        assert json.loads(line)["release"] == str(release.path)
+
+    def test_training_curves_and_operator_report_stay_in_the_working_directory(self, night):
+        config, _ = night
+        names = {path.name for path in files_below(config.paths.work)}
+        assert {"privacy.html", "privacy.json", "curve.json", "vae.safetensors", "model.json"} <= names
+
+
+def test_same_seed_other_cut_same_release_other_seed_another(night, tmp_path, source):
+    _, release = night
+    again = small_night(tmp_path, source={"uri": str(source)}, compute={"shard_users": 97, "batch_users": 13})
+    assert regenerate(again).digest == release.digest
+    other = small_night(tmp_path, source={"uri": str(source)}, seed=1)
+    assert regenerate(other).digest != release.digest
+
+
+class TestRefused:
+    @pytest.fixture
+    def published(self, night, tmp_path, source):
+        """Return a configuration whose releases directory already has a release in it."""
+        config, release = night
+        directory = tmp_path / "releases" / config.dataset
+        shutil.copytree(release.path.parent, directory)
+        return tmp_path, source, directory
+
+    @pytest.mark.parametrize(
+        ("gate", "bounds", "expected"),
+        [
+            ("raw_interactions", {"raw_interactions": {"max_rating": 3}}, r"rating is between 0 and 3: [\d,]+ of"),
+            ("matrix", {"matrix": {"min_users": 100_000}}, "users is at least 100,?000"),
+            ("synthetic", {"synthetic": {"max_activity_ks": 0}}, "activity_ks"),
+            ("release", {"release": {"min_popularity_spearman": 1}}, "popularity_spearman"),
+        ],
+    )
+    def test_a_failed_gate_publishes_nothing_and_says_why(self, published, gate, bounds, expected):
+        directory, source, releases = published
+        before = {path: path.read_bytes() for path in files_below(releases)}
+        with pytest.raises(GateFailed, match=expected) as caught:
+            regenerate(small_night(directory, source={"uri": str(source)}, gates=bounds))
+        assert caught.value.gate == gate
+        assert {path: path.read_bytes() for path in files_below(releases)} == before
+        stages = {path.stem for path in (directory / "work").rglob("stages/*.json")}
+        assert "publish" not in stages
+        assert ("pretrain" in stages) == (gate in {"synthetic", "release"})
+
+
+def test_results_are_kept_as_json_not_pickle(night):
+    from prefect.settings import get_current_settings
+
+    stored = [path for path in get_current_settings().results.local_storage_path.iterdir() if path.is_file()]
+    assert stored
+    assert {json.loads(path.read_text())["metadata"]["serializer"]["type"] for path in stored} == {"json"}
+
+
+def test_every_gate_leaves_an_artifact(night):
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        keys = {artifact.key for artifact in client.read_artifacts()}
+    assert {"gate-raw-interactions", "gate-matrix", "gate-synthetic", "gate-release", "release"} <= keys
