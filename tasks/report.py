@@ -36,7 +36,7 @@ def render_report(
         manifest,
         popularity=plots.plot_popularity(fidelity),
         activity=plots.plot_activity(fidelity),
-        nearest=_nearest({name: _coarse(one) for name, one in privacy["histograms"].items()}),
+        nearest=_nearest({name: publishable_histogram(one) for name, one in privacy["histograms"].items()}),
         training=_training(curves),
         min_users=_MIN_USERS,
         settings=_settings(manifest["config"]),
@@ -55,11 +55,18 @@ def overall_verdict(manifest: Mapping[str, Any]) -> str:
     return next((verdict for verdict in ("FAIL", "INCONCLUSIVE") if verdict in verdicts), "PASS")
 
 
+def refusing_gates(manifest: Mapping[str, Any]) -> list[str]:
+    """Return the gates that refused an earlier attempt of this night; their reports are named ``attempt-gate``."""
+    return [name.partition("-")[2] for name, verdict in manifest["gates_by_attempt"].items() if verdict == "FAIL"]
+
+
 def _render(template: str, manifest: Mapping[str, Any], **context: Any) -> str:
-    return _environment().get_template(template).render(
+    page = _environment().get_template(template)
+    return page.render(
         manifest=manifest,
         overall=overall_verdict(manifest),
         accepted=manifest["privacy"]["accepted_inconclusive"],
+        refused_by=refusing_gates(manifest),
         headline_metrics=_HEADLINE_METRICS,
         all_metrics=METRICS,
         wording=wording,
@@ -101,7 +108,7 @@ def _nearest(histograms: Mapping[str, Mapping[str, Any]]) -> str | None:
     return plots.plot_nearest(with_users) if with_users else None
 
 
-def _coarse(histogram: Mapping[str, Any]) -> dict[str, Any]:
+def publishable_histogram(histogram: Mapping[str, Any]) -> dict[str, Any]:
     """Return the histogram fit to be published: bins merged by two, those of a few users emptied."""
     edges, counts = histogram["edges"], histogram["counts"]
     pairs = [sum(counts[start : start + 2]) for start in range(0, len(counts), 2)]
