@@ -15,7 +15,7 @@ from sdrm_core.errors import ConfigError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Resolution = Literal["full", "multi"]
-JudgeName = Literal["popularity", "svd", "ease", "ials"]
+JudgeName = Literal["popularity", "svd", "ease", "ials", "mlp", "neumf"]
 PrivacyGate = Literal[
     "hygiene",
     "k_anonymous_items",
@@ -140,7 +140,7 @@ class VaeConfig(Section):
 
 
 class DiffusionConfig(Section):
-    """The score-based diffusion model over latents (EDM preconditioning, Karras et al. 2022)."""
+    """The score-based diffusion model over latents (in the coordinates of ``sdrm_core.model.schedule``)."""
 
     hidden_units: int = Field(256, ge=1, description="width of the residual denoiser")
     depth: int = Field(3, ge=1, description="residual blocks of the denoiser")
@@ -150,7 +150,7 @@ class DiffusionConfig(Section):
     max_epochs: int = Field(30, ge=1, description="epochs of that many steps at most")
     patience_epochs: int = Field(10, ge=1, description="epochs without a lower validation loss before stopping")
     ema_decay: Share = Field(0.999, lt=1, description="decay of the weights' running average used to sample")
-    reverse_steps: int = Field(18, ge=2, description="steps of the reverse process at full resolution")
+    reverse_steps: int = Field(10, ge=2, description="steps of the reverse process at full resolution")
 
 
 class SamplingConfig(Section):

@@ -11,6 +11,7 @@ from sdrm_core.errors import ConfigError
 from sdrm_core.quality.ease import fit_ease
 from sdrm_core.quality.folds import Fold
 from sdrm_core.quality.judges import Judge, fit_popularity, fit_svd
+from sdrm_core.quality.neural import fit_neural
 from sdrm_core.quality.ranking import METRICS, rank_users
 
 SELECTION_METRIC = METRICS.index("ndcg@10")
@@ -30,7 +31,8 @@ def prepare_judge(name: JudgeName, *, train: csr_matrix, validation: list[Fold],
     """Return the fit of the named judge with the settings that rank best for validation users.
 
     The choice is made once, on the real training users, and holds for every arm: the best penalty hardly moves
-    with the number of users. Without validation users it is the first, middling setting.
+    with the number of users. Without validation users it is the first, middling setting. The neural judges have
+    nothing to choose but when to stop, and validation users decide that for each arm.
 
     Args:
         name: the judge.
@@ -42,7 +44,7 @@ def prepare_judge(name: JudgeName, *, train: csr_matrix, validation: list[Fold],
         ConfigError: the judge needs a package that is not installed.
         DataError: the judge cannot work on a catalogue of this size.
     """
-    candidates = _candidates(name, seed)
+    candidates = _candidates(name, validation, seed)
     if len(candidates) == 1 or not validation[0].inputs.shape[0]:
         return candidates[0]
     quality = [rank_folds(fit(train), validation)[:, SELECTION_METRIC].mean() for fit in candidates]
@@ -56,7 +58,7 @@ def rank_folds(judge: Judge, folds: list[Fold]) -> np.ndarray:
     return mean
 
 
-def _candidates(name: JudgeName, seed: int) -> list[Fit]:
+def _candidates(name: JudgeName, validation: list[Fold], seed: int) -> list[Fit]:
     match name:
         case "popularity":
             return [fit_popularity]
@@ -66,6 +68,8 @@ def _candidates(name: JudgeName, seed: int) -> list[Fit]:
             return [partial(fit_ease, penalty=penalty) for penalty in _EASE_PENALTIES]
         case "ials":
             return _ials_candidates(seed)
+        case "mlp" | "neumf":
+            return [partial(fit_neural, with_product=name == "neumf", validation=validation, seed=seed)]
 
 
 def _ials_candidates(seed: int) -> list[Fit]:

@@ -5,7 +5,7 @@ from scipy.sparse import csr_matrix, triu, vstack
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from sdrm_core.quality.judges import fit_svd
 from sdrm_core.quality.margins import correlation

@@ -5,6 +5,7 @@ import pytest
 
 from sdrm_core.config import UtilityConfig
 from sdrm_core.errors import ConfigError
+from sdrm_core.quality import neural
 from sdrm_core.quality.ease import fit_ease
 from sdrm_core.quality.panel import SELECTION_METRIC, prepare_judge, rank_folds
 from sdrm_core.quality.utility import make_folds
@@ -24,8 +25,9 @@ def validation():
     return make_folds(community_users(users=80, seed=2), config=CONFIG, seed=0)
 
 
-@pytest.mark.parametrize("name", ["popularity", "svd", "ease", "ials"])
-def test_every_judge_ranks_communities_at_least_as_well_as_popularity(name, train, validation):
+@pytest.mark.parametrize("name", ["popularity", "svd", "ease", "ials", "mlp", "neumf"])
+def test_every_judge_ranks_communities_at_least_as_well_as_popularity(name, train, validation, monkeypatch):
+    monkeypatch.setattr(neural, "_MAX_CHECKS", 3)
     if name == "ials":
         pytest.importorskip("implicit", reason="the package implicit is optional")
     judge = prepare_judge(name, train=train, validation=validation, seed=0)(train)
