@@ -147,7 +147,7 @@ class DiffusionConfig(Section):
     learning_rate: float = Field(1e-3, gt=0, description="Adam's peak step size")
     batch_users: int = Field(256, ge=1, description="latents per gradient step")
     epoch_steps: int = Field(50, ge=1, description="gradient steps between two looks at the validation loss")
-    max_epochs: int = Field(30, ge=1, description="epochs of that many steps at most")
+    max_epochs: int = Field(20, ge=1, description="epochs of that many steps at most")
     patience_epochs: int = Field(10, ge=1, description="epochs without a lower validation loss before stopping")
     ema_decay: Share = Field(0.999, lt=1, description="decay of the weights' running average used to sample")
     reverse_steps: int = Field(10, ge=2, description="steps of the reverse process at full resolution")

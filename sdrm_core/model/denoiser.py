@@ -1,4 +1,6 @@
-"""The diffusion's network: expects the clean latent behind a noisy one, given the user's activity."""
+"""The diffusion's network: tells signal from noise in a latent, given the user's activity."""
+
+import math
 
 import torch
 from torch import Tensor, nn
@@ -6,15 +8,15 @@ from torch.nn import functional
 
 from sdrm_core.config import DiffusionConfig
 from sdrm_core.model.networks import initialise
-from sdrm_core.model.schedule import add_noise, preconditioning, training_sigma
+from sdrm_core.model.schedule import add_noise, training_angles, velocity
 
-_NOISE_FEATURES = 64
+_ANGLE_FEATURES = 64
 _CONDITION_WIDTH = 128
 
 
 def sinusoids(values: Tensor) -> Tensor:
-    """Return (n, 64) sines and cosines of ``values`` (n, 1) at frequencies from 1 to 100."""
-    frequencies = torch.logspace(0, 2, _NOISE_FEATURES // 2, device=values.device)
+    """Return (n, 64) sines and cosines of ``values`` (n, 1) at frequencies from 1 to 30."""
+    frequencies = torch.logspace(0, math.log10(30), _ANGLE_FEATURES // 2, device=values.device)
     angles = values * frequencies
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
@@ -37,7 +39,7 @@ class ResidualBlock(nn.Module):
 
 
 class Denoiser(nn.Module):
-    """A residual MLP under EDM preconditioning, in the space of standardised latents.
+    """A residual MLP in the space of standardised latents.
 
     ``latent_mean`` and ``latent_std`` lead from the VAE's latents to mean 0 and variance 1, and back.
     """
@@ -47,7 +49,7 @@ class Denoiser(nn.Module):
         self.latent_dim = latent_dim
         self.config = config
         width = config.hidden_units
-        self.condition = nn.Linear(_NOISE_FEATURES + 1, _CONDITION_WIDTH)
+        self.condition = nn.Linear(_ANGLE_FEATURES + 1, _CONDITION_WIDTH)
         self.entry = nn.Linear(latent_dim, width)
         self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(config.depth))
         self.exit = nn.Linear(width, latent_dim)
@@ -77,35 +79,34 @@ class Denoiser(nn.Module):
         """Return standardised latents as the VAE's."""
         return standardised * self.latent_std + self.latent_mean
 
-    def forward(self, x: Tensor, sigma: Tensor, activity: Tensor) -> Tensor:
-        """Return the expected clean latents (n, latent_dim).
+    def forward(self, noisy: Tensor, angle: Tensor, activity: Tensor) -> Tensor:
+        """Return the expected velocity (n, latent_dim) of the noisy latents.
 
         Args:
-            x: (n, latent_dim) noisy latents.
-            sigma: (n, 1) noise levels above 0.
+            noisy: (n, latent_dim) noisy standardised latents.
+            angle: (n, 1) from 0, data, to pi/2, noise.
             activity: (n, 1) normal scores of the users' numbers of items.
         """
-        scaling = preconditioning(sigma)
-        condition = functional.silu(self.condition(torch.cat([sinusoids(scaling.noise), activity], dim=1)))
-        features = self.entry(scaling.into * x)
+        condition = functional.silu(self.condition(torch.cat([sinusoids(angle), activity], dim=1)))
+        features = self.entry(noisy)
         for block in self.blocks:
             features = block(features, condition)
-        denoised: Tensor = scaling.skip * x + scaling.out * self.exit(functional.silu(features))
-        return denoised
+        expected: Tensor = self.exit(functional.silu(features))
+        return expected
 
 
 def denoising_loss(denoiser: Denoiser, latents: Tensor, activity: Tensor, *, generator: torch.Generator) -> Tensor:
-    """Return the mean squared error of the denoised latents, each sigma weighted to an expected 1 at the start.
+    """Return the mean squared error of the expected velocity; 1 for a network that expects 0.
 
     Args:
         denoiser: the network.
         latents: (n, latent_dim) clean standardised latents.
         activity: (n, 1) normal scores.
-        generator: draws noise levels and noise, on the latents' device.
+        generator: draws angles and noise, on the latents' device.
 
-    Source: Karras et al. 2022, equation 8.
+    Source: Karras et al. 2022, equation 8, with weights that make every target's variance 1.
     """
-    sigma = training_sigma(len(latents), generator=generator)
+    angle = training_angles(len(latents), generator=generator)
     noise = torch.randn(latents.shape, generator=generator, device=latents.device)
-    denoised: Tensor = denoiser(add_noise(latents, sigma=sigma, noise=noise), sigma, activity)
-    return ((denoised - latents) / preconditioning(sigma).out).square().mean()
+    expected: Tensor = denoiser(add_noise(latents, angle=angle, noise=noise), angle, activity)
+    return (expected - velocity(latents, angle=angle, noise=noise)).square().mean()

@@ -1,7 +1,8 @@
 """Where tensors live and how many threads may touch them: the one place that looks at the machine."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Literal, TypeVar
 
 import torch
@@ -24,18 +25,25 @@ def resolve_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
     return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
-def ordered_map(function: Callable[[int], Result], numbers: Sequence[int], *, device: torch.device) -> list[Result]:
-    """Return the function's result for each number, in order; on the CPU one number a thread at a time.
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """Run each tensor operation of the block, or of the decorated function, on one thread.
 
-    A sum spread over threads adds in another order with each number of threads and differs in the last bit.
-    So the threads share the blocks among them and each tensor operation stays on one.
+    A sum spread over threads adds up in another order with each number of them and differs in the last bit,
+    which training soon magnifies: weights and users would depend on the machine's cores.
     """
-    if device.type != "cpu":
-        return [function(number) for number in numbers]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with ThreadPoolExecutor(min(threads, _MAX_THREADS), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(function, numbers))
+        yield
     finally:
         torch.set_num_threads(threads)
+
+
+def ordered_map(function: Callable[[int], Result], numbers: Sequence[int], *, device: torch.device) -> list[Result]:
+    """Return the function's result for each number, in order; on the CPU the threads share the numbers."""
+    if device.type != "cpu":
+        return [function(number) for number in numbers]
+    n_threads = min(torch.get_num_threads(), _MAX_THREADS)
+    with single_threaded(), ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        return list(pool.map(function, numbers))

@@ -7,6 +7,7 @@ import torch
 from scipy.sparse import csr_matrix
 
 from sdrm_core.config import PipelineConfig
+from sdrm_core.model.devices import single_threaded
 from sdrm_core.model.diffusing import Posteriors, train_denoiser
 from sdrm_core.model.draw import item_popularity, publishable_items
 from sdrm_core.model.margins import fit_margins
@@ -43,13 +44,14 @@ def fit_sdrm(
     vae = vae.to(device)
     seed = config.seed
     reference = np.diff(train.indptr)
-    denoiser, reports = train_denoiser(
-        Posteriors.of(vae, train, reference=reference, seed=seed),
-        Posteriors.of(vae, validation, reference=reference, seed=seed),
-        config=config.diffusion,
-        seed=seed,
-        on_epoch=on_epoch,
-    )
+    with single_threaded():
+        denoiser, reports = train_denoiser(
+            Posteriors.of(vae, train, reference=reference, seed=seed),
+            Posteriors.of(vae, validation, reference=reference, seed=seed),
+            config=config.diffusion,
+            seed=seed,
+            on_epoch=on_epoch,
+        )
     publishable = publishable_items(train, k_anonymity=config.privacy.k_anonymity)
     unfitted = SdrmModel(
         vae=vae,

@@ -8,6 +8,7 @@ from scipy.sparse import csr_matrix
 
 from sdrm_core.config import VaeConfig
 from sdrm_core.errors import TrainingError
+from sdrm_core.model.devices import single_threaded
 from sdrm_core.model.fold_in import fold_in, fold_in_ndcg
 from sdrm_core.model.training import EpochReport, OnEpoch, Progress, gradient_step
 from sdrm_core.model.vae import ItemBags, MultiVAE, annealed_beta, vae_loss
@@ -16,6 +17,7 @@ from sdrm_core.randomness import numpy_stream, torch_stream
 STAGE = "vae"
 
 
+@single_threaded()
 def train_vae(
     train: csr_matrix,
     validation: csr_matrix,

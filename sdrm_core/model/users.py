@@ -73,11 +73,11 @@ class UserSource:
         scores = scores_of(quantiles, n_reference=len(self.activity)).astype(np.float32)
         activity = torch.from_numpy(scores).unsqueeze(1).to(device)
 
-        def denoise(x: Tensor, sigma: Tensor, rows: Tensor) -> Tensor:
-            denoised: Tensor = self.denoiser(x, sigma, activity[rows])
-            return denoised
+        def velocity(noisy: Tensor, angle: Tensor, rows: Tensor) -> Tensor:
+            expected: Tensor = self.denoiser(noisy, angle, activity[rows])
+            return expected
 
-        latents = self.denoiser.restore(reverse_process(denoise, noise, steps=steps))
+        latents = self.denoiser.restore(reverse_process(velocity, noise, steps=steps))
         return [
             UserBlock(latents=part, counts=part_counts, generator=generator)
             for part, part_counts, generator in zip(

@@ -1,0 +1,73 @@
+"""A small log with two communities of taste, and a model fitted to it once."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_matrix
+
+from sdrm_core.config import PipelineConfig, load_config
+from sdrm_core.model.fitting import fit_sdrm
+from sdrm_core.model.pretraining import train_vae
+from sdrm_core.model.sdrm import SdrmModel
+
+CPU = torch.device("cpu")
+N_ITEMS = 60
+SETTINGS = (
+    "seed=3",
+    "vae.hidden_units=24",
+    "vae.latent_dim=6",
+    "vae.max_epochs=25",
+    "vae.anneal_epochs=5",
+    "vae.batch_users=64",
+    "vae.learning_rate=0.01",
+    "diffusion.hidden_units=24",
+    "diffusion.depth=1",
+    "diffusion.batch_users=64",
+    "diffusion.max_epochs=10",
+    "diffusion.learning_rate=0.01",
+    "diffusion.ema_decay=0.98",
+    "privacy.k_anonymity=20",
+    "diffusion.epoch_steps=20",
+    "diffusion.reverse_steps=8",
+    "sampling.margin_users=4096",
+)
+
+
+def two_communities(n_users: int, *, seed: int) -> csr_matrix:
+    """Users of the first community like even items, the others odd ones; item j's popularity falls with j."""
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(2, 16, n_users)
+    rows = []
+    for user, count in enumerate(counts):
+        weights = np.where(np.arange(N_ITEMS) % 2 == user % 2, 1.0, 0.05) / (2 + np.arange(N_ITEMS))
+        rows.append(rng.choice(N_ITEMS, count, replace=False, p=weights / weights.sum()))
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    ones = np.ones(indptr[-1], dtype=np.float32)
+    user_items = csr_matrix((ones, np.concatenate(rows), indptr), shape=(n_users, N_ITEMS))
+    user_items.sort_indices()
+    return user_items
+
+
+@pytest.fixture(scope="session")
+def train():
+    return two_communities(300, seed=0)
+
+
+@pytest.fixture(scope="session")
+def validation():
+    return two_communities(60, seed=1)
+
+
+@pytest.fixture(scope="session")
+def config() -> PipelineConfig:
+    return load_config(None, SETTINGS)
+
+
+@pytest.fixture(scope="session")
+def vae(train, validation, config):
+    return train_vae(train, validation, config=config.vae, seed=config.seed, device=CPU, on_epoch=lambda _: None)[0]
+
+
+@pytest.fixture(scope="session")
+def model(vae, train, validation, config) -> SdrmModel:
+    return fit_sdrm(vae, train, validation, config=config, device=CPU, on_epoch=lambda _: None)[0]

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_matrix
+
+from sdrm_core.config import VaeConfig
+from sdrm_core.errors import TrainingError
+from sdrm_core.model.draw import ItemDraw, item_popularity, publishable_items, stack_users
+from sdrm_core.model.vae import MultiVAE
+
+N_ITEMS = 6
+LOG_WEIGHTS = torch.log(torch.tensor([5.0, 1.0, 3.0, 8.0, 1.0, 2.0]))
+
+
+def item_draw(publishable, *, temperature):
+    """A draw whose logits are LOG_WEIGHTS for everyone."""
+    vae = MultiVAE(N_ITEMS, config=VaeConfig(hidden_units=2, latent_dim=2)).requires_grad_(False)
+    vae.output.weight.zero_()
+    vae.output.bias.copy_(LOG_WEIGHTS)
+    return ItemDraw(vae, np.asarray(publishable), temperature=temperature)
+
+
+def draw_users(draw, counts, *, margins=None, seed=0):
+    counts = np.asarray(counts)
+    margins = torch.zeros(len(draw.publishable)) if margins is None else margins
+    generator = torch.Generator().manual_seed(seed)
+    return draw(torch.zeros(len(counts), 2), counts=counts, margins=margins, generator=generator)
+
+
+def test_publishable_items_are_those_with_enough_users():
+    train = csr_matrix(np.array([[1, 1, 0, 1], [1, 0, 0, 1], [1, 0, 0, 0]], dtype=np.float32))
+    assert publishable_items(train, k_anonymity=2).tolist() == [0, 3]
+    assert item_popularity(train).tolist() == [3, 1, 0, 2]
+
+
+def test_nothing_publishable_is_an_error_with_both_numbers():
+    train = csr_matrix(np.eye(3, dtype=np.float32))
+    with pytest.raises(TrainingError, match=r"k_anonymity asks for 2 training users, .* has 1"):
+        publishable_items(train, k_anonymity=2)
+
+
+def test_without_temperature_the_likeliest_publishable_items_are_taken():
+    users = draw_users(item_draw([0, 1, 2, 4, 5], temperature=0.0), [1, 2, 3])
+    assert users.toarray().tolist() == [[1, 0, 0, 0, 0, 0], [1, 0, 1, 0, 0, 0], [1, 0, 1, 0, 0, 1]]
+
+
+def test_margins_are_added_to_the_logits():
+    margins = torch.tensor([0.0, 9.0, 0.0, 0.0, 0.0])
+    users = draw_users(item_draw([0, 1, 2, 4, 5], temperature=0.0), [1], margins=margins)
+    assert users.indices.tolist() == [1]
+
+
+def test_at_temperature_1_a_single_item_is_drawn_from_the_models_own_distribution():
+    users = draw_users(item_draw(range(N_ITEMS), temperature=1.0), np.ones(40_000, dtype=np.int64))
+    shares = item_popularity(users) / 40_000
+    assert shares == pytest.approx(LOG_WEIGHTS.softmax(0).numpy(), abs=0.01)
+
+
+def test_two_items_are_drawn_without_replacement_one_after_the_other():
+    users = draw_users(item_draw(range(N_ITEMS), temperature=1.0), np.full(40_000, 2))
+    p = LOG_WEIGHTS.softmax(0).numpy().astype(np.float64)
+    # P(j is one of two) = p_j + sum over first items i != j of p_i * p_j / (1 - p_i)
+    expected = p + p * ((p / (1 - p)).sum() - p / (1 - p))
+    assert item_popularity(users) / 40_000 == pytest.approx(expected, abs=0.01)
+
+
+def test_counts_are_exact_and_only_publishable_items_occur():
+    counts = np.array([4, 1, 2, 4, 3])
+    users = draw_users(item_draw([0, 2, 3, 5], temperature=0.6), counts)
+    assert np.array_equal(np.diff(users.indptr), counts)
+    assert set(users.indices) <= {0, 2, 3, 5}
+    assert users.has_canonical_format
+    assert (users.data == 1).all()
+
+
+def test_stacking_keeps_users_in_order_and_may_be_empty():
+    parts = [draw_users(item_draw(range(N_ITEMS), temperature=1.0), [2, 3], seed=s) for s in range(2)]
+    stacked = stack_users(parts, n_items=N_ITEMS)
+    assert np.array_equal(stacked.toarray(), np.vstack([part.toarray() for part in parts]))
+    assert stack_users([], n_items=N_ITEMS).shape == (0, N_ITEMS)

@@ -1,0 +1,183 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from sdrm_core.config import load_config
+from sdrm_core.errors import ArtifactError, TrainingError
+from sdrm_core.model.fitting import fit_sdrm
+from sdrm_core.model.folder import load_item_ids
+from sdrm_core.model.sdrm import SdrmModel
+from sdrm_core.model.users import block_users
+from sdrm_core.model.weights import load_vae, save_vae
+from sdrm_core.storage import sha256_of
+from tests.unit.model.conftest import CPU, N_ITEMS, SETTINGS
+
+ITEM_IDS = pa.array([f"item-{number}" for number in range(N_ITEMS)])
+FILES = ["items.parquet", "vae.safetensors", "diffusion.safetensors", "draw.safetensors", "model.json"]
+
+
+def sample(model, start, stop, *, seed=5, resolution="full", batch_users=64):
+    return model.sample(start, stop, seed=seed, resolution=resolution, batch_users=batch_users)
+
+
+def same(left, right):
+    return left.shape == right.shape and (left != right).nnz == 0
+
+
+@pytest.fixture
+def folder(model, tmp_path):
+    model.save(tmp_path / "model", item_ids=ITEM_IDS)
+    return tmp_path / "model"
+
+
+@pytest.mark.parametrize("resolution", ["full", "multi"])
+def test_users_do_not_depend_on_the_range_or_batch_they_are_asked_in(model, resolution):
+    n_users = model.source.users_per_block + 500
+    whole = sample(model, 0, n_users, resolution=resolution)
+    assert same(whole[:700], sample(model, 0, 700, resolution=resolution, batch_users=1))
+    across_blocks = sample(model, 900, 1100, resolution=resolution, batch_users=5000)
+    assert same(whole[900:1100], across_blocks)
+
+
+def test_users_do_not_depend_on_the_number_of_threads(model):
+    whole = sample(model, 0, 3000)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        assert same(whole, sample(model, 0, 3000))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_seeds_and_resolutions_give_other_users(model):
+    users = sample(model, 0, 200)
+    assert not same(users, sample(model, 0, 200, seed=6))
+    assert not same(users, sample(model, 0, 200, resolution="multi"))
+
+
+@pytest.mark.parametrize("resolution", ["full", "multi"])
+def test_users_are_canonical_never_empty_and_hold_publishable_items_alone(model, train, config, resolution):
+    users = sample(model, 0, 2000, resolution=resolution)
+    assert users.has_canonical_format
+    assert users.dtype == np.float32
+    assert (users.data == 1).all()
+    assert np.diff(users.indptr).min() >= 1
+    popularity = np.bincount(train.indices, minlength=N_ITEMS)
+    assert popularity[users.indices].min() >= config.privacy.k_anonymity
+    assert popularity.min() < config.privacy.k_anonymity, "the data must hold an item that may not be published"
+
+
+def test_activity_and_density_are_those_of_the_training_users(model, train):
+    counts = np.diff(sample(model, 0, 300).indptr)
+    assert counts.mean() == pytest.approx(np.diff(train.indptr).mean(), rel=0.02)
+    assert np.abs(np.sort(counts) - np.sort(np.diff(train.indptr))).max() <= 1
+
+
+def loyalty(user_items):
+    """Mean share of a user's items that are of the community most of them are of."""
+    users = np.repeat(np.arange(user_items.shape[0]), np.diff(user_items.indptr))
+    odd = np.bincount(users, weights=user_items.indices % 2) / np.diff(user_items.indptr)
+    return np.maximum(odd, 1 - odd).mean()
+
+
+def test_users_have_the_tastes_of_the_source(model, train):
+    tasteless = train.copy()
+    tasteless.indices = np.random.default_rng(0).permutation(train.indices)
+    assert loyalty(sample(model, 0, 1000)) > (loyalty(train) + loyalty(tasteless)) / 2
+
+
+def test_an_empty_range_gives_no_users(model):
+    assert sample(model, 7, 7).shape == (0, N_ITEMS)
+
+
+def test_nobody_gets_more_items_than_may_be_published(vae, train, validation):
+    strict = load_config(None, [*SETTINGS, "privacy.k_anonymity=60", "sampling.margin_rounds=2"])
+    strict = strict.model_copy(update={"diffusion": strict.diffusion.model_copy(update={"max_epochs": 1})})
+    model, _ = fit_sdrm(vae, train, validation, config=strict, device=CPU, on_epoch=lambda _: None)
+    n_publishable = len(model.publishable)
+    assert n_publishable < np.diff(train.indptr).max()
+    counts = np.diff(sample(model, 0, 500).indptr)
+    assert (counts.min() >= 1, counts.max()) == (True, n_publishable)
+
+
+def test_blocks_shrink_as_the_catalogue_grows():
+    assert block_users(100) == block_users(4096) == 1024
+    assert block_users(100_000) * 100_000 * 4 <= 16 * 2**20
+    assert block_users(10**9) == 1
+
+
+def test_fitting_reports_every_stage_and_repeats_to_the_byte(  # noqa: PLR0917 - fixtures
+    vae, model, train, validation, config, tmp_path
+):
+    reports = []
+    again, returned = fit_sdrm(vae, train, validation, config=config, device=CPU, on_epoch=reports.append)
+    assert tuple(reports) == returned
+    assert list(dict.fromkeys(report.stage for report in reports)) == ["diffusion", "margins-full", "margins-multi"]
+    first = model.save(tmp_path / "first", item_ids=ITEM_IDS)
+    second = again.save(tmp_path / "second", item_ids=ITEM_IDS)
+    assert [file.sha256 for file in first] == [file.sha256 for file in second]
+
+
+def test_a_diverging_diffusion_stops_at_once(vae, train, validation, config):
+    diverging = config.model_copy(
+        update={"diffusion": config.diffusion.model_copy(update={"learning_rate": 1e30, "max_epochs": 50})}
+    )
+    with pytest.raises(TrainingError, match=r"diffusion: the training loss is (nan|inf) in epoch 1;"):
+        fit_sdrm(vae, train, validation, config=diverging, device=CPU, on_epoch=lambda _: None)
+
+
+def test_a_loaded_model_makes_the_same_users(model, folder):
+    loaded = SdrmModel.load(folder, device=CPU)
+    for resolution in ("full", "multi"):
+        assert same(sample(model, 0, 1500, resolution=resolution), sample(loaded, 0, 1500, resolution=resolution))
+
+
+def test_saved_files_are_recorded_with_their_digests(model, tmp_path):
+    written = model.save(tmp_path, item_ids=ITEM_IDS)
+    assert [file.path.name for file in written] == FILES
+    assert all(sha256_of(file.path) == file.sha256 for file in written)
+
+
+@pytest.mark.parametrize("ids", [ITEM_IDS, pa.array(range(N_ITEMS), pa.int64())], ids=["text", "integer"])
+def test_item_ids_keep_value_and_type(model, tmp_path, ids):
+    model.save(tmp_path, item_ids=ids)
+    assert load_item_ids(tmp_path).equals(ids)
+
+
+def load_whole(folder):
+    return SdrmModel.load(folder, device=CPU), load_item_ids(folder)
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("place", [0.02, 0.5, 0.98])
+def test_a_flipped_byte_is_refused(folder, name, place):
+    content = bytearray((folder / name).read_bytes())
+    content[int(place * len(content))] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(ArtifactError):
+        load_whole(folder)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_refused_by_name(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(ArtifactError, match=name):
+        load_whole(folder)
+
+
+def test_a_vae_is_the_same_after_writing_and_reading(vae, tmp_path):
+    artifact = save_vae(vae, tmp_path / "vae.safetensors", item_digest="0" * 64)
+    loaded = load_vae(artifact.path)
+    assert loaded.config == vae.config
+    assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), vae.parameters(), strict=True))
+
+
+def test_what_is_no_vae_is_refused(model, folder, tmp_path):
+    with pytest.raises(ArtifactError, match="not a VAE"):
+        load_vae(folder / "diffusion.safetensors")
+    (tmp_path / "text").write_text("no weights")
+    with pytest.raises(ArtifactError, match="does not hold weights"):
+        load_vae(tmp_path / "text")
+    with pytest.raises(ArtifactError, match="is missing"):
+        load_vae(tmp_path / "absent")

@@ -1,0 +1,134 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_matrix
+
+from sdrm_core.config import VaeConfig
+from sdrm_core.errors import TrainingError
+from sdrm_core.model.pretraining import train_vae
+from sdrm_core.model.vae import ItemBags, MultiVAE, annealed_beta, as_dense, encode_users, vae_loss
+
+CPU = torch.device("cpu")
+USERS = csr_matrix(np.array([[1, 0, 1, 0, 0], [0, 1, 0, 0, 0], [1, 1, 1, 1, 0]], dtype=np.float32))
+
+
+def small_vae(seed=0, **settings):
+    config = VaeConfig(hidden_units=8, latent_dim=3, **settings)
+    return MultiVAE.untrained(5, config=config, generator=torch.Generator().manual_seed(seed))
+
+
+def bags():
+    return ItemBags.of(USERS, device=CPU)
+
+
+def test_summing_item_vectors_equals_the_dense_first_layer():
+    vae = small_vae().eval()
+    mean, log_variance = vae.encode(bags())
+    dense = torch.from_numpy(USERS.toarray())
+    dense = dense / dense.norm(dim=1, keepdim=True)
+    hidden = torch.tanh(dense @ vae.item_vectors.weight + vae.input_bias)
+    expected = vae.posterior(hidden)
+    assert torch.allclose(torch.cat([mean, log_variance], dim=1), expected, atol=1e-6)
+
+
+def test_a_user_without_items_has_a_finite_posterior():
+    empty = csr_matrix((2, 5), dtype=np.float32)
+    mean, log_variance = small_vae().encode(ItemBags.of(empty, device=CPU))
+    assert torch.isfinite(mean).all()
+    assert torch.isfinite(log_variance).all()
+
+
+def test_loss_of_a_vae_of_zeros_is_the_uniform_distributions():
+    vae = small_vae()
+    for parameter in vae.parameters():
+        torch.nn.init.zeros_(parameter)
+    loss = vae_loss(vae, bags(), beta=1.0, generator=torch.Generator().manual_seed(0))
+    mean_items = (2 + 1 + 4) / 3
+    assert loss.item() == pytest.approx(mean_items * math.log(5), rel=1e-6)  # and no divergence from N(0, I)
+
+
+def test_divergence_is_weighted_by_beta():
+    vae = small_vae()
+    for parameter in vae.parameters():
+        torch.nn.init.zeros_(parameter)
+    torch.nn.init.constant_(vae.posterior.bias[:3], 2.0)  # each user's posterior is N(2, 1) in three dimensions
+    losses = [vae_loss(vae, bags(), beta=b, generator=torch.Generator().manual_seed(0)).item() for b in (0.0, 0.5)]
+    assert losses[1] - losses[0] == pytest.approx(0.5 * 3 * 2.0**2 / 2, rel=1e-5)
+
+
+def test_every_parameter_gets_a_gradient_and_evaluation_is_deterministic():
+    vae = small_vae()
+    vae_loss(vae, bags(), beta=0.2, generator=torch.Generator().manual_seed(0)).backward()
+    assert [name for name, p in vae.named_parameters() if not p.grad.abs().sum() > 0] == []
+    assert torch.equal(vae.encode(bags())[0], vae.encode(bags())[0])
+
+
+def test_dropout_leaves_items_out_and_keeps_the_expected_input():
+    vae = small_vae(dropout=0.5)
+    many = ItemBags.of(csr_matrix(np.ones((4000, 5), dtype=np.float32)), device=CPU)
+    torch.nn.init.ones_(vae.item_vectors.weight)
+    torch.nn.init.eye_(vae.posterior.weight)
+    vae.input_bias.data.fill_(-math.sqrt(5))
+    dropped = vae.encode(many, dropout_generator=torch.Generator().manual_seed(0))[0][:, 0].atanh()
+    assert dropped.std() > 0.1
+    kept = vae.encode(many)[0][:, 0]
+    assert torch.allclose(kept, torch.zeros(4000), atol=1e-6)
+    assert (dropped.isfinite()).all()
+    assert abs(dropped.mean()) < 0.05
+
+
+def test_as_dense_is_the_matrix():
+    assert np.array_equal(as_dense(bags(), n_items=5).numpy(), USERS.toarray())
+
+
+def test_batches_do_not_change_what_users_are_encoded_to():
+    vae = small_vae()
+    whole, parts = encode_users(vae, USERS, batch_users=10), encode_users(vae, USERS, batch_users=2)
+    assert torch.allclose(whole[0], parts[0], atol=1e-6)
+    assert torch.allclose(whole[1], parts[1], atol=1e-6)
+
+
+def test_beta_grows_on_a_straight_line():
+    config = VaeConfig(beta=0.2, anneal_epochs=10)
+    assert [annealed_beta(epoch, config=config) for epoch in (1, 5, 10, 99)] == pytest.approx([0.02, 0.1, 0.2, 0.2])
+    assert annealed_beta(1, config=VaeConfig(beta=0.3, anneal_epochs=0)) == 0.3
+
+
+def test_training_stops_early_restores_the_best_and_repeats_to_the_bit(train, validation, config, vae):
+    reports = []
+    again, returned = train_vae(
+        train, validation, config=config.vae, seed=config.seed, device=CPU, on_epoch=reports.append
+    )
+    assert tuple(reports) == returned
+    assert reports[-1].best == max(report.validation for report in reports) > reports[0].validation
+    assert all(torch.equal(a, b) for a, b in zip(again.parameters(), vae.parameters(), strict=True))
+    assert not any(parameter.requires_grad for parameter in again.parameters())
+
+
+def test_threads_change_no_weight(train, validation, config, vae):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        again, _ = train_vae(
+            train, validation, config=config.vae, seed=config.seed, device=CPU, on_epoch=lambda _: None
+        )
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(a, b) for a, b in zip(again.parameters(), vae.parameters(), strict=True))
+
+
+def test_a_loss_that_is_not_finite_stops_training_at_once(train, validation, config):
+    reports = []
+    diverging = config.vae.model_copy(update={"learning_rate": 1e30})
+    with pytest.raises(TrainingError, match=r"vae: the training loss is (nan|inf) in epoch \d+.*learning_rate"):
+        train_vae(train, validation, config=diverging, seed=0, device=CPU, on_epoch=reports.append)
+    assert len(reports) < config.vae.max_epochs
+
+
+def test_validation_users_with_one_item_each_cannot_decide_when_to_stop(train, config):
+    one_item_each = csr_matrix(np.eye(4, train.shape[1], dtype=np.float32))
+    with pytest.raises(TrainingError, match=r"no validation user has 2 items"):
+        train_vae(train, one_item_each, config=config.vae, seed=0, device=CPU, on_epoch=lambda _: None)
