@@ -126,8 +126,8 @@ def plot_nearest(histograms: Mapping[str, Mapping[str, Sequence[float]]]) -> str
     """Plot how similar users are to their nearest neighbour in another group.
 
     Args:
-        histograms: ``synthetic_to_train``, ``synthetic_to_holdout`` and ``holdout_to_train``, at least one user each;
-            ``edges`` are Jaccard similarities, ``counts`` numbers of users.
+        histograms: ``synthetic_to_train``, ``synthetic_to_holdout`` and ``holdout_to_train``, those that there are;
+            ``edges`` are Jaccard similarities, ``shares`` are of the users compared.
     """
     lines = {
         "holdout_to_train": _REAL_LINE | {"label": "never seen, to training"},
@@ -138,8 +138,7 @@ def plot_nearest(histograms: Mapping[str, Mapping[str, Sequence[float]]]) -> str
     with _canvas("nearest", alt=alt) as canvas:
         (axes,) = canvas.panels()
         for name in (name for name in lines if name in histograms):
-            edges, counts = histograms[name]["edges"], histograms[name]["counts"]
-            shares = [count / sum(counts) for count in counts]
+            edges, shares = histograms[name]["edges"], histograms[name]["shares"]
             axes.stairs(shares, edges, **lines[name])
             axes.set_xlim(edges[0], edges[-1])
             if name == "synthetic_to_train":

@@ -36,7 +36,7 @@ def render_report(
         manifest,
         popularity=plots.plot_popularity(fidelity),
         activity=plots.plot_activity(fidelity),
-        nearest=_nearest({name: publishable_histogram(one) for name, one in privacy["histograms"].items()}),
+        nearest=_nearest({name: merged(one) for name, one in privacy["histograms"].items()}, min_users=_MIN_USERS),
         training=_training(curves),
         min_users=_MIN_USERS,
         settings=_settings(manifest["config"]),
@@ -45,7 +45,7 @@ def render_report(
 
 def render_operator_report(manifest: Mapping[str, Any], *, privacy: Mapping[str, Any]) -> str:
     """Return the operator's ``privacy.html`` with every figure of every privacy gate; not for publication."""
-    return _render("privacy.html.j2", manifest, full=privacy, nearest=_nearest(privacy["histograms"]))
+    return _render("privacy.html.j2", manifest, full=privacy, nearest=_nearest(privacy["histograms"], min_users=0))
 
 
 def overall_verdict(manifest: Mapping[str, Any]) -> str:
@@ -102,18 +102,24 @@ def markdown_text(text: Any) -> str:
     return "".join(f"\\{sign}" if sign in "\\`*_{}[]<>#|!&~" else sign for sign in " ".join(str(text).split()))
 
 
-def _nearest(histograms: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """Return the plot of nearest-neighbour similarities; None where nobody was compared."""
-    with_users = {name: one for name, one in histograms.items() if sum(one["counts"])}
-    return plots.plot_nearest(with_users) if with_users else None
+def _nearest(histograms: Mapping[str, Mapping[str, Any]], *, min_users: int) -> str | None:
+    """Return the plot of nearest-neighbour similarities without bars of fewer users; None where nobody was compared."""
+    drawn = {name: shares_of(one, min_users=min_users) for name, one in histograms.items() if sum(one["counts"])}
+    return plots.plot_nearest(drawn) if drawn else None
 
 
-def publishable_histogram(histogram: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the histogram fit to be published: bins merged by two, those of a few users emptied."""
+def shares_of(histogram: Mapping[str, Any], *, min_users: int) -> dict[str, Any]:
+    """Return a histogram in shares of its users, 0 where a bin has fewer than ``min_users``."""
+    counts, total = histogram["counts"], sum(histogram["counts"])
+    shares = [count / total if count >= min_users else 0.0 for count in counts]
+    return {"edges": histogram["edges"], "shares": shares}
+
+
+def merged(histogram: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a histogram of half as many bins."""
     edges, counts = histogram["edges"], histogram["counts"]
     pairs = [sum(counts[start : start + 2]) for start in range(0, len(counts), 2)]
-    merged_edges = [*edges[:-1:2], edges[-1]]
-    return {"edges": merged_edges, "counts": [count if count >= _MIN_USERS else 0 for count in pairs]}
+    return {"edges": [*edges[:-1:2], edges[-1]], "counts": pairs}
 
 
 def _training(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, str]]:

@@ -7,15 +7,15 @@ MISSING = "–"
 
 # The orders below are those of every table.
 PRIVACY_GATES: Mapping[str, str] = {
-    "hygiene": "Nothing carried over",
-    "k_anonymous_items": "No rare items",
-    "unique_copies": "No copies of one person",
-    "near_copies": "No near copies",
-    "closer_to_train": "Not closer to the training users",
-    "membership": "Participation cannot be told",
-    "rare_pairs": "No telling pairs of items",
-    "completion": "Histories cannot be completed",
-    "dissimilarity": "Different on average",
+    "hygiene": "Hygiene",
+    "k_anonymous_items": "Rare items",
+    "unique_copies": "Copies of one person",
+    "near_copies": "Near copies",
+    "closer_to_train": "Closeness to training users",
+    "membership": "Telling who took part",
+    "rare_pairs": "Rare pairs of items",
+    "completion": "Completing a history",
+    "dissimilarity": "Dissimilarity on average",
 }
 
 QUALITY_GATES: Mapping[str, str] = {

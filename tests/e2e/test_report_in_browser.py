@@ -2,11 +2,9 @@
 
 import json
 import re
-import runpy
 import shutil
 import subprocess
 from html import unescape
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,8 +12,8 @@ from matplotlib.image import imread
 
 from sdrm_core.storage import write_text
 from tasks.report import render_operator_report, render_report
+from tests.unit.tasks.example_release import render_inputs
 
-EXAMPLE = Path(__file__).parents[1] / "unit" / "tasks" / "example_release.py"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 OPTIONS = (
@@ -59,7 +57,7 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason=f"needs a browser on PAT
 def pages(tmp_path_factory):
     """Return a folder with ``report.html`` and ``privacy.html``."""
     folder = tmp_path_factory.mktemp("pages")
-    inputs = runpy.run_path(str(EXAMPLE))["render_inputs"](folder / "run")
+    inputs = render_inputs(folder / "run")
     write_text(folder / "report.html", render_report(**inputs))
     write_text(folder / "privacy.html", render_operator_report(inputs["manifest"], privacy=inputs["privacy"]))
     return folder

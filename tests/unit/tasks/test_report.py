@@ -7,19 +7,20 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
-from example_release import render_inputs
 
 from sdrm_core.storage import sha256_of, write_json
 from tasks.report import (
     markdown_code,
     markdown_text,
+    merged,
     overall_verdict,
-    publishable_histogram,
     render_card,
     render_operator_report,
     render_report,
+    shares_of,
 )
 from tasks.wording import duration, figure, interval, p_value, setting, size
+from tests.unit.tasks.example_release import render_inputs
 
 HOSTILE = "<script>alert('1')</script> \"&'`|*_[x](y) {{ 7 * 7 }} 🦊"
 VOID = {"meta", "link", "br", "img"}
@@ -169,16 +170,13 @@ def test_the_release_carries_no_privacy_figure_and_the_operator_every_one(inputs
         assert shown not in public
 
 
-@pytest.mark.parametrize(
-    ("edges", "counts", "published_edges", "published_counts"),
-    [
-        ([0, 0.25, 0.5, 0.75, 1], [3, 3, 0, 4], [0, 0.5, 1], [6, 0]),
-        ([0, 0.5, 0.9, 1], [9, 9, 5], [0, 0.9, 1], [18, 5]),
-    ],
-)
-def test_a_published_histogram_is_coarse_and_leaves_out_a_few(edges, counts, published_edges, published_counts):
-    published = publishable_histogram({"edges": edges, "counts": counts})
-    assert published == {"edges": published_edges, "counts": published_counts}
+def test_a_published_histogram_has_wide_bins_and_none_of_a_few_users():
+    fine = {"edges": [0, 0.25, 0.5, 0.75, 1], "counts": [3, 3, 0, 4]}
+    coarse = merged(fine)
+    assert coarse == {"edges": [0, 0.5, 1], "counts": [6, 4]}
+    assert shares_of(coarse, min_users=5) == {"edges": [0, 0.5, 1], "shares": [0.6, 0]}
+    assert shares_of(coarse, min_users=0) == {"edges": [0, 0.5, 1], "shares": [0.6, 0.4]}
+    assert merged({"edges": [0, 0.5, 0.9, 1], "counts": [9, 9, 5]}) == {"edges": [0, 0.9, 1], "counts": [18, 5]}
 
 
 def test_what_was_not_measured_is_a_gap(inputs):
