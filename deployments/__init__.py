@@ -1,0 +1,1 @@
+"""How nights are run: configurations, the deployment and its runbook; `sdrm` ships them with the code."""
