@@ -19,7 +19,7 @@ from tasks.report import (
     render_report,
     shares_of,
 )
-from tasks.wording import duration, figure, interval, p_value, setting, size
+from tasks.wording import figure, interval
 from tests.unit.tasks.example_release import render_inputs
 
 HOSTILE = "<script>alert('1')</script> \"&'`|*_[x](y) {{ 7 * 7 }} 🦊"
@@ -288,34 +288,3 @@ def test_markdown_code(text, expected):
 
 def test_markdown_text():
     assert markdown_text("a*b <i>\nc") == "a\\*b \\<i\\> c"
-
-
-@pytest.mark.parametrize(
-    ("write", "value", "expected"),
-    [
-        (figure, None, "–"),
-        (figure, 0.12345, "0.123"),
-        (figure, 12.345, "12.3"),
-        (figure, 12_345.6, "12,346"),
-        (figure, -0.5, "-0.500"),
-        (duration, 0.04, "0.0 s"),
-        (duration, 9.96, "10 s"),
-        (duration, 59.6, "1 min 00 s"),
-        (duration, 185, "3 min 05 s"),
-        (duration, 7800, "2 h 10 min"),
-        (size, 12, "12 B"),
-        (size, 1234, "1.2 kB"),
-        (size, 5_600_000, "5.6 MB"),
-        (size, 8e12, "8000.0 GB"),
-        (setting, None, "null"),
-        (setting, True, "true"),
-        (setting, ("a", 1), "[a, 1]"),
-        (setting, 50_000, "50,000"),
-        (interval, {"value": 0.4, "low": 0.341, "high": 0.389}, "0.341 to 0.389"),
-        (interval, {"value": 0.4, "low": None, "high": None}, ""),
-        (p_value, 0.0004, "< 0.001"),
-        (p_value, 0.04, "0.040"),
-    ],
-)
-def test_numbers_are_written_for_humans(write, value, expected):
-    assert write(value) == expected

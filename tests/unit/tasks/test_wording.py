@@ -1,0 +1,44 @@
+"""Numbers and orders as the reports show them."""
+
+import pytest
+
+from tasks.wording import duration, figure, interval, ordered, p_value, percent, sentence, setting, size
+
+
+@pytest.mark.parametrize(
+    ("write", "value", "expected"),
+    [
+        (figure, None, "–"),
+        (figure, 0.12345, "0.123"),
+        (figure, 12.345, "12.3"),
+        (figure, 12_345.6, "12,346"),
+        (figure, -0.5, "-0.500"),
+        (duration, 0.04, "0.0 s"),
+        (duration, 9.96, "10 s"),
+        (duration, 59.6, "1 min 00 s"),
+        (duration, 185, "3 min 05 s"),
+        (duration, 7800, "2 h 10 min"),
+        (size, 12, "12 B"),
+        (size, 1234, "1.2 kB"),
+        (size, 5_600_000, "5.6 MB"),
+        (size, 8e12, "8000.0 GB"),
+        (setting, None, "null"),
+        (setting, True, "true"),
+        (setting, ("a", 1), "[a, 1]"),
+        (setting, 50_000, "50,000"),
+        (interval, {"value": 0.4, "low": 0.341, "high": 0.389}, "0.341 to 0.389"),
+        (interval, {"value": 0.4, "low": None, "high": None}, ""),
+        (percent, 0.0575, "5.75 %"),
+        (percent, 0.00001234, "0.00123 %"),
+        (percent, None, "–"),
+        (sentence, "no guarantee", "No guarantee."),
+        (p_value, 0.0004, "< 0.001"),
+        (p_value, 0.04, "0.040"),
+    ],
+)
+def test_numbers_are_written_for_humans(write, value, expected):
+    assert write(value) == expected
+
+
+def test_entries_come_in_the_order_of_the_names_and_unknown_ones_last():
+    assert list(ordered({"x": 1, "b": 2, "a": 3}, ["a", "b", "c"])) == ["a", "b", "x"]
