@@ -102,6 +102,20 @@ def read_json(artifact: Artifact) -> Any:
     return json.loads(checked(artifact).read_text(encoding="utf-8"))
 
 
+def parse_json(path: Path) -> Any:
+    """Return the value of a JSON file that has no record of its digest.
+
+    Raises:
+        ArtifactError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} is missing") from None
+    except ValueError as error:
+        raise ArtifactError(f"{path} is not valid JSON ({error}); it was damaged after it was written") from None
+
+
 def write_arrays(path: Path, **arrays: np.ndarray) -> Artifact:
     """Write named arrays as one ``.npz`` without pickle."""
 

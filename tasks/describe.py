@@ -1,14 +1,13 @@
 """Say what a release, a model or a working directory contains, and whether it is what was written."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-from sdrm_core.errors import ArtifactError, DataError, Problem
+from sdrm_core.errors import DataError, Problem
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.records import Artifact
-from sdrm_core.storage import checked
+from sdrm_core.storage import checked, parse_json
 
 
 def describe(path: Path) -> str:
@@ -25,14 +24,14 @@ def describe(path: Path) -> str:
     if (path / "config.json").is_file():
         return _describe_run(path)
     if (path / "latest.json").is_file():
-        return _describe_release(path / _read(path / "latest.json")["version"])
+        return _describe_release(path / parse_json(path / "latest.json")["version"])
     raise DataError(
         Problem(str(path), "is no release, no model folder and no working directory", "Give the path of one of these")
     )
 
 
 def _describe_release(path: Path) -> str:
-    manifest = _read(path / "manifest.json")
+    manifest = parse_json(path / "manifest.json")
     for file in manifest["files"]:
         checked(Artifact(path=path / file["path"], sha256=file["sha256"]))
     counts, source = manifest["synthetic_counts"], manifest["source_counts"]
@@ -62,9 +61,9 @@ def _describe_model(path: Path) -> str:
 
 
 def _describe_run(path: Path) -> str:
-    config = _read(path / "config.json")
-    stages = {file.stem: _read(file)["seconds"] for file in (path / "stages").glob("*.json")}
-    gates = {file.stem: _read(file)["verdict"] for file in (path / "gates").glob("*.json")}
+    config = parse_json(path / "config.json")
+    stages = {file.stem: parse_json(file)["seconds"] for file in (path / "stages").glob("*.json")}
+    gates = {file.stem: parse_json(file)["verdict"] for file in (path / "gates").glob("*.json")}
     return "\n".join(
         [
             f"working directory {path}",
@@ -81,10 +80,3 @@ def _size(counts: dict[str, Any]) -> str:
         f"{counts['users']:,} users, {counts['items']:,} items, {counts['interactions']:,} interactions, "
         f"density {counts['density']:.4f}"
     )
-
-
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ArtifactError(f"{path} is not valid JSON: {error}") from None

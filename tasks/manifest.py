@@ -1,7 +1,6 @@
 """The manifest: what a release is, where it came from and how it was judged. No figure an attacker could use."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +11,7 @@ import pyarrow as pa
 import sdrm_core
 from sdrm_core.privacy.verdicts import PrivacyReport
 from sdrm_core.records import FileFacts, FittedModel, Measures, Run, Samples, SourceFacts, UserItemMatrix
-from sdrm_core.storage import read_json
+from sdrm_core.storage import parse_json, read_json
 from tasks.checkpoints import attempts_directory, gates_directory
 from tasks.stage import stages_directory
 
@@ -75,4 +74,4 @@ def _verdicts(run: Run) -> dict[str, Any]:
 
 
 def _by_name(folder: Path) -> dict[str, Any]:
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+    return {path.stem: parse_json(path) for path in sorted(folder.glob("*.json"))}

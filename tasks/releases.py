@@ -1,13 +1,12 @@
 """Where releases lie, and what the latest one was."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
 from sdrm_core.records import Run
+from sdrm_core.storage import parse_json
 
 LATEST = "latest.json"
 
@@ -22,7 +21,7 @@ def latest_release(run: Run) -> Path | None:
     pointer = releases_of(run) / LATEST
     if not pointer.is_file():
         return None
-    return pointer.parent / str(_read(pointer)["version"])
+    return pointer.parent / str(parse_json(pointer)["version"])
 
 
 def previous_user_ids(run: Run) -> np.ndarray | None:
@@ -32,13 +31,9 @@ def previous_user_ids(run: Run) -> np.ndarray | None:
     release again, ids and all.
     """
     latest = latest_release(run)
-    if latest is None or _read(latest / "manifest.json")["run"] == run.digest:
+    if latest is None or parse_json(latest / "manifest.json")["run"] == run.digest:
         return None
     ids = [np.empty(0, dtype=np.int64)]
     for part in sorted((latest / "interactions").glob("*.parquet")):
         ids.append(np.unique(pq.read_table(part, columns=["user_id"]).column("user_id").to_numpy()))
     return np.unique(np.concatenate(ids))
-
-
-def _read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
