@@ -87,8 +87,8 @@ def figure(value: float | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """Return a share in percent with three digits, e.g. ``5.75 %``."""
-    return MISSING if share is None else f"{100 * share:.3g} %"
+    """Return a share in percent with three digits, e.g. ``4.00 %``."""
+    return MISSING if share is None else f"{100 * share:#.3g}".rstrip(".") + " %"
 
 
 def duration(seconds: float) -> str:
