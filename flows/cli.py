@@ -104,9 +104,13 @@ def _configured(path: Path, *, overrides: list[str] | None, **options: Any) -> P
 def _regenerate(config: PipelineConfig) -> None:
     # Prefect writes its own account of a failure to the console; the command says it once, as a sentence.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    from flows.server import connect
+
+    wait = connect()
     from flows.console import progress_shown
     from flows.regenerate import regenerate
 
+    wait()
     with progress_shown():
         release = regenerate(config)
     typer.echo(release.path)

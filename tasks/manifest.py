@@ -66,9 +66,14 @@ def build_manifest(
 
 
 def _verdicts(run: Run) -> dict[str, Any]:
-    """Return each gate's verdict with the expectations behind it, by the gate's name."""
+    """Return each gate's verdict and the rules behind it, by the gate's name; what was found stays in the run."""
+    shown = ("rule", "why", "severity", "success")
     return {
-        name: {"verdict": report["verdict"], "expectations": len(report["results"])}
+        name: {
+            "verdict": report["verdict"],
+            "expectations": len(report["results"]),
+            "results": [{key: result[key] for key in shown} for result in report["results"]],
+        }
         for name, report in _by_name(gates_directory(run)).items()
     }
 
