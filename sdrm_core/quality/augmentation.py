@@ -66,7 +66,7 @@ def measure_augmentation(
     n_users = judging[0].inputs.shape[0]
     judges = {}
     for name in config.judges if n_users >= 2 else ():
-        fit = prepare_judge(name, train=train, validation=choosing, seed=seed)
+        fit = prepare_judge(name, train, validation=choosing, seed=seed)
         quality = [
             rank_folds(_fit_both(fit, train, synthetics[0], weight), choosing)[:, SELECTION_METRIC].sum()
             for weight in _WEIGHTS

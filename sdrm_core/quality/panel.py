@@ -16,7 +16,7 @@ from sdrm_core.quality.ranking import METRICS, rank_users
 
 SELECTION_METRIC = METRICS.index("ndcg@10")
 
-_EASE_PENALTIES = (300.0, 30.0, 100.0, 1000.0)
+_EASE_PENALTIES = (300.0, 100.0, 1000.0, 3000.0)
 _IALS_SETTINGS = ((1.0, 10.0), (1.0, 30.0), (3.0, 30.0), (10.0, 30.0))  # confidence and penalty
 
 
@@ -27,16 +27,15 @@ class Fit(Protocol):
         """Return the fitted recommender."""
 
 
-def prepare_judge(name: JudgeName, *, train: csr_matrix, validation: list[Fold], seed: int) -> Fit:
+def prepare_judge(name: JudgeName, user_items: csr_matrix, *, validation: list[Fold], seed: int) -> Fit:
     """Return the fit of the named judge with the settings that rank best for validation users.
 
-    The choice is made once, on the real training users, and holds for every arm: the best penalty hardly moves
-    with the number of users. Without validation users it is the first, middling setting. The neural judges have
-    nothing to choose but when to stop, and validation users decide that for each arm.
+    Without validation users it is the first, middling setting. The neural judges have nothing to choose but when
+    to stop, and do so while they are fitted.
 
     Args:
         name: the judge.
-        train: (n_users, n_items), the real training users.
+        user_items: (n_users, n_items), what it learns from while its settings are chosen.
         validation: folds of the validation users.
         seed: seed of random starting points.
 
@@ -47,7 +46,7 @@ def prepare_judge(name: JudgeName, *, train: csr_matrix, validation: list[Fold],
     candidates = _candidates(name, validation, seed)
     if len(candidates) == 1 or not validation[0].inputs.shape[0]:
         return candidates[0]
-    quality = [rank_folds(fit(train), validation)[:, SELECTION_METRIC].mean() for fit in candidates]
+    quality = [rank_folds(fit(user_items), validation)[:, SELECTION_METRIC].mean() for fit in candidates]
     return candidates[int(np.argmax(quality))]
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from sdrm_core.config import UtilityConfig
+from sdrm_core.config import JudgeName, UtilityConfig
 from sdrm_core.quality.baselines import sample_by_popularity
 from sdrm_core.quality.bootstrap import Estimate, bootstrap_means, estimate
 from sdrm_core.quality.checks import require_comparable
@@ -144,9 +144,8 @@ def compare_arms(
     n_users = folds[0].inputs.shape[0]
     judges: dict[str, dict[str, dict[str, MetricReport]]] = {}
     for name in config.judges if n_users >= 2 else ():
-        fit = prepare_judge(name, train=train, validation=choosing, seed=seed)
         values = {
-            arm: np.stack([rank_folds(fit(one), folds) for one in many])
+            arm: rank_arm(name, many, folds=folds, validation=choosing, seed=seed)
             for arm, many in {"real": [train], **arms}.items()
         }
         judges[name] = report_arms(values, draws=config.bootstrap_draws, seed=seed)
@@ -167,6 +166,25 @@ def make_folds(users: csr_matrix, *, config: UtilityConfig, seed: int) -> list[F
     return [
         split_fold(rankable, input_share=config.input_share, seed=seed, fold=fold) for fold in range(config.fold_seeds)
     ]
+
+
+def rank_arm(
+    judge: JudgeName, matrices: Sequence[csr_matrix], *, folds: list[Fold], validation: list[Fold], seed: int
+) -> np.ndarray:
+    """Return the (n_seeds, n_users, n_metrics) ranking metrics of one judge on one arm.
+
+    The judge's settings are chosen on the validation users for each arm, on its first matrix: a recommender that
+    learns from ten times as many users wants another penalty, and no arm shall win by having the right one.
+
+    Args:
+        judge: the judge.
+        matrices: (n_users, n_items), one for each generation seed.
+        folds: folds of the evaluation users.
+        validation: folds of the validation users.
+        seed: the run's seed.
+    """
+    fit = prepare_judge(judge, matrices[0], validation=validation, seed=seed)
+    return np.stack([rank_folds(fit(one), folds) for one in matrices])
 
 
 def report_arms(values: Mapping[str, np.ndarray], *, draws: int, seed: int) -> dict[str, dict[str, MetricReport]]:

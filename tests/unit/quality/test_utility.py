@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
 
 from sdrm_core.config import UtilityConfig
 from sdrm_core.errors import DataError
@@ -97,3 +97,10 @@ def test_every_unusable_matrix_is_named_at_once(roles):
         compare_arms({"mine": [empty, empty[:, :10]]}, **roles, config=CONFIG, seed=0)
     assert len(caught.value.problems) == 3
     assert "(mine, 1)" in str(caught.value)
+
+
+def test_each_arm_gets_the_penalty_that_suits_it(roles):
+    config = UtilityConfig(judges=("ease",), fold_seeds=2, bootstrap_draws=100)
+    report = compare_arms({"copies": [vstack([roles["train"]] * 10, format="csr")]}, **roles, config=config, seed=0)
+    # ten copies at ten times the penalty are the data itself: 3000 and 300, or 1000 and 100
+    assert report.ratio("ease", "ndcg@10", arm="copies") == pytest.approx(1, abs=0.02)
