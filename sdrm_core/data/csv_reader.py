@@ -6,7 +6,7 @@ TSV is quoted like CSV, as pandas and spreadsheets write it.
 import csv
 import gzip
 import io
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ def read_csv(path: Path, kind: Format, source: SourceConfig) -> tuple[RawFile | 
     kinds = {position: _MANY_VALUES if role == TIMESTAMP else _FEW_VALUES for role, position in positions.items()}
     table, is_suspect = _parse(layout, kinds)
     if is_suspect:
-        problems += _strict_problems(layout)
+        problems += _strict_problems(layout, n_read=None if table is None else table.num_rows)
     if table is None:
         return None, problems
     columns = {
@@ -68,7 +68,7 @@ def _layout(path: Path, delimiter: str, header: tuple[str, ...] | None) -> _Layo
         try:
             names = next((row for row in reader if row), [])
         except csv.Error as error:
-            raise DataError(_quoting_problem(path, line=1, message=str(error))) from None
+            raise DataError(_syntax_problem(path, line=1, message=str(error))) from None
         return _Layout(path, delimiter, tuple(names), header_lines=reader.line_num)
 
 
@@ -82,7 +82,7 @@ def _parse(layout: _Layout, kinds: dict[int, pa.DataType]) -> tuple[pa.Table | N
         return "skip"
 
     with decompressed(layout.path) as file:
-        watched = _QuoteWatch(file)
+        watched = _Watched(file)
         try:
             table = pa_csv.open_csv(
                 pa.PythonFile(watched, mode="r"),
@@ -104,57 +104,68 @@ def _parse(layout: _Layout, kinds: dict[int, pa.DataType]) -> tuple[pa.Table | N
             ).read_all()
         except pa.ArrowInvalid:
             return None, True
-    return table, bool(n_skipped or watched.has_quotes or not table.num_rows)
+    return table, bool(n_skipped or watched.is_suspect or not table.num_rows)
 
 
-def _strict_problems(layout: _Layout) -> list[Problem]:
-    """Return rows with the wrong number of fields, and quoting that swallows or drops text without a word."""
-    if _is_well_formed(layout):
-        return []
+def _strict_problems(layout: _Layout, *, n_read: int | None) -> list[Problem]:
+    """Return rows with the wrong number of fields, and line ends or quotes that swallow or drop text without a word."""
+    n_fields, where = len(layout.names), str(layout.path)
+    lengths = _field_counts(layout)
+    if set(lengths) == {n_fields}:
+        return [] if lengths[n_fields] == n_read else [_unreadable(where, n_rows=lengths[n_fields], n_read=n_read or 0)]
     n_rows = n_bad = 0
     example = ""
     problems = []
     try:
         for line, fields in _records(layout, strict=True):
             n_rows += 1
-            if len(fields) != len(layout.names):
+            if len(fields) != n_fields:
                 n_bad += 1
                 example = example or f"line {line:,} has {len(fields)} fields"
-    except _QuotingError as error:
-        problems.append(_quoting_problem(layout.path, line=error.line, message=str(error)))
+    except _SyntaxError as error:
+        problems.append(_syntax_problem(layout.path, line=error.line, message=str(error)))
     if n_bad:
         problems.append(
             Problem(
-                where=str(layout.path),
-                what=f"{n_bad:,} of {n_rows:,} rows have not the {len(layout.names)} fields they should have",
+                where=where,
+                what=f"{n_bad:,} of {n_rows:,} rows have not the {n_fields} fields they should have",
                 example=example,
                 remedy="Put fields that hold the delimiter into quotes; check source.delimiter and source.header.",
             )
         )
     if not n_rows and not problems:
-        problems.append(Problem(str(layout.path), "there are no rows of data", "Give a file with interactions."))
+        problems.append(Problem(where, "there are no rows of data", "Give a file with interactions."))
     return problems
 
 
-def _is_well_formed(layout: _Layout) -> bool:
-    """Return whether there are rows, and all have the right number of fields and sound quoting; says not where."""
+def _field_counts(layout: _Layout) -> Counter[int]:
+    """Return how many rows have how many fields, quickly; nothing if some row cannot be cut into fields."""
     with _text(layout.path) as lines:
         deque(islice(lines, layout.header_lines), maxlen=0)
         try:
-            lengths = set(map(len, csv.reader(lines, delimiter=layout.delimiter, strict=True)))
+            lengths = Counter(map(len, csv.reader(lines, delimiter=layout.delimiter, strict=True)))
         except csv.Error:
-            return False
-    return lengths - {0} == {len(layout.names)}  # a blank line has no fields
+            return Counter()
+    del lengths[0]  # blank lines
+    return lengths
 
 
-def _quoting_problem(path: Path, *, line: int, message: str) -> Problem:
-    is_text_after = "expected after" in message
+def _unreadable(where: str, *, n_rows: int, n_read: int) -> Problem:
     return Problem(
-        where=str(path),
-        what="text follows a closing quote" if is_text_after else "a quoted field is never closed, or endlessly long",
-        example=f"in the row that begins on line {line:,}",
-        remedy="Write a quote within a quoted field as two quotes.",
+        where=where,
+        what=f"only {n_read:,} of {n_rows:,} rows can be read",
+        remedy=f"Leave out columns of long text (a row may have {_BLOCK_BYTES >> 20} MiB) and line ends in the header.",
     )
+
+
+def _syntax_problem(path: Path, *, line: int, message: str) -> Problem:
+    what, remedy = "a quoted field is never closed, or endlessly long", "Write a quote within quotes as two quotes."
+    if "expected after" in message:
+        what = "text follows a closing quote"
+    elif "new-line" in message:
+        what = "a carriage return stands outside quotes"
+        remedy = "End lines with a line feed; put fields that hold a carriage return into quotes."
+    return Problem(where=str(path), what=what, example=f"in the row that begins on line {line:,}", remedy=remedy)
 
 
 def _locate(layout: _Layout, row: int) -> str:
@@ -162,7 +173,7 @@ def _locate(layout: _Layout, row: int) -> str:
     whole = (line for line, fields in _records(layout, strict=False) if len(fields) == len(layout.names))
     try:
         return f"line {next(islice(whole, row, None)):,}"
-    except (_QuotingError, StopIteration):  # broken quoting before it, reported on its own
+    except (_SyntaxError, StopIteration):  # broken quoting before it, reported on its own
         return f"row {row + 1:,}"
 
 
@@ -178,10 +189,10 @@ def _records(layout: _Layout, *, strict: bool) -> Iterator[tuple[int, list[str]]
                     yield line, fields
                 line = layout.header_lines + reader.line_num + 1
         except csv.Error as error:
-            raise _QuotingError(str(error), line=line) from None
+            raise _SyntaxError(str(error), line=line) from None
 
 
-class _QuotingError(Exception):
+class _SyntaxError(Exception):
     """The record that begins on a line cannot be cut into fields."""
 
     def __init__(self, message: str, *, line: int) -> None:
@@ -191,21 +202,21 @@ class _QuotingError(Exception):
 
 @contextmanager
 def _text(path: Path) -> Iterator[io.TextIOWrapper]:
-    """Open as text that any bytes can be; bytes that are not UTF-8 are judged with the values."""
+    """Open as text whose lines end with a line feed; bytes that are not UTF-8 are judged with the values."""
     with decompressed(path) as file:
-        yield io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
+        yield io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="\n")
 
 
-class _QuoteWatch:
-    """A readable file that notes whether a quote went through."""
+class _Watched:
+    """A readable file that notes whether quotes or lone carriage returns, which Arrow takes lightly, went through."""
 
     closed = False
 
     def __init__(self, file: BinaryIO | gzip.GzipFile) -> None:
         self._file = file
-        self.has_quotes = False
+        self.is_suspect = False
 
     def read(self, size: int = -1) -> bytes:
         data = self._file.read(size)
-        self.has_quotes = self.has_quotes or b'"' in data
+        self.is_suspect |= b'"' in data or data.count(b"\r") != data.count(b"\r\n")
         return data

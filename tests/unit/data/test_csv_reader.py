@@ -140,6 +140,25 @@ def test_a_quote_left_open_in_the_header_is_found(tmp_path):
     assert "line 1)" in problem
 
 
+@pytest.mark.parametrize("rows", [b"1,a\rb,3\n", b"1,a,3\n\r0,b,4\n", b"1,a,3\r2,b,4\r"])
+def test_a_lone_carriage_return_is_neither_a_line_end_nor_dropped(tmp_path, rows):
+    [problem] = [p for p in refused(tmp_path, "log.csv", HEADER + rows) if "fields they should" not in p]
+    assert "a carriage return stands outside quotes" in problem
+
+
+def test_a_carriage_return_in_quotes_is_part_of_the_id(tmp_path):
+    table = read_bytes(tmp_path, "log.csv", HEADER + b'1,"a\rb",3\r\n2,"\r",4\r\n')
+    assert table["item_id"].to_pylist() == ["a\rb", "\r"]
+
+
+def test_a_row_longer_than_a_block_is_refused(tmp_path):
+    text = ",".join(["x" * 100_000] * 180)
+    names = ",".join(f"text{number}" for number in range(180))
+    data = f"user_id,item_id,rating,{names}\n1,a,3,{text}\n2,b,3,{text}\n".encode()
+    [problem] = refused(tmp_path, "log.csv", data)
+    assert "of 2 rows can be read" in problem
+
+
 def test_missing_columns_are_named_with_the_nearest(tmp_path):
     problems = refused(tmp_path, "log.csv", b"user,item,rating\n1,2,3\n")
     assert len(problems) == 2
