@@ -181,14 +181,14 @@ class PrivacyMarginsConfig(Section):
     """The leak each privacy gate tolerates: PASS needs the one-sided 95 % upper bound at or below it."""
 
     unique_copies: Share = Field(0.01, description="synthetic users that equal a set one training user alone holds")
-    near_copies: Share = Field(0.02, description="synthetic users closer to a training user than real people come")
+    near_copies: Share = Field(0.025, description="synthetic users closer to a training user than real people come")
     closer_to_train: float = Field(
-        0.53, ge=0.5, le=1, description="share of synthetic users closer to training than to held-out users"
+        0.55, ge=0.5, le=1, description="share of synthetic users closer to training than to held-out users"
     )
     membership_auc: float = Field(0.55, ge=0.5, le=1, description="AUC of the best membership attack")
-    membership_tpr: Share = Field(0.03, description="its true positive rate at a false positive rate of 1 %")
-    rare_taste_auc: float = Field(0.60, ge=0.5, le=1, description="its AUC among the tenth with the rarest taste")
-    rare_pairs: float = Field(1.25, ge=1, description="odds that a user's rarest item pair is exposed, train : holdout")
+    membership_tpr: Share = Field(0.05, description="its true positive rate at a false positive rate of 1 %")
+    rare_taste_auc: float = Field(0.62, ge=0.5, le=1, description="its AUC among the tenth with the rarest taste")
+    rare_pairs: float = Field(1.4, ge=1, description="odds that a user's rarest item pair is exposed, train : holdout")
     completion: Share = Field(0.02, description="recall@20 of training users' hidden items above held-out users'")
 
 

@@ -9,7 +9,7 @@ from sdrm_core.privacy.kernels import share_closer
 from sdrm_core.privacy.similarity import Neighbours
 from sdrm_core.privacy.statistics import CONFIDENCE, Estimate
 
-PERMUTATIONS = 999
+PERMUTATIONS = 499
 
 
 def measure_closeness(evidence: Evidence, draw: np.random.Generator) -> tuple[Estimate, float]:

@@ -12,9 +12,9 @@ from sdrm_core.privacy.statistics import Estimate, adjusted, difference
 
 MAX_ITEMS = 4_000
 _TOP = 20
-_FOLDS = 5
+_FOLDS = 3
 _RIDGE = 50.0
-_TRAIN_PER_HOLDOUT = 4  # more training users than that cost time and add hardly any precision
+_TRAIN_PER_HOLDOUT = 3  # more training users than that cost time and add hardly any precision
 _BLOCK_ROWS = 512
 
 
@@ -29,21 +29,21 @@ class Completion:
 
 
 def measure_completion(evidence: Evidence, draw: np.random.Generator) -> Completion:
-    """Hide each item of a user once, in five folds, and let EASE trained on the synthetic users find it.
+    """Hide each item of a user once, in three folds, and let EASE trained on the synthetic users find it.
 
     The control is an item-item recommender of all real users but the attacked one: who is easy to complete is easy
     for both. Of a catalogue of more than 4,000 items the most popular are attacked.
     """
-    holders = np.bincount(evidence.real.indices, minlength=evidence.real.shape[1])
+    holders = np.bincount(evidence.complete.indices, minlength=evidence.complete.shape[1])
     items = np.sort(np.argsort(-holders, kind="stable")[:MAX_ITEMS])
     rows = _attacked(evidence, items, draw)
-    users, real, synthetic = (
-        matrix[:, items].tocsr() for matrix in (evidence.real[rows], evidence.real, evidence.synthetic)
+    users, complete, synthetic = (
+        matrix[:, items].tocsr() for matrix in (evidence.real[rows], evidence.complete, evidence.synthetic)
     )
     fold = _folds(users, draw)
     recall = _recall(users, fold, ease_weights(synthetic, ridge=_RIDGE), own_pair=np.zeros(len(items), np.float32))
     own_pair = (1 / np.sqrt(np.maximum(holders[items], 1))).astype(np.float32)
-    control = _recall(users, fold, _cosine_weights(real, own_pair), own_pair=own_pair)
+    control = _recall(users, fold, _cosine_weights(complete, own_pair), own_pair=own_pair)
     is_train = evidence.is_train[rows]
     gain = difference(adjusted(recall, np.column_stack([evidence.taste[rows], control])), is_train)
     return Completion(gain, float(recall[~is_train].mean()), n_users=len(rows), n_items=len(items))
@@ -74,7 +74,7 @@ def _cosine_weights(user_items: csr_matrix, scale: np.ndarray) -> np.ndarray:
 
 
 def _attacked(evidence: Evidence, items: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    """Rows of the held-out users and of four times as many training users, those with two items or more."""
+    """Rows of the held-out users and of three times as many training users, those with two items or more."""
     has_two = np.diff(evidence.real[:, items].tocsr().indptr) >= 2
     train, holdout = (np.flatnonzero(has_two & (evidence.is_train == role)) for role in (True, False))
     return np.sort(np.concatenate([draw.permutation(train)[: _TRAIN_PER_HOLDOUT * len(holdout)], holdout]))

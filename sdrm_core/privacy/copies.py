@@ -45,7 +45,7 @@ def unique_copies(evidence: Evidence) -> Copies:
 
     Popular sets, which many hold, betray nobody and are left out.
     """
-    real_sets = [row if len(row) >= MIN_SET_ITEMS else () for row in _item_sets(evidence.real)]
+    real_sets = [row if len(row) >= MIN_SET_ITEMS else () for row in _item_sets(evidence.published)]
     holders = Counter(real_sets)
     owner = {items: user for user, items in enumerate(real_sets) if items and holders[items] == 1}
     hits = np.array([owner.get(items, -1) for items in _item_sets(evidence.synthetic)])

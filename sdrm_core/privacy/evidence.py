@@ -22,7 +22,9 @@ class Evidence:
 
     Attributes:
         synthetic: (n_synthetic, n_items) the synthetic users compared.
-        real: (n_real, n_items).
+        real: (n_real, n_items), items that ``k_anonymity`` other training users have: what synthetic users face.
+        complete: (n_real, n_items), all items: what real users face among themselves.
+        published: (n_real, n_items), all items that may be published: for exact comparison.
         is_train: (n_real,) True for training, False for held-out users.
         train_row: (n_real,) the row a training user had as given; -1 for held-out users.
         synthetic_to_real: nearest real users of each synthetic user.
@@ -36,6 +38,8 @@ class Evidence:
 
     synthetic: csr_matrix
     real: csr_matrix
+    complete: csr_matrix
+    published: csr_matrix
     is_train: np.ndarray
     train_row: np.ndarray
     synthetic_to_real: Neighbours
@@ -48,26 +52,42 @@ class Evidence:
 
 
 def gather(
-    synthetic: csr_matrix, train: csr_matrix, holdout: csr_matrix, *, max_pair_products: float, seed: int
+    synthetic: csr_matrix,
+    train: csr_matrix,
+    holdout: csr_matrix,
+    *,
+    k_anonymity: int,
+    max_pair_products: float,
+    seed: int,
 ) -> Evidence:
-    """Compare everyone with everyone, or random subsets where that costs more than ``max_pair_products``."""
+    """Compare everyone with everyone, or random subsets where that costs more than ``max_pair_products``.
+
+    An item counts for a person only if ``k_anonymity`` *other* training users have it. Otherwise the rule that rarer
+    items are not published would itself look like a leak: of the items at its edge, those that training users have
+    are more often published than those that held-out users have.
+    """
     draw = numpy_stream(seed, "privacy", "evidence")
+    holders = np.bincount(train.indices, minlength=train.shape[1])
+    synthetic = _only(synthetic, holders >= k_anonymity)
     everyone = vstack([train, holdout]).tocsr()
+    counted = vstack([_only(train, holders > k_anonymity), _only(holdout, holders >= k_anonymity)]).tocsr()
     synthetic, order, compared = _within_budget(synthetic, everyone, max_pair_products=max_pair_products, draw=draw)
-    real = everyone[order]
+    real, complete = counted[order], everyone[order]
     is_train = order < train.shape[0]
     list_length = int(min(np.ceil(_LIST_LENGTH * len(order) / max((~is_train).sum(), 1)), _MAX_LIST))
     own_row = np.arange(len(order))
-    weights = inverse_frequency(real)
-    real_to_real = nearest(real, real, k=list_length, own_row=own_row)
-    rare_to_real = nearest(real, real, own_row=own_row, item_weights=weights).closest
-    activity = np.diff(real.indptr)
-    rarity = np.asarray(real @ weights).ravel() / np.maximum(activity, 1)
+    weights = inverse_frequency(complete)
+    real_to_real = nearest(complete, complete, k=list_length, own_row=own_row)
+    rare_to_real = nearest(complete, complete, own_row=own_row, item_weights=weights).closest
+    activity = np.diff(complete.indptr)
+    rarity = np.asarray(complete @ weights).ravel() / np.maximum(activity, 1)
     known = (activity, rarity, real_to_real.closest, real_to_real.density, rare_to_real)
     linear = np.column_stack([ranks(values) for values in known])
     return Evidence(
         synthetic=synthetic,
         real=real,
+        complete=complete,
+        published=_only(complete, holders >= k_anonymity),
         is_train=is_train,
         train_row=np.where(is_train, order, -1),
         synthetic_to_real=nearest(synthetic, real, k=list_length),
@@ -78,6 +98,14 @@ def gather(
         rarity=rarity,
         compared=compared,
     )
+
+
+def _only(user_items: csr_matrix, is_kept: np.ndarray) -> csr_matrix:
+    """The same users and columns, without the items that are not kept."""
+    kept = csr_matrix((is_kept[user_items.indices], user_items.indices, user_items.indptr), shape=user_items.shape)
+    kept = kept.astype(np.float32)
+    kept.eliminate_zeros()
+    return kept
 
 
 def _within_budget(

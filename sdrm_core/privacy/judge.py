@@ -50,7 +50,14 @@ def judge_privacy(
     check_same_catalogue({"synthetic": synthetic, "train": train, "holdout": holdout})
     synthetic, train = canonical(synthetic, name="synthetic"), canonical(train, name="train")
     holdout = canonical(holdout, name="holdout")[: train.shape[0]]
-    evidence = gather(synthetic, train, holdout, max_pair_products=config.max_pair_products, seed=seed)
+    evidence = gather(
+        synthetic,
+        train,
+        holdout,
+        k_anonymity=config.k_anonymity,
+        max_pair_products=config.max_pair_products,
+        seed=seed,
+    )
     verdicts = (
         rules.judge_hygiene(synthetic, user_ids, previous_ids, evidence),
         rules.judge_k_anonymity(synthetic, train, k=config.k_anonymity),

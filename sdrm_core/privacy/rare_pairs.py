@@ -14,18 +14,20 @@ def measure_rare_pairs(evidence: Evidence, *, k_anonymity: int, draw: np.random.
     """Estimate the odds that a training user's rarest pairs are exposed, over those of a held-out user.
 
     A user's rarest pairs are those that the fewest real users have together, if fewer than ``k_anonymity``; exposed
-    means that a synthetic user has both items. Each user counts once, with the share of these pairs that is exposed.
+    means that a synthetic user has both items. Each user counts once, with the share of these pairs that is exposed,
+    less what the popularity of the single items in the release explains: it is the combination that betrays.
     Odds, not a plain ratio: where half the pairs are exposed by chance, a ratio could not grow.
 
     Returns:
         The odds ratio, and the number of users that have such pairs.
     """
-    rows = _within_budget(evidence.real, draw)
+    rows = _within_budget(evidence.complete, draw)
     users, is_train = evidence.real[rows], evidence.is_train[rows]
-    together = triu(users.T @ users, k=1).tocsr()
+    complete = evidence.complete[rows]
+    together = triu(complete.T @ complete, k=1).tocsr()
     together.data[together.data >= k_anonymity] = 0
     together.eliminate_zeros()
-    exposed, chance = _exposure(together, evidence.synthetic, users)
+    exposed, chance = _exposure(together, evidence.synthetic)
     n_pairs, n_exposed, n_chance = _rarest_tier(users, together, exposed, chance)
     has_any = n_pairs > 0
     share, by_chance = n_exposed[has_any] / n_pairs[has_any], n_chance[has_any] / n_pairs[has_any]
@@ -33,18 +35,18 @@ def measure_rare_pairs(evidence: Evidence, *, k_anonymity: int, draw: np.random.
     return _odds_ratio(adjusted(share, covariates), is_train[has_any]), int(has_any.sum())
 
 
-def _within_budget(real: csr_matrix, draw: np.random.Generator) -> np.ndarray:
-    cost = np.cumsum(np.diff(real.indptr).astype(float)[order := draw.permutation(real.shape[0])] ** 2)
+def _within_budget(users: csr_matrix, draw: np.random.Generator) -> np.ndarray:
+    cost = np.cumsum(np.diff(users.indptr).astype(float)[order := draw.permutation(users.shape[0])] ** 2)
     return order[: int(np.searchsorted(cost, _MAX_PAIRS, side="right"))]
 
 
-def _exposure(together: csr_matrix, synthetic: csr_matrix, users: csr_matrix) -> tuple[np.ndarray, np.ndarray]:
-    """For each stored pair: 1 if a synthetic user has it, and the chance of that if items were independent."""
+def _exposure(together: csr_matrix, synthetic: csr_matrix) -> tuple[np.ndarray, np.ndarray]:
+    """For each stored pair: 1 if a synthetic user has it, and the chance of that were its two items independent."""
     first = np.repeat(np.arange(together.shape[0]), np.diff(together.indptr))
     synthetic_together = (synthetic.T @ synthetic).tocsr()
     exposed = (np.asarray(synthetic_together[first, together.indices]).ravel() > 0).astype(np.float64)
-    popularity = np.bincount(users.indices, minlength=users.shape[1]) / users.shape[0]
-    return exposed, -np.expm1(-synthetic.shape[0] * popularity[first] * popularity[together.indices])
+    holders = np.bincount(synthetic.indices, minlength=synthetic.shape[1])
+    return exposed, -np.expm1(-holders[first] * holders[together.indices] / synthetic.shape[0])
 
 
 def _rarest_tier(users: csr_matrix, together: csr_matrix, exposed: np.ndarray, chance: np.ndarray) -> np.ndarray:

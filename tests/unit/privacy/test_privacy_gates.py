@@ -1,0 +1,207 @@
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix, vstack
+
+from sdrm_core.config import PrivacyConfig
+from sdrm_core.errors import DataError
+from sdrm_core.privacy.completion import ease_weights
+from sdrm_core.privacy.judge import judge_privacy
+from sdrm_core.privacy.kernels import count_hits, pair_sums, share_closer
+from sdrm_core.privacy.statistics import Estimate
+from sdrm_core.privacy.verdicts import Figure, PrivacyReport, Verdict
+
+CONFIG = PrivacyConfig(k_anonymity=2, min_dissimilarity=0.3)
+N_SYNTHETIC = 800
+
+
+def judge(synthetic, train, holdout, *, config=CONFIG, user_ids=None, previous_ids=None) -> PrivacyReport:
+    ids = np.arange(synthetic.shape[0]) if user_ids is None else user_ids
+    return judge_privacy(synthetic, train, holdout, user_ids=ids, previous_ids=previous_ids, config=config, seed=0)
+
+
+def verdict(report: PrivacyReport, gate: str) -> Verdict:
+    return next(found.verdict for found in report.gates if found.gate == gate)
+
+
+@pytest.fixture(scope="module")
+def real(simulate) -> tuple[csr_matrix, csr_matrix, csr_matrix]:
+    users = simulate(2000 + 400 + N_SYNTHETIC, seed=3)
+    return users[:2000], users[2000:2400], users[2400:]
+
+
+def with_copies(real, n_copies: int) -> csr_matrix:
+    train, _, fresh = real
+    mixed = vstack([train[:n_copies], fresh[n_copies:]]).tocsr()
+    return mixed[np.random.default_rng(5).permutation(N_SYNTHETIC)]
+
+
+def test_fresh_people_fail_no_gate(real):
+    train, holdout, fresh = real
+    report = judge(fresh, train, holdout)
+    assert Verdict.FAIL not in {gate.verdict for gate in report.gates}, report.gates
+
+
+def test_copies_fail(real):
+    report = judge(with_copies(real, 40), *real[:2])
+    assert verdict(report, "unique_copies") == Verdict.FAIL
+    assert report.verdict == Verdict.FAIL
+
+
+def test_more_copies_are_never_judged_milder(real):
+    severity = {Verdict.PASS: 0, Verdict.INCONCLUSIVE: 1, Verdict.FAIL: 2}
+    reports = [judge(with_copies(real, n), *real[:2]) for n in (0, 8, 40, 400)]
+    for gate in ("unique_copies", "near_copies"):
+        levels = [severity[verdict(report, gate)] for report in reports]
+        assert levels == sorted(levels), gate
+    assert reports[-1].verdict == Verdict.FAIL
+
+
+def test_the_training_set_itself_fails_every_comparison(real):
+    train, holdout, _ = real
+    report = judge(train[np.random.default_rng(0).permutation(2000)], train, holdout)
+    for gate in ("unique_copies", "near_copies", "closer_to_train", "membership", "rare_pairs"):
+        assert verdict(report, gate) == Verdict.FAIL, gate
+    assert verdict(report, "dissimilarity") == Verdict.PASS  # it proves nothing, as the docs say
+
+
+def test_rows_in_training_order_fail_hygiene(real):
+    train, holdout, _ = real
+    assert verdict(judge(train, train, holdout), "hygiene") == Verdict.FAIL
+
+
+def test_reused_or_repeated_ids_fail_hygiene(real):
+    train, holdout, fresh = real
+    again = judge(fresh, train, holdout, previous_ids=np.array([5, 10**6]))
+    assert verdict(again, "hygiene") == Verdict.FAIL
+    twice = judge(fresh, train, holdout, user_ids=np.zeros(N_SYNTHETIC, int))
+    assert verdict(twice, "hygiene") == Verdict.FAIL
+
+
+def test_user_without_items_fails_hygiene(real):
+    train, holdout, fresh = real
+    empty = vstack([fresh[1:], csr_matrix((1, fresh.shape[1]), dtype=np.float32)]).tocsr()
+    assert verdict(judge(empty, train, holdout), "hygiene") == Verdict.FAIL
+
+
+def test_an_item_of_few_people_fails_k_anonymity(real):
+    train, holdout, fresh = real
+    rare = PrivacyConfig(k_anonymity=int(np.bincount(train.indices).max()) + 1)
+    report = judge(fresh, train, holdout, config=rare)
+    assert verdict(report, "k_anonymous_items") == Verdict.FAIL
+
+
+def test_small_holdout_is_inconclusive_with_the_reason(real):
+    train, holdout, fresh = real
+    report = judge(fresh, train, holdout[:29])
+    gate = next(gate for gate in report.gates if gate.gate == "membership")
+    assert (gate.verdict, gate.holdout_needed) == (Verdict.INCONCLUSIVE, 30)
+    assert "only 29 held-out users" in gate.sentence
+    assert report.verdict == Verdict.INCONCLUSIVE
+
+
+def test_accepted_inconclusive_gates_are_named(real):
+    train, holdout, fresh = real
+    gates = ("unique_copies", "near_copies", "closer_to_train", "membership", "rare_pairs", "completion")
+    accepting = CONFIG.model_copy(update={"accept_inconclusive": gates})
+    report = judge(fresh, train, holdout[:29], config=accepting)
+    assert report.verdict == Verdict.PASS
+    assert set(report.accepted) == set(gates)
+
+
+def test_bad_input_is_refused(real):
+    train, holdout, fresh = real
+    with pytest.raises(DataError, match="different catalogues"):
+        judge(fresh[:, 1:], train, holdout)
+    with pytest.raises(DataError, match="holdout: is empty"):
+        judge(fresh, train, holdout[:0])
+    broken = fresh.copy()
+    broken.data[0] = np.nan
+    with pytest.raises(DataError, match="not 1"):
+        judge(broken, train, holdout)
+
+
+def test_same_seed_same_report_and_json_round_trip(real):
+    train, holdout, fresh = real
+    report = judge(fresh, train, holdout)
+    assert report == judge(fresh, train, holdout)
+    assert PrivacyReport.model_validate_json(report.model_dump_json()) == report
+
+
+def test_public_view_holds_no_figures(real):
+    train, holdout, fresh = real
+    public = judge(fresh, train, holdout).public()
+    assert set(public) == {"verdict", "gates", "accepted_inconclusive", "compared", "formal_guarantee"}
+    for gate in public["gates"].values():
+        assert set(gate) == {"verdict", "sentence"}
+
+
+def test_a_cost_above_the_limit_compares_what_it_can_and_says_so(simulate, monkeypatch):
+    from sdrm_core.privacy import evidence
+
+    monkeypatch.setattr(evidence, "SUBSET_USERS", 300)
+    users = simulate(1500, seed=4)
+    cheap = CONFIG.model_copy(update={"max_pair_products": 1.0})
+    report = judge(users[:500], users[500:1300], users[1300:], config=cheap)
+    assert report.compared == "a random 300 of 500 synthetic users and a random 300 of 1,000 real users"
+
+
+@pytest.mark.parametrize(
+    ("upper", "p_value", "is_tolerated", "expected"),
+    [
+        (0.01, 0.5, True, Verdict.PASS),
+        (0.01, 0.001, True, Verdict.PASS),
+        (0.01, 0.001, False, Verdict.FAIL),
+        (0.03, 0.001, True, Verdict.FAIL),
+        (0.03, 0.5, True, Verdict.INCONCLUSIVE),
+        (np.nan, 0.5, True, Verdict.FAIL),
+        (0.01, np.nan, True, Verdict.FAIL),
+    ],
+)
+def test_rule_of_verdicts(upper, p_value, is_tolerated, expected):
+    figure = Figure.judged("x", Estimate(0.0, 0.0, upper, p_value), n=1, margin=0.02, is_tolerated=is_tolerated)
+    assert figure.verdict == expected
+
+
+def test_holdout_needed_grows_with_the_square_of_the_width():
+    figure = Figure.judged("x", Estimate(0.0, 0.0, 0.04, 0.5), n=1, margin=0.02)
+    assert figure.holdout_needed(100) == 401
+    too_large = Figure.judged("x", Estimate(0.03, 0.0, 0.06, 0.5), n=1, margin=0.02)
+    assert too_large.holdout_needed(100) is None
+
+
+def test_share_closer_by_hand():
+    is_holdout = np.array([False, False, True, True])
+    miss = np.array([1, 0.5, 0.25, 0.125])  # each training user is in T' with chance one half
+    index = np.array([[0, 2, -1], [2, 0, -1], [0, 2, 1], [0, 1, -1], [-1, -1, -1]], np.int32)
+    similarity = np.array([[0.9, 0.5, 0], [0.9, 0.5, 0], [0.5, 0.5, 0.5], [0.9, 0.5, 0], [0, 0, 0]])
+    # closer if user 0 is in T' | never | tie if 0 or 1 is | closer if 0 or 1 is, else both at 0 | all at 0
+    expected = [0.5, 0, 0.75 / 2, 0.75 + 0.25 / 2, 0.5]
+    for row, share in enumerate(expected):
+        rows = slice(row, row + 1)
+        assert share_closer(index[rows], similarity[rows], is_holdout, miss) == pytest.approx(share)
+
+
+def test_ease_matches_its_formula():
+    users = csr_matrix(np.array([[1, 1, 0], [1, 0, 1], [1, 1, 1]], np.float32))
+    inverse = np.linalg.inv((users.T @ users).toarray() + 2.0 * np.eye(3))
+    expected = -inverse / np.diag(inverse)
+    np.fill_diagonal(expected, 0)
+    np.testing.assert_allclose(ease_weights(users, ridge=2.0), expected, rtol=1e-5)
+
+
+def test_pair_sums_by_hand():
+    users = csr_matrix(np.array([[1, 1, 1, 0], [0, 1, 0, 1]], np.float32))
+    pairs = csr_matrix((np.array([2.0, 5.0, 7.0]), (np.array([0, 0, 1]), np.array([1, 3, 2]))), shape=(4, 4))
+    sums = np.zeros((2, 1))
+    pair_sums(users.indptr, users.indices, pairs.indptr, pairs.indices, pairs.data[:, None].copy(), sums)
+    assert sums.ravel().tolist() == [2 + 7, 0]
+
+
+def test_hits_rank_targets_among_items_not_given():
+    scores = np.array([[9.0, 5, 4, 3, 1]], np.float32)
+    starts, items = np.array([0, 3]), np.array([0, 2, 4])
+    is_target = np.array([False, True, True])
+    nothing = np.zeros(3, np.float32)
+    assert count_hits(scores.copy(), starts, items, is_target, nothing, 2).tolist() == [1]  # item 2 is second
+    own = np.array([0, 2.0, 0], np.float32)  # less what the user itself put in, it is third
+    assert count_hits(scores.copy(), starts, items, is_target, own, 2).tolist() == [0]

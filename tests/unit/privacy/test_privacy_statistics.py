@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from sdrm_core.privacy import statistics
+from sdrm_core.privacy.statistics import Estimate
+
+
+def test_binomial_bounds_by_hand():
+    assert statistics.binomial_upper(0, n=100) == pytest.approx(1 - 0.05 ** (1 / 100))
+    assert statistics.binomial_lower(100, n=100) == pytest.approx(0.05 ** (1 / 100))
+    assert statistics.binomial_upper(7, n=7) == 1
+    assert statistics.binomial_lower(0, n=7) == 0
+
+
+def test_binomial_bounds_agree_with_scipy():
+    interval = stats.binomtest(13, 200).proportion_ci(confidence_level=0.9, method="exact")
+    assert statistics.binomial_lower(13, n=200) == pytest.approx(interval.low)
+    assert statistics.binomial_upper(13, n=200) == pytest.approx(interval.high)
+
+
+def test_excess_is_fishers_exact_test():
+    expected = stats.fisher_exact([[9, 91], [2, 98]], alternative="greater").pvalue
+    assert statistics.excess_p_value(9, n=100, control_hits=2, n_control=100) == pytest.approx(expected)
+
+
+def test_twenty_hits_all_on_one_side_of_seven_to_one():
+    # (7/8)^20 = .069 when people are many: exactly, no holdout user among 20 drawn of 8,000
+    p_value = statistics.excess_p_value(20, n=7000, control_hits=0, n_control=1000)
+    assert p_value == pytest.approx((7 / 8) ** 20, rel=0.01)
+
+
+def test_auc_counts_ties_half():
+    scores, is_train = np.array([1.0, 2, 2, 3]), np.array([False, True, False, True])
+    # pairs (train, holdout): 2>1, 2=2, 3>1, 3>2 -> 3.5 of 4
+    assert statistics.auc(scores, is_train, np.zeros((4, 0))).effect == pytest.approx(3.5 / 4)
+
+
+def test_covariates_remove_noise_and_keep_the_effect():
+    rng = np.random.default_rng(0)
+    is_train, known = rng.random(4000) < 0.8, rng.normal(size=4000)
+    values = 3 * known + 0.1 * is_train + rng.normal(scale=0.1, size=4000)
+    plain = statistics.difference(values, is_train)
+    controlled = statistics.difference(statistics.adjusted(values, known[:, None]), is_train)
+    assert controlled.effect == pytest.approx(0.1, abs=0.02)
+    assert controlled.standard_error < plain.standard_error / 10
+
+
+def test_difference_has_the_permutation_variance():
+    rng = np.random.default_rng(1)
+    values, labels = rng.exponential(size=300), np.arange(300) < 240
+    null = [statistics.difference(values, rng.permutation(labels)).effect for _ in range(2000)]
+    assert statistics.difference(values, labels).standard_error == pytest.approx(np.std(null), rel=0.06)
+
+
+def test_true_positive_rate_of_members_with_a_score_of_their_own():
+    scores = np.concatenate([np.full(100, 5.0), np.zeros(900), np.linspace(0, 1, 200)])
+    found = statistics.true_positive_rate(scores, np.arange(1200) < 1000, false_positive_rate=0.01)
+    assert found.effect == pytest.approx(0.1)
+    assert found.p_value < 1e-3
+    assert found.lower < 0.1 < found.upper
+
+
+def test_a_figure_without_spread_decides_nothing():
+    assert Estimate.normal(0.0, standard_error=0.0).p_value == 1
+
+
+def test_average_of_two_estimates():
+    estimate = statistics.averaged(
+        Estimate.normal(0.6, standard_error=0.04), Estimate.normal(0.5, standard_error=0.03), null=0.5
+    )
+    assert estimate.effect == pytest.approx(0.55)
+    assert estimate.standard_error == pytest.approx(0.025)
+    assert estimate.p_value == pytest.approx(stats.norm.sf(2))
