@@ -44,8 +44,13 @@ def assign_roles(user_ids: pa.Array, *, key: bytes, shares: tuple[float, float, 
     texts = pc.cast(user_ids, pa.string()).to_pylist()
     digests = b"".join(hmac.digest(key, text.encode(), "sha256")[:8] for text in texts)
     position = (np.frombuffer(digests, dtype=">u8") >> np.uint64(11)) * 2.0**-53  # uniform on [0, 1)
+    return role_at(position, shares)
+
+
+def role_at(position: np.ndarray, shares: tuple[float, float, float, float]) -> np.ndarray:
+    """Return the role of each position in [0, 1), which the shares cut in the order of ``Role``; int8."""
     role = np.searchsorted(np.cumsum(shares)[:-1], position, side="right")
-    last = int(np.flatnonzero(shares)[-1])  # rounding of the sums must not fill a role of share 0
+    last = int(np.flatnonzero(shares)[-1])  # sums of shares may round to less than 1: no role for a share of 0
     return np.minimum(role, last).astype(np.int8)
 
 

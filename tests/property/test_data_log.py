@@ -2,13 +2,14 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import indexed_logs, rating_rows, tables
 
 from sdrm_core.config import FilterConfig, SourceConfig
 from sdrm_core.data.interactions import index_interactions
 from sdrm_core.data.kcore import k_core
 from sdrm_core.data.matrix import to_user_items
 from sdrm_core.errors import DataError
+
+from .strategies import indexed_logs, rating_rows, tables
 
 
 def as_dict(log):

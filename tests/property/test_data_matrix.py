@@ -3,9 +3,10 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import indexed_logs, messy_matrices
 
 from sdrm_core.data.matrix import canonical, to_user_items
+
+from .strategies import indexed_logs, messy_matrices
 
 
 def same(left, right):

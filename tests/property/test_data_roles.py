@@ -4,9 +4,10 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import integers, texts
 
 from sdrm_core.data.roles import Role, assign_roles, derive_key
+
+from .strategies import integers, texts
 
 IDS = st.one_of(st.lists(integers(), min_size=1, unique=True), st.lists(texts(), min_size=1, unique=True))
 SEEDS = st.integers(0, 2**63 - 1)

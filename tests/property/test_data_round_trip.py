@@ -13,12 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import integers, texts
 
 from sdrm_core.config import SourceConfig
 from sdrm_core.data.readers import read_interactions
 from sdrm_core.data.sources import LocatedSource
 from sdrm_core.errors import DataError
+
+from .strategies import integers, texts
 
 MANY_TEXTS = st.lists(texts(exclude="\0"), min_size=2, max_size=12, unique=True)
 MANY_INTEGERS = st.lists(integers(), min_size=2, max_size=12, unique=True)

@@ -95,6 +95,12 @@ def test_non_finite_numbers_are_found_on_the_quick_path(tmp_path):
     assert ["line 2: nan" in problems[0], "line 3: inf" in problems[1]] == [True, True]
 
 
+def test_bad_utf8_is_found_on_the_quick_path(tmp_path):
+    data = lines(row("a", 1), row("b", 2)) + b'{"user_id": "x\xff", "item_id": 3, "rating": 4}\n'
+    [problem] = refused(tmp_path, "log.jsonl", data)
+    assert "column 'user_id': text that is not valid UTF-8 in 1 of 3 rows (for example line 3: b'x\\xff')" in problem
+
+
 def test_a_missing_key_is_a_missing_column(tmp_path):
     [problem] = refused(tmp_path, "log.jsonl", lines({"user": 1, "item_id": 2, "rating": 3}))
     assert "there is no column 'user_id'; the columns are 'user', 'item_id', 'rating'" in problem
