@@ -16,7 +16,7 @@ from sdrm_core.quality.ranking import METRICS, rank_users
 
 SELECTION_METRIC = METRICS.index("ndcg@10")
 
-_EASE_PENALTIES = (300.0, 100.0, 1000.0, 3000.0)
+_EASE_PENALTIES = (300.0, 30.0, 100.0, 1000.0, 3000.0)
 _IALS_SETTINGS = ((1.0, 10.0), (1.0, 30.0), (3.0, 30.0), (10.0, 30.0))  # confidence and penalty
 
 
