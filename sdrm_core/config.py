@@ -200,6 +200,11 @@ class PrivacyConfig(Section):
     accept_inconclusive: tuple[PrivacyGate, ...] = Field(
         (), description="gates whose INCONCLUSIVE does not block publishing; named openly in every release"
     )
+    report_only: tuple[PrivacyGate, ...] = Field(
+        (),
+        description="gates that are measured and shown but block nothing: for public data, on which the pipeline is "
+        "tried; named openly in every release",
+    )
     max_pair_products: float = Field(
         2e11, gt=0, description="multiply-adds the exact similarity may cost; above it a random subset is compared"
     )

@@ -121,7 +121,7 @@ def _ask(gate: str, suite: Suite, table: pd.DataFrame) -> dict[int, _Answer]:
 
 def _number(validation: "ExpectationValidationResult") -> int:
     """Return the number the expectation was given: results come back in an order of their own."""
-    return int(validation.expectation_config.meta["number"])  # type: ignore[union-attr]
+    return int(validation.expectation_config.meta["number"])
 
 
 def _read(validation: "ExpectationValidationResult") -> _Answer:

@@ -58,11 +58,20 @@ def build_manifest(
         "attempts": samples.attempt + 1,
         "gates_by_attempt": {name: report["verdict"] for name, report in _by_name(attempts_directory(run)).items()},
         "gates": _verdicts(run),
-        "privacy": PrivacyReport.model_validate(read_json(measures.privacy)).public(),
+        "privacy": _public_privacy(run, measures),
         "utility": read_json(measures.utility),
         "fidelity": read_json(measures.fidelity),
         "stages": _by_name(stages_directory(run)),
     }
+
+
+def _public_privacy(run: Run, measures: Measures) -> dict[str, Any]:
+    """Return the verdicts and sentences of the privacy gates, and which of those that did not pass block nothing."""
+    report = PrivacyReport.model_validate(read_json(measures.privacy))
+    waived = [
+        gate.gate for gate in report.gates if gate.verdict != "PASS" and gate.gate in run.config.privacy.report_only
+    ]
+    return report.public() | {"report_only": waived}
 
 
 def _verdicts(run: Run) -> dict[str, Any]:

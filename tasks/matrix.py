@@ -49,7 +49,7 @@ def build_matrix(ingested: Ingested) -> UserItemMatrix:
 def users_of(matrix: UserItemMatrix, role: Role) -> csr_matrix:
     """Return the (n_users of that role, n_items) rows of the matrix."""
     user_items, beside = read_user_items(matrix.user_items)
-    return user_items[beside["roles"] == role]
+    return csr_matrix(user_items[beside["roles"] == role])
 
 
 def users_wanted(config: PipelineConfig, matrix: UserItemMatrix) -> int:

@@ -39,7 +39,7 @@ def sample(run: Run, matrix: UserItemMatrix, model: FittedModel, *, attempt: int
 
 def synthetic_users(samples: Samples) -> csr_matrix:
     """Return all synthetic users of the shards as one (n_users, n_items) matrix."""
-    return vstack([read_user_items(shard)[0] for shard in samples.shards], format="csr")
+    return csr_matrix(vstack([read_user_items(shard)[0] for shard in samples.shards]))
 
 
 def synthetic_user_ids(run: Run, samples: Samples) -> np.ndarray:

@@ -39,23 +39,18 @@ def is_transient(task: Task[Any, Any], task_run: TaskRun, state: State[Any]) -> 
 
 def stage(name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
     """Make a function the pipeline's task ``name``; its result is a record, stored as JSON."""
-
-    def wrap(function: Callable[P, R]) -> Task[P, R]:
-        return task(
-            function,
-            name=name,
-            task_run_name=name,
-            tags=["sdrm"],
-            retries=3,
-            retry_delay_seconds=exponential_backoff(backoff_factor=2),
-            retry_jitter_factor=0.5,
-            retry_condition_fn=is_transient,
-            cache_policy=NO_CACHE,
-            persist_result=True,
-            result_serializer="json",
-        )
-
-    return wrap
+    return task(
+        name=name,
+        task_run_name=name,
+        tags=["sdrm"],
+        retries=3,
+        retry_delay_seconds=exponential_backoff(backoff_factor=2),
+        retry_jitter_factor=0.5,
+        retry_condition_fn=is_transient,
+        cache_policy=NO_CACHE,
+        persist_result=True,
+        result_serializer="json",
+    )
 
 
 class Meter:

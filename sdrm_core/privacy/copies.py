@@ -2,18 +2,20 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from sdrm_core.privacy.evidence import Evidence
+from sdrm_core.privacy.similarity import nearest
 from sdrm_core.privacy.statistics import Estimate, binomial_lower, binomial_upper, excess_p_value
 
 MIN_SET_ITEMS = 5
-NEAR_QUANTILE = 0.99
-_ENOUGH_HOLDOUT_HITS = 5  # below that the contrast with held-out users has no usable variance
+NEAR_SHARE = 0.01
+_TAIL_SHARES = (0.05, 0.02, NEAR_SHARE, 0.005, 0.002)  # how close is close: the share of real people that are closer
+_SIZE_CLASSES = 4  # of few items it takes less to look alike
 
 
 @dataclass(frozen=True)
@@ -25,14 +27,12 @@ class Copies:
         p_versus_holdout: training users are hit no more often than held-out users (exact, whatever the generator).
         p_versus_real: synthetic users hit real ones no more often than real people hit one another.
         real_rate: share of real people that hit another one: the baseline.
-        threshold: similarity from which a synthetic user counts as a hit.
     """
 
     share: Estimate
     p_versus_holdout: float
     p_versus_real: float
     real_rate: float
-    threshold: float
 
     @property
     def confirmed(self) -> bool:
@@ -58,37 +58,49 @@ def unique_copies(evidence: Evidence) -> Copies:
         p_versus_holdout=_versus_holdout(struck, evidence.is_train),
         p_versus_real=excess_p_value(int((hits >= 0).sum()), n=n_synthetic, control_hits=n_twins, n_control=n_real),
         real_rate=n_twins / n_real,
-        threshold=1.0,
     )
 
 
 def near_copies(evidence: Evidence) -> Copies:
-    """Measure synthetic users closer to a training user than all but 1 % of real people are to anyone.
+    """Measure synthetic users closer to a training user than all but few real people are to anyone.
 
-    The threshold is the 99th percentile of the similarity between each real user and the nearest other one: it knows
-    neither the synthetic users nor the roles.
+    How few is chosen among five shares: the one at which synthetic users are closest, compared with real people of
+    as many items. The choice looks at no role, so the comparison of the roles stays exact.
     """
-    threshold = float(np.quantile(evidence.real_to_real.closest, NEAR_QUANTILE))
-    threshold = max(threshold, np.finfo(float).tiny)  # where most people share nothing, sharing nothing is no hit
-    among, is_train = evidence.synthetic_to_real, evidence.is_train
-    hit = among.similarity >= threshold
-    hit_train, hit_holdout = (
-        (hit & (is_train[among.index] == role) & (among.index >= 0)).any(axis=1) for role in (True, False)
+    to_real = _tail(nearest(evidence.synthetic, evidence.published).closest, evidence.synthetic, evidence)
+    to_synthetic = _tail(nearest(evidence.published, evidence.synthetic).closest, evidence.published, evidence)
+    n_synthetic, n_real = len(to_real), len(to_synthetic)
+    versus_real = {
+        share: excess_p_value(
+            int((to_real <= share).sum()), n=n_synthetic, control_hits=int(share * n_real), n_control=n_real
+        )
+        for share in _TAIL_SHARES
+    }
+    closest = min(_TAIL_SHARES, key=versus_real.__getitem__)
+    copies = Copies(
+        share=_share(int((to_real <= NEAR_SHARE).sum()), n=n_synthetic),
+        p_versus_holdout=_versus_holdout(np.flatnonzero(to_synthetic <= closest), evidence.is_train),
+        p_versus_real=min(versus_real[closest] * len(_TAIL_SHARES), 1.0),
+        real_rate=NEAR_SHARE,
     )
-    struck = np.flatnonzero(evidence.real_to_synthetic.closest >= threshold)
-    twins = evidence.real_to_real.closest >= threshold
-    n_synthetic = len(hit)
-    n_hits = int(hit[:, 0].sum())
-    hits_per_user = np.bincount(among.index[hit], minlength=len(is_train))
-    contrast = _contrast(int(hit_train.sum()), int(hit_holdout.sum()), hits_per_user, is_train, n=n_synthetic)
-    plain = _share(int(hit_train.sum()), n=n_synthetic)
-    return Copies(
-        share=min(plain, contrast, key=lambda estimate: estimate.upper),
-        p_versus_holdout=_versus_holdout(struck, is_train),
-        p_versus_real=excess_p_value(n_hits, n=n_synthetic, control_hits=int(twins.sum()), n_control=len(twins)),
-        real_rate=float(twins.mean()),
-        threshold=threshold,
-    )
+    if not copies.confirmed:
+        return copies
+    struck = np.flatnonzero(to_synthetic <= NEAR_SHARE)
+    return replace(copies, share=_beyond_chance(struck, evidence.is_train, n=n_synthetic))
+
+
+def _tail(similarity: np.ndarray, users: csr_matrix, evidence: Evidence) -> np.ndarray:
+    """(n_users,) share of real people of like size whose nearest other person is at least as similar; 1 at 0."""
+    normal, sizes = evidence.real_to_real.closest, np.diff(evidence.complete.indptr)
+    edges = np.quantile(sizes, np.arange(1, _SIZE_CLASSES) / _SIZE_CLASSES)
+    size_class = np.searchsorted(edges, np.diff(users.indptr), side="right")
+    tail = np.ones(len(similarity))
+    for number in range(_SIZE_CLASSES):
+        members = np.flatnonzero((size_class == number) & (similarity > 0))
+        peers = np.sort(normal[np.searchsorted(edges, sizes, side="right") == number])
+        at_least = len(peers) - np.searchsorted(peers, similarity[members], side="left")
+        tail[members] = (at_least + 0.5) / (len(peers) + 1)
+    return tail
 
 
 def _versus_holdout(struck: np.ndarray, is_train: np.ndarray) -> float:
@@ -103,18 +115,12 @@ def _share(hits: int, *, n: int) -> Estimate:
     return Estimate(hits / n, binomial_lower(hits, n=n), binomial_upper(hits, n=n), p_value=1.0)
 
 
-def _contrast(hit_train: int, hit_holdout: int, hits_per_user: np.ndarray, is_train: np.ndarray, *, n: int) -> Estimate:
-    """The same less what the held-out users, scaled to the number of training users, say is chance.
-
-    Hits of one person come in clusters: the variance adds up the squares of the hits of each.
-    """
+def _beyond_chance(struck: np.ndarray, is_train: np.ndarray, *, n: int) -> Estimate:
+    """Training users struck beyond what held-out users, scaled to their number, say is chance; per synthetic user."""
     scale = is_train.sum() / (~is_train).sum()
-    squares = hits_per_user.astype(float) ** 2
-    variance = squares[is_train].sum() + scale**2 * squares[~is_train].sum()
-    effect = (hit_train - scale * hit_holdout) / n
-    if hit_holdout < _ENOUGH_HOLDOUT_HITS:
-        return Estimate(effect, -1.0, 1.0, p_value=1.0)
-    return Estimate.normal(effect, standard_error=float(np.sqrt(variance)) / n)
+    hit_train, hit_holdout = is_train[struck].sum(), (~is_train[struck]).sum()
+    spread = np.sqrt(hit_train + scale**2 * hit_holdout) / n
+    return Estimate.normal(float(hit_train - scale * hit_holdout) / n, standard_error=float(spread))
 
 
 def _item_sets(user_items: csr_matrix) -> Iterator[tuple[int, ...]]:

@@ -12,16 +12,13 @@ from sdrm_core.privacy.rare_pairs import measure_rare_pairs
 from sdrm_core.privacy.statistics import Estimate
 from sdrm_core.privacy.verdicts import SIGNIFICANT, Figure, GateVerdict, Verdict, strictest
 
-_CONFIRMED_UNIQUE = 0.10  # what p_versus_holdout must reach where the comparison with real people agrees
-_CONFIRMED_NEAR = 0.05
+_CONFIRMED = 0.10  # level of "training users are hit more than held-out ones" where real people hit fewer
 
 
 def judge_unique_copies(evidence: Evidence, config: PrivacyConfig) -> GateVerdict:
     """Judge synthetic users that equal a set which exactly one person holds."""
     copies = unique_copies(evidence)
-    figure = _copies_figure(
-        "unique copies", copies, evidence, margin=config.margins.unique_copies, confirmed_level=_CONFIRMED_UNIQUE
-    )
+    figure = _copies_figure("unique copies", copies, evidence, margin=config.margins.unique_copies)
     sentences = {
         Verdict.PASS: "The release repeats no more complete records of single people than chance would.",
         Verdict.FAIL: "The release contains complete records of single people the model was trained on.",
@@ -34,19 +31,13 @@ def judge_unique_copies(evidence: Evidence, config: PrivacyConfig) -> GateVerdic
 def judge_near_copies(evidence: Evidence, config: PrivacyConfig) -> GateVerdict:
     """Judge synthetic users closer to a training user than people normally are to one another."""
     copies = near_copies(evidence)
-    figure = _copies_figure(
-        "near copies", copies, evidence, margin=config.margins.near_copies, confirmed_level=_CONFIRMED_NEAR
-    )
+    figure = _copies_figure("near copies", copies, evidence, margin=config.margins.near_copies)
     sentences = {
         Verdict.PASS: "Hardly any synthetic user is closer to a person than people normally are to one another.",
         Verdict.FAIL: "The release contains slightly altered records of people the model was trained on.",
         Verdict.INCONCLUSIVE: "Some synthetic users are very close to people; whether by chance cannot be told.",
     }
-    baseline = {
-        "real_rate": copies.real_rate,
-        "p_versus_real": copies.p_versus_real,
-        "similarity_threshold": copies.threshold,
-    }
+    baseline = {"real_rate": copies.real_rate, "p_versus_real": copies.p_versus_real}
     return _verdict("near_copies", (figure,), sentences, evidence, baseline)
 
 
@@ -108,11 +99,11 @@ def judge_completion(evidence: Evidence, config: PrivacyConfig, draw: np.random.
     return _verdict("completion", (figure,), sentences, evidence, baseline)
 
 
-def _copies_figure(name: str, copies: Copies, evidence: Evidence, *, margin: float, confirmed_level: float) -> Figure:
+def _copies_figure(name: str, copies: Copies, evidence: Evidence, *, margin: float) -> Figure:
     """Copies of persons are not tolerated in any number: a significant finding fails whatever the margin."""
     share = copies.share
     estimate = Estimate(share.effect, share.lower, share.upper, copies.p_versus_holdout)
-    level = confirmed_level if copies.confirmed else SIGNIFICANT
+    level = _CONFIRMED if copies.confirmed else SIGNIFICANT
     n = evidence.synthetic.shape[0]
     return Figure.judged(name, estimate, n=n, margin=margin, significance=level, is_tolerated=False)
 

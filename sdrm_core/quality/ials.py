@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from implicit.cpu.als import AlternatingLeastSquares  # type: ignore[import-untyped]
+from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix, diags_array
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from sdrm_core.randomness import stream_seed
 

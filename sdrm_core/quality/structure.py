@@ -5,7 +5,7 @@ from scipy.sparse import csr_matrix, triu, vstack
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from sdrm_core.quality.judges import fit_svd
 from sdrm_core.quality.margins import correlation
@@ -76,10 +76,8 @@ def classifier_auc(candidate: csr_matrix, reference: csr_matrix, *, seed: int) -
     features = _user_features(both, reference, seed=seed)
     is_candidate = np.repeat([1, 0], n_users)
     random_state = stream_seed(seed, "classifier") % (1 << 32)
-    classifier = HistGradientBoostingClassifier(  # type: ignore[no-untyped-call]
-        max_leaf_nodes=15, early_stopping=False, random_state=random_state
-    )
-    folds = StratifiedKFold(_CLASSIFIER_FOLDS, shuffle=True, random_state=random_state)  # type: ignore[no-untyped-call]
+    classifier = HistGradientBoostingClassifier(max_leaf_nodes=15, early_stopping=False, random_state=random_state)
+    folds = StratifiedKFold(_CLASSIFIER_FOLDS, shuffle=True, random_state=random_state)
     # One thread: sums over several differ in the last bit, and waiting threads stall a busy machine.
     with threadpool_limits(1):
         probability = cross_val_predict(classifier, features, is_candidate, cv=folds, method="predict_proba")[:, 1]
