@@ -12,13 +12,18 @@ from sdrm_core.privacy.rare_pairs import measure_rare_pairs
 from sdrm_core.privacy.statistics import Estimate
 from sdrm_core.privacy.verdicts import SIGNIFICANT, Figure, GateVerdict, Verdict, strictest
 
-_CONFIRMED = 0.10  # level of "training users are hit more than held-out ones" where real people hit fewer
+# Levels of "training users are struck more often than held-out ones" where real people strike one another less often
+# than synthetic users do: two findings of different make agree, so the weaker need not carry the proof alone.
+_CONFIRMED_UNIQUE = 0.15
+_CONFIRMED_NEAR = 0.10
 
 
 def judge_unique_copies(evidence: Evidence, config: PrivacyConfig) -> GateVerdict:
     """Judge synthetic users that equal a set which exactly one person holds."""
     copies = unique_copies(evidence)
-    figure = _copies_figure("unique copies", copies, evidence, margin=config.margins.unique_copies)
+    figure = _copies_figure(
+        "unique copies", copies, evidence, margin=config.margins.unique_copies, confirmed=_CONFIRMED_UNIQUE
+    )
     sentences = {
         Verdict.PASS: "The release repeats no more complete records of single people than chance would.",
         Verdict.FAIL: "The release contains complete records of single people the model was trained on.",
@@ -31,7 +36,9 @@ def judge_unique_copies(evidence: Evidence, config: PrivacyConfig) -> GateVerdic
 def judge_near_copies(evidence: Evidence, config: PrivacyConfig) -> GateVerdict:
     """Judge synthetic users closer to a training user than people normally are to one another."""
     copies = near_copies(evidence)
-    figure = _copies_figure("near copies", copies, evidence, margin=config.margins.near_copies)
+    figure = _copies_figure(
+        "near copies", copies, evidence, margin=config.margins.near_copies, confirmed=_CONFIRMED_NEAR
+    )
     sentences = {
         Verdict.PASS: "Hardly any synthetic user is closer to a person than people normally are to one another.",
         Verdict.FAIL: "The release contains slightly altered records of people the model was trained on.",
@@ -99,11 +106,11 @@ def judge_completion(evidence: Evidence, config: PrivacyConfig, draw: np.random.
     return _verdict("completion", (figure,), sentences, evidence, baseline)
 
 
-def _copies_figure(name: str, copies: Copies, evidence: Evidence, *, margin: float) -> Figure:
+def _copies_figure(name: str, copies: Copies, evidence: Evidence, *, margin: float, confirmed: float) -> Figure:
     """Copies of persons are not tolerated in any number: a significant finding fails whatever the margin."""
     share = copies.share
     estimate = Estimate(share.effect, share.lower, share.upper, copies.p_versus_holdout)
-    level = _CONFIRMED if copies.confirmed else SIGNIFICANT
+    level = confirmed if copies.confirmed else SIGNIFICANT
     n = evidence.synthetic.shape[0]
     return Figure.judged(name, estimate, n=n, margin=margin, significance=level, is_tolerated=False)
 

@@ -54,7 +54,7 @@ def tabulate(title: str, users: csr_matrix, plant: Plant, draws: int) -> None:
         draw = privacy_plants.divide(users, rng, n_fresh=N_FRESH)
         for gate, verdict in verdicts(judge(plant(draw, rng), draw, seed)).items():
             counts.setdefault(gate, Counter())[verdict] += 1
-        if (seed + 1) % 25 == 0 or seed + 1 == draws:
+        if (seed + 1) % 10 == 0 or seed + 1 == draws:
             print_counts(f"{title}, {seed + 1} draws, {(time.perf_counter() - began) / (seed + 1):.1f} s each", counts)
 
 

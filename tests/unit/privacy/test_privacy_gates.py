@@ -11,7 +11,7 @@ from sdrm_core.privacy.statistics import Estimate
 from sdrm_core.privacy.verdicts import Figure, PrivacyReport, Verdict
 
 CONFIG = PrivacyConfig(k_anonymity=2, min_dissimilarity=0.3)
-N_SYNTHETIC = 800
+N_SYNTHETIC = 400
 
 
 def judge(synthetic, train, holdout, *, config=CONFIG, user_ids=None, previous_ids=None) -> PrivacyReport:
@@ -25,8 +25,8 @@ def verdict(report: PrivacyReport, gate: str) -> Verdict:
 
 @pytest.fixture(scope="module")
 def real(simulate) -> tuple[csr_matrix, csr_matrix, csr_matrix]:
-    users = simulate(2000 + 400 + N_SYNTHETIC, seed=3)
-    return users[:2000], users[2000:2400], users[2400:]
+    users = simulate(1000 + 200 + N_SYNTHETIC, seed=3)
+    return users[:1000], users[1000:1200], users[1200:]
 
 
 def with_copies(real, n_copies: int) -> csr_matrix:
@@ -35,30 +35,28 @@ def with_copies(real, n_copies: int) -> csr_matrix:
     return mixed[np.random.default_rng(5).permutation(N_SYNTHETIC)]
 
 
-def test_fresh_people_fail_no_gate(real):
+@pytest.fixture(scope="module")
+def clean(real) -> PrivacyReport:
     train, holdout, fresh = real
-    report = judge(fresh, train, holdout)
-    assert Verdict.FAIL not in {gate.verdict for gate in report.gates}, report.gates
+    return judge(fresh, train, holdout)
 
 
-def test_copies_fail(real):
-    report = judge(with_copies(real, 40), *real[:2])
-    assert verdict(report, "unique_copies") == Verdict.FAIL
-    assert report.verdict == Verdict.FAIL
+def test_fresh_people_fail_no_gate(clean):
+    assert Verdict.FAIL not in {gate.verdict for gate in clean.gates}, clean.gates
 
 
 def test_more_copies_are_never_judged_milder(real):
     severity = {Verdict.PASS: 0, Verdict.INCONCLUSIVE: 1, Verdict.FAIL: 2}
-    reports = [judge(with_copies(real, n), *real[:2]) for n in (0, 8, 40, 400)]
+    reports = [judge(with_copies(real, n), *real[:2]) for n in (0, 40, 200)]
     for gate in ("unique_copies", "near_copies"):
         levels = [severity[verdict(report, gate)] for report in reports]
         assert levels == sorted(levels), gate
-    assert reports[-1].verdict == Verdict.FAIL
+    assert [report.verdict for report in reports[1:]] == [Verdict.FAIL] * 2
 
 
 def test_the_training_set_itself_fails_every_comparison(real):
     train, holdout, _ = real
-    report = judge(train[np.random.default_rng(0).permutation(2000)], train, holdout)
+    report = judge(train[np.random.default_rng(0).permutation(1000)], train, holdout)
     for gate in ("unique_copies", "near_copies", "closer_to_train", "membership", "rare_pairs"):
         assert verdict(report, gate) == Verdict.FAIL, gate
     assert verdict(report, "dissimilarity") == Verdict.PASS  # it proves nothing, as the docs say
@@ -66,27 +64,27 @@ def test_the_training_set_itself_fails_every_comparison(real):
 
 def test_rows_in_training_order_fail_hygiene(real):
     train, holdout, _ = real
-    assert verdict(judge(train, train, holdout), "hygiene") == Verdict.FAIL
+    assert verdict(judge(train, train, holdout[:9]), "hygiene") == Verdict.FAIL
 
 
 def test_reused_or_repeated_ids_fail_hygiene(real):
     train, holdout, fresh = real
-    again = judge(fresh, train, holdout, previous_ids=np.array([5, 10**6]))
+    again = judge(fresh, train, holdout[:9], previous_ids=np.array([5, 10**6]))
     assert verdict(again, "hygiene") == Verdict.FAIL
-    twice = judge(fresh, train, holdout, user_ids=np.zeros(N_SYNTHETIC, int))
+    twice = judge(fresh, train, holdout[:9], user_ids=np.zeros(N_SYNTHETIC, int))
     assert verdict(twice, "hygiene") == Verdict.FAIL
 
 
 def test_user_without_items_fails_hygiene(real):
     train, holdout, fresh = real
     empty = vstack([fresh[1:], csr_matrix((1, fresh.shape[1]), dtype=np.float32)]).tocsr()
-    assert verdict(judge(empty, train, holdout), "hygiene") == Verdict.FAIL
+    assert verdict(judge(empty, train, holdout[:9]), "hygiene") == Verdict.FAIL
 
 
 def test_an_item_of_few_people_fails_k_anonymity(real):
     train, holdout, fresh = real
     rare = PrivacyConfig(k_anonymity=int(np.bincount(train.indices).max()) + 1)
-    report = judge(fresh, train, holdout, config=rare)
+    report = judge(fresh, train, holdout[:9], config=rare)
     assert verdict(report, "k_anonymous_items") == Verdict.FAIL
 
 
@@ -120,16 +118,14 @@ def test_bad_input_is_refused(real):
         judge(broken, train, holdout)
 
 
-def test_same_seed_same_report_and_json_round_trip(real):
+def test_same_seed_same_report_and_json_round_trip(real, clean):
     train, holdout, fresh = real
-    report = judge(fresh, train, holdout)
-    assert report == judge(fresh, train, holdout)
-    assert PrivacyReport.model_validate_json(report.model_dump_json()) == report
+    assert clean == judge(fresh, train, holdout)
+    assert PrivacyReport.model_validate_json(clean.model_dump_json()) == clean
 
 
-def test_public_view_holds_no_figures(real):
-    train, holdout, fresh = real
-    public = judge(fresh, train, holdout).public()
+def test_public_view_holds_no_figures(clean):
+    public = clean.public()
     assert set(public) == {"verdict", "gates", "accepted_inconclusive", "compared", "formal_guarantee"}
     for gate in public["gates"].values():
         assert set(gate) == {"verdict", "sentence"}
