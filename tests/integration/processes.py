@@ -26,7 +26,7 @@ def free_port() -> int:
 def environment(home: Path, **settings: str) -> dict[str, str]:
     """Return the environment without any trace of a Prefect server that may be configured here."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "SDRM_"))}
-    return {**kept, "PREFECT_HOME": str(home), "DO_NOT_TRACK": "1", **settings}
+    return {**kept, "DO_NOT_TRACK": "1", "PREFECT_HOME": str(home), **settings}
 
 
 def command(name: str, *arguments: str) -> list[str]:

@@ -19,15 +19,12 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def env(home):
-    port = str(free_port())
-    return environment(
-        home,
-        PREFECT_API_URL=f"http://127.0.0.1:{port}/api",
-        PREFECT_SERVER_API_HOST="127.0.0.1",
-        PREFECT_SERVER_API_PORT=port,
-        PREFECT_SERVER_ANALYTICS_ENABLED="false",
-        PREFECT_WORKER_QUERY_SECONDS="1",
-    )
+    """Return the shipped environment of server and worker, with a home and a port of our own."""
+    lines = (ROOT / "deployments" / "server.env").read_text(encoding="utf-8").splitlines()
+    settings = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    port = settings["PREFECT_SERVER_API_PORT"] = str(free_port())
+    settings["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
+    return environment(home, **settings, PREFECT_WORKER_QUERY_SECONDS="1")
 
 
 @pytest.fixture(scope="module")

@@ -95,6 +95,7 @@ class TestServed:
         api = Api(f"{url}/api")
         run = api.trigger(eventually("it is deployed", api.deployment)["id"])
         eventually("the night has begun", lambda: api.state(run.json()["id"]) == "RUNNING")
+        assert list((home / "concurrency_leases").glob("*.json"))  # its claim would survive the server's end
         family = family_of(process)
         assert len(family) >= 3  # itself, the server, the night
         process.send_signal(signal.SIGTERM)
