@@ -1,0 +1,77 @@
+"""A small calibration and power suite on simulated people; the large one is tests.benchmarks.privacy_power."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+
+from sdrm_core.privacy.attacks import measure_membership
+from sdrm_core.privacy.closeness import measure_closeness
+from sdrm_core.privacy.copies import near_copies, unique_copies
+from sdrm_core.privacy.evidence import Evidence, gather
+from sdrm_core.privacy.rare_pairs import measure_rare_pairs
+
+DRAWS = 40
+
+
+@pytest.fixture(scope="module")
+def evidence(simulate) -> Evidence:
+    users = simulate(1300, seed=8)
+    return gather(users[:300], users[300:1100], users[1100:], k_anonymity=1, max_pair_products=1e12, seed=0)
+
+
+def relabelled(evidence: Evidence, seed: int) -> Evidence:
+    return replace(evidence, is_train=np.random.default_rng(seed).permutation(evidence.is_train))
+
+
+def test_random_roles_are_significant_no_more_often_than_stated(evidence):
+    draw = np.random.default_rng(0)
+    p_values = []
+    for seed in range(DRAWS):
+        null = relabelled(evidence, seed)
+        membership = measure_membership(null, draw)
+        pairs, _ = measure_rare_pairs(null, k_anonymity=5, draw=draw)
+        p_values.append([membership["auc"].p_value, membership["tpr"].p_value, pairs.p_value])
+    false_alarms = (np.array(p_values) < 0.1).sum(axis=0)
+    assert np.all(false_alarms <= 10), false_alarms  # binomial(40, .1) exceeds 10 once in 250
+
+
+def test_random_roles_leave_closeness_and_copies_at_chance(evidence):
+    draw = np.random.default_rng(1)
+    closeness = [measure_closeness(relabelled(evidence, seed), draw)[0] for seed in range(5)]
+    assert np.mean([estimate.effect for estimate in closeness]) == pytest.approx(0.5, abs=0.03)
+    copies = [near_copies(relabelled(evidence, seed)).p_versus_holdout for seed in range(DRAWS)]
+    assert np.mean(np.array(copies) < 0.05) <= 0.15
+
+
+def test_the_control_narrows_the_interval(evidence):
+    blind = replace(evidence, taste=np.zeros((len(evidence.is_train), 1)))
+    with_control = measure_membership(evidence, np.random.default_rng(0))["auc"]
+    without = measure_membership(blind, np.random.default_rng(0))["auc"]
+    assert with_control.standard_error < 0.9 * without.standard_error
+
+
+def test_copies_of_sets_that_several_people_hold_betray_nobody():
+    rows = np.zeros((4, 9), np.float32)
+    rows[:2, :5] = 1  # a popular set: two holders
+    rows[2, 2:8] = 1  # held by one training user
+    rows[3, 4:9] = 1  # held by the holdout user
+    real = csr_matrix(rows)
+    synthetic = csr_matrix(rows[[0, 0, 2]])
+    found = gather(synthetic, real[:3], real[3:], k_anonymity=1, max_pair_products=1e12, seed=0)
+    copies = unique_copies(found)
+    assert copies.share.effect == pytest.approx(1 / 3)
+    assert copies.real_rate == 2 / 4
+    assert copies.p_versus_holdout == pytest.approx(3 / 4)  # the one person struck was trained on, as 3 of 4 are
+
+
+def test_an_item_counts_only_if_k_others_have_it():
+    train = csr_matrix(np.array([[1, 1, 0], [1, 1, 0], [1, 0, 1]], np.float32))
+    holdout = csr_matrix(np.array([[1, 1, 1]], np.float32))
+    found = gather(holdout, train, holdout, k_anonymity=2, max_pair_products=1e12, seed=0)
+    by_train = found.real[found.is_train].toarray()
+    assert by_train[:, 0].tolist() == [1, 1, 1]  # three training holders: two others for each
+    assert by_train[:, 1].tolist() == [0, 0, 0]  # two: only one other
+    assert found.real[~found.is_train].toarray().tolist() == [[1, 1, 0]]  # two training holders are two others
+    assert found.synthetic.toarray().tolist() == [[1, 1, 0]]
