@@ -1,9 +1,9 @@
 """Where tensors live and how many threads may touch them: the one place that looks at the machine."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Literal, TypeVar
+from types import TracebackType
+from typing import Literal, Self, TypeVar
 
 import torch
 
@@ -25,25 +25,31 @@ def resolve_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
     return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
-@contextmanager
-def single_threaded() -> Iterator[None]:
-    """Run each tensor operation of the block, or of the decorated function, on one thread.
+class Workers:
+    """Threads that share pieces of work among them, while each tensor operation stays on one thread.
 
     A sum spread over threads adds up in another order with each number of them and differs in the last bit,
-    which training soon magnifies: weights and users would depend on the machine's cores.
+    which training soon magnifies: weights and users would depend on the machine's cores. Pieces that are the
+    same everywhere, each computed by one thread, give the same bytes on any number of cores.
+
+    Inside ``with``, torch is set to one thread a tensor operation; on a GPU the calling thread does all pieces.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
+    def __init__(self, device: torch.device) -> None:
+        self._threads_before = torch.get_num_threads()
+        n_threads = min(self._threads_before, _MAX_THREADS) if device.type == "cpu" else 1
+        self._pool = ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,))
 
-def ordered_map(function: Callable[[int], Result], numbers: Sequence[int], *, device: torch.device) -> list[Result]:
-    """Return the function's result for each number, in order; on the CPU the threads share the numbers."""
-    if device.type != "cpu":
-        return [function(number) for number in numbers]
-    n_threads = min(torch.get_num_threads(), _MAX_THREADS)
-    with single_threaded(), ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        return list(pool.map(function, numbers))
+    def __enter__(self) -> Self:
+        torch.set_num_threads(1)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(self._threads_before)
+
+    def map(self, function: Callable[[int], Result], numbers: Sequence[int]) -> list[Result]:
+        """Return the function's result for each number, in order."""
+        return list(self._pool.map(function, numbers))

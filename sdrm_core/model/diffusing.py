@@ -1,6 +1,8 @@
 """Training of the denoiser on the frozen VAE's latents: one flat loop."""
 
 import copy
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,8 +13,9 @@ from torch import Tensor
 from sdrm_core.config import DiffusionConfig
 from sdrm_core.model.activity import normal_scores
 from sdrm_core.model.denoiser import Denoiser, denoising_loss
+from sdrm_core.model.devices import Workers
 from sdrm_core.model.networks import average_weights
-from sdrm_core.model.training import EpochReport, OnEpoch, Progress, gradient_step
+from sdrm_core.model.training import BATCH_PIECES, EpochReport, OnEpoch, Progress, gradient_step
 from sdrm_core.model.vae import MultiVAE, encode_users, sample_posterior
 from sdrm_core.randomness import numpy_stream, torch_stream
 
@@ -51,7 +54,13 @@ class Posteriors(NamedTuple):
 
 
 def train_denoiser(
-    train: Posteriors, validation: Posteriors, *, config: DiffusionConfig, seed: int, on_epoch: OnEpoch
+    train: Posteriors,
+    validation: Posteriors,
+    *,
+    config: DiffusionConfig,
+    seed: int,
+    workers: Workers,
+    on_epoch: OnEpoch,
 ) -> tuple[Denoiser, tuple[EpochReport, ...]]:
     """Train the denoiser on fresh posterior samples until its averaged weights denoise V no better.
 
@@ -63,14 +72,13 @@ def train_denoiser(
     Raises:
         TrainingError: the loss is not finite.
     """
-    device = train.mean.device
     weights = torch_stream(seed, STAGE, "weights")
-    denoiser = Denoiser.untrained(train.mean.shape[1], config=config, generator=weights).to(device)
+    denoiser = Denoiser.untrained(train.mean.shape[1], config=config, generator=weights).to(train.mean.device)
     denoiser.fit_scale(train.mean, train.log_variance)
     averaged = copy.deepcopy(denoiser).requires_grad_(False)
     optimizer = torch.optim.AdamW(denoiser.parameters(), lr=config.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.max_epochs * config.epoch_steps)
-    generator = torch_stream(seed, STAGE, "noise", device=device)
+    pieces = _loss_pieces(denoiser, train, batch_users=config.batch_users, seed=seed)
     progress = Progress(
         averaged,
         stage=STAGE,
@@ -79,24 +87,33 @@ def train_denoiser(
         higher_is_better=False,
         on_epoch=on_epoch,
     )
-    n_steps = 0
     for epoch in range(1, config.max_epochs + 1):
         losses = []
-        for _ in range(config.epoch_steps):
-            latents, activity = train.sample(config.batch_users, generator=generator)
-            loss = denoising_loss(denoiser, denoiser.standardise(latents), activity, generator=generator)
-            losses.append(gradient_step(loss, optimizer, stage=STAGE, epoch=epoch))
+        for step in range((epoch - 1) * config.epoch_steps, epoch * config.epoch_steps):
+            losses.append(gradient_step(pieces, optimizer, workers=workers, stage=STAGE, epoch=epoch))
             schedule.step()
-            n_steps += 1
-            average_weights(averaged, denoiser, decay=min(config.ema_decay, n_steps / (n_steps + 10)))
-        if not progress.end_epoch(losses, validation=validation_loss(averaged, validation, seed=seed)):
+            average_weights(averaged, denoiser, decay=min(config.ema_decay, (step + 1) / (step + 11)))
+        if not progress.end_epoch(losses, validation=_validation_loss(averaged, validation, seed=seed)):
             break
     progress.restore_best()
     return averaged, tuple(progress.reports)
 
 
+def _loss_pieces(denoiser: Denoiser, train: Posteriors, *, batch_users: int, seed: int) -> list[Callable[[], Tensor]]:
+    """Return the parts of a batch's loss; each draws its own users and noise at every call."""
+    device = train.mean.device
+    n_draws = -(-batch_users // BATCH_PIECES)
+
+    def loss_of(generator: torch.Generator) -> Tensor:
+        latents, activity = train.sample(n_draws, generator=generator)
+        return denoising_loss(denoiser, denoiser.standardise(latents), activity, generator=generator) / BATCH_PIECES
+
+    generators = [torch_stream(seed, STAGE, "noise", piece, device=device) for piece in range(BATCH_PIECES)]
+    return [partial(loss_of, generator) for generator in generators]
+
+
 @torch.no_grad()
-def validation_loss(denoiser: Denoiser, validation: Posteriors, *, seed: int) -> float:
+def _validation_loss(denoiser: Denoiser, validation: Posteriors, *, seed: int) -> float:
     """Return the denoising loss on validation users, with the same latents and noise at every call."""
     generator = torch_stream(seed, STAGE, "validation", device=validation.mean.device)
     latents, activity = validation.sample(_VALIDATION_DRAWS, generator=generator)

@@ -11,13 +11,16 @@ from sdrm_core.errors import TrainingError
 from sdrm_core.model.vae import MultiVAE
 
 
-def publishable_items(train: csr_matrix, *, k_anonymity: int) -> np.ndarray:
+def publishable_items(popularity: np.ndarray, *, k_anonymity: int) -> np.ndarray:
     """Return the columns, ascending, of items that at least ``k_anonymity`` training users have.
+
+    Args:
+        popularity: (n_items,) training users an item has.
+        k_anonymity: users it must have.
 
     Raises:
         TrainingError: there is none.
     """
-    popularity = item_popularity(train)
     publishable = np.flatnonzero(popularity >= k_anonymity)
     if not len(publishable):
         raise TrainingError(

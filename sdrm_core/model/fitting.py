@@ -7,7 +7,7 @@ import torch
 from scipy.sparse import csr_matrix
 
 from sdrm_core.config import PipelineConfig
-from sdrm_core.model.devices import single_threaded
+from sdrm_core.model.devices import Workers
 from sdrm_core.model.diffusing import Posteriors, train_denoiser
 from sdrm_core.model.draw import item_popularity, publishable_items
 from sdrm_core.model.margins import fit_margins
@@ -42,34 +42,35 @@ def fit_sdrm(
         TrainingError: a loss is not finite, or no item may be published.
     """
     vae = vae.to(device)
-    seed = config.seed
-    reference = np.diff(train.indptr)
-    with single_threaded():
+    counts, popularity = np.diff(train.indptr), item_popularity(train)
+    publishable = publishable_items(popularity, k_anonymity=config.privacy.k_anonymity)
+    with Workers(device) as workers:
         denoiser, reports = train_denoiser(
-            Posteriors.of(vae, train, reference=reference, seed=seed),
-            Posteriors.of(vae, validation, reference=reference, seed=seed),
+            Posteriors.of(vae, train, reference=counts, seed=config.seed),
+            Posteriors.of(vae, validation, reference=counts, seed=config.seed),
             config=config.diffusion,
-            seed=seed,
+            seed=config.seed,
+            workers=workers,
             on_epoch=on_epoch,
         )
-    publishable = publishable_items(train, k_anonymity=config.privacy.k_anonymity)
-    unfitted = SdrmModel(
-        vae=vae,
-        denoiser=denoiser,
-        activity=np.sort(np.minimum(reference, len(publishable))).astype(np.int64),
-        publishable=publishable,
-        margins={},
-        temperature=config.sampling.temperature,
-    )
-    margins = {}
-    for resolution in RESOLUTIONS:
-        margins[resolution], rounds = fit_margins(
-            unfitted,
-            popularity=item_popularity(train),
-            resolution=resolution,
-            config=config.sampling,
-            seed=seed,
-            on_epoch=on_epoch,
+        unfitted = SdrmModel(
+            vae=vae,
+            denoiser=denoiser,
+            activity=np.sort(np.minimum(counts, len(publishable))).astype(np.int64),
+            publishable=publishable,
+            margins={},
+            temperature=config.sampling.temperature,
         )
-        reports += rounds
+        margins = {}
+        for resolution in RESOLUTIONS:
+            margins[resolution], rounds = fit_margins(
+                unfitted,
+                popularity=popularity[publishable],
+                resolution=resolution,
+                config=config.sampling,
+                seed=config.seed,
+                workers=workers,
+                on_epoch=on_epoch,
+            )
+            reports += rounds
     return replace(unfitted, margins=margins), reports

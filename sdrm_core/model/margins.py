@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sdrm_core.config import Resolution, SamplingConfig
-from sdrm_core.model.devices import ordered_map
+from sdrm_core.model.devices import Workers
 from sdrm_core.model.draw import item_popularity
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.model.training import EpochReport, OnEpoch
@@ -25,20 +25,21 @@ class _Panel:
     """Synthetic users that stay the same over the rounds, up to the decoder's features; their items are redrawn."""
 
     model: SdrmModel
+    workers: Workers
     features: list[Tensor]
     counts: list[np.ndarray]
     seed: int
 
     @classmethod
-    def of(cls, model: SdrmModel, *, n_users: int, resolution: Resolution, seed: int) -> "_Panel":
+    def of(cls, model: SdrmModel, *, n_users: int, resolution: Resolution, seed: int, workers: Workers) -> "_Panel":
         numbers = range(-(-n_users // model.source.users_per_block))
 
         def features_and_counts(number: int) -> tuple[Tensor, np.ndarray]:
             (block,) = model.source.blocks(range(number, number + 1), seed=seed, resolution=resolution)
             return model.vae.decoder_features(block.latents), block.counts
 
-        blocks = ordered_map(features_and_counts, numbers, device=model.vae.device)
-        return cls(model, [features for features, _ in blocks], [counts for _, counts in blocks], seed)
+        blocks = workers.map(features_and_counts, numbers)
+        return cls(model, workers, [features for features, _ in blocks], [counts for _, counts in blocks], seed)
 
     def drawn_popularity(self, margins: Tensor, *, round_number: int) -> np.ndarray:
         """Return (n_publishable,) users each item was drawn for."""
@@ -50,12 +51,10 @@ class _Panel:
             popularity: np.ndarray = item_popularity(users)[model.publishable]
             return popularity
 
-        drawn = ordered_map(drawn_in_block, range(len(self.features)), device=margins.device)
-        total: np.ndarray = np.sum(drawn, axis=0)
+        total: np.ndarray = np.sum(self.workers.map(drawn_in_block, range(len(self.features))), axis=0)
         return total
 
 
-@torch.no_grad()
 def fit_margins(
     model: SdrmModel,
     *,
@@ -63,6 +62,7 @@ def fit_margins(
     resolution: Resolution,
     config: SamplingConfig,
     seed: int,
+    workers: Workers,
     on_epoch: OnEpoch,
 ) -> tuple[Tensor, tuple[EpochReport, ...]]:
     """Fit the offsets that make drawn items as popular as ``popularity``.
@@ -71,10 +71,11 @@ def fit_margins(
 
     Args:
         model: all but the margins fitted.
-        popularity: (n_items,) training users an item has.
+        popularity: (n_publishable,) training users an item has.
         resolution: margins differ with it, because the latents do.
         config: rounds and users per round.
         seed: the run's seed.
+        workers: share the blocks of users.
         on_epoch: called after each round.
 
     Returns:
@@ -82,12 +83,14 @@ def fit_margins(
     """
     stage, rounds = f"margins-{resolution}", config.margin_rounds
     device = model.vae.device
-    target = popularity[model.publishable] / popularity[model.publishable].sum()
+    target = popularity / popularity.sum()
     gain = _GAIN * max(model.temperature, _LEAST_TEMPERATURE)
     margins = torch.zeros(len(target), device=device)
     settled = [margins]
     reports: list[EpochReport] = []
-    panel = _Panel.of(model, n_users=config.margin_users, resolution=resolution, seed=stream_seed(seed, stage))
+    panel = _Panel.of(
+        model, n_users=config.margin_users, resolution=resolution, seed=stream_seed(seed, stage), workers=workers
+    )
     for round_number in range(1, rounds + 1):
         drawn = panel.drawn_popularity(margins, round_number=round_number)
         step = gain * np.log((target * drawn.sum() + 1) / (drawn + 1))

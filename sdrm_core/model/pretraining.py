@@ -1,23 +1,24 @@
 """Pretraining of the VAE: one flat loop."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from scipy.sparse import csr_matrix
+from torch import Tensor
 
 from sdrm_core.config import VaeConfig
 from sdrm_core.errors import TrainingError
-from sdrm_core.model.devices import single_threaded
+from sdrm_core.model.devices import Workers
 from sdrm_core.model.fold_in import fold_in, fold_in_ndcg
-from sdrm_core.model.training import EpochReport, OnEpoch, Progress, gradient_step
+from sdrm_core.model.training import BATCH_PIECES, EpochReport, OnEpoch, Progress, gradient_step
 from sdrm_core.model.vae import ItemBags, MultiVAE, annealed_beta, vae_loss
 from sdrm_core.randomness import numpy_stream, torch_stream
 
 STAGE = "vae"
 
 
-@single_threaded()
 def train_vae(
     train: csr_matrix,
     validation: csr_matrix,
@@ -50,7 +51,7 @@ def train_vae(
     optimizer = torch.optim.AdamW(
         vae.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
-    generator = torch_stream(seed, STAGE, "noise", device=device)
+    generators = [torch_stream(seed, STAGE, "noise", piece, device=device) for piece in range(BATCH_PIECES)]
     shuffler = numpy_stream(seed, STAGE, "batches")
     progress = Progress(
         vae,
@@ -60,14 +61,15 @@ def train_vae(
         higher_is_better=True,
         on_epoch=on_epoch,
     )
-    for epoch in range(1, config.max_epochs + 1):
-        beta = annealed_beta(epoch, config=config)
-        losses = []
-        for users in _batches(train.shape[0], batch_users=config.batch_users, rng=shuffler):
-            loss = vae_loss(vae, ItemBags.of(train[users], device=device), beta=beta, generator=generator)
-            losses.append(gradient_step(loss, optimizer, stage=STAGE, epoch=epoch))
-        if not progress.end_epoch(losses, validation=fold_in_ndcg(vae, divided)):
-            break
+    with Workers(device) as workers:
+        for epoch in range(1, config.max_epochs + 1):
+            beta = annealed_beta(epoch, config=config)
+            losses = []
+            for users in _batches(train.shape[0], batch_users=config.batch_users, rng=shuffler):
+                pieces = _loss_pieces(vae, train[users], beta=beta, generators=generators)
+                losses.append(gradient_step(pieces, optimizer, workers=workers, stage=STAGE, epoch=epoch))
+            if not progress.end_epoch(losses, validation=fold_in_ndcg(vae, divided)):
+                break
     progress.restore_best()
     return vae, tuple(progress.reports)
 
@@ -77,3 +79,18 @@ def _batches(n_users: int, *, batch_users: int, rng: np.random.Generator) -> Ite
     order = rng.permutation(n_users)
     for start in range(0, n_users, batch_users):
         yield order[start : start + batch_users]
+
+
+def _loss_pieces(
+    vae: MultiVAE, batch: csr_matrix, *, beta: float, generators: Sequence[torch.Generator]
+) -> list[Callable[[], Tensor]]:
+    """Return a loss for each part of the batch, weighted with its share of the users."""
+    n_users = batch.shape[0]
+    parts = [part for part in np.array_split(np.arange(n_users), BATCH_PIECES) if len(part)]
+
+    def loss_of(number: int) -> Tensor:
+        part = parts[number]
+        bags = ItemBags.of(batch[part], device=vae.device)
+        return len(part) / n_users * vae_loss(vae, bags, beta=beta, generator=generators[number])
+
+    return [partial(loss_of, number) for number in range(len(parts))]

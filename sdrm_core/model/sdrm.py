@@ -16,7 +16,7 @@ from sdrm_core.config import DiffusionConfig, Resolution
 from sdrm_core.errors import ArtifactError
 from sdrm_core.model import folder as files
 from sdrm_core.model.denoiser import Denoiser
-from sdrm_core.model.devices import ordered_map
+from sdrm_core.model.devices import Workers
 from sdrm_core.model.draw import ItemDraw, stack_users
 from sdrm_core.model.users import UserSource, block_users
 from sdrm_core.model.vae import MultiVAE
@@ -82,7 +82,8 @@ class SdrmModel:
         def draw_group(number: int) -> csr_matrix:
             return self._draw_blocks(range(number, min(number + stride, last)), seed=seed, resolution=resolution)
 
-        groups = ordered_map(draw_group, range(first, last, stride), device=self.vae.device)
+        with Workers(self.vae.device) as workers:
+            groups = workers.map(draw_group, range(first, last, stride))
         users = stack_users(groups, n_items=self.vae.n_items)
         return users[start - first * size : stop - first * size]
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sdrm_core.errors import TrainingError
+from sdrm_core.model.devices import Workers
 from sdrm_core.records import Record
 
 
@@ -34,6 +35,9 @@ class EpochReport(Record):
 
 
 OnEpoch = Callable[[EpochReport], None]
+
+BATCH_PIECES = 2
+"""Parts of a batch that may be computed at once: more would keep more cores busy, but each part adds work."""
 
 
 class Progress:
@@ -89,16 +93,37 @@ class Progress:
         self._network.eval().requires_grad_(False)
 
 
-def gradient_step(loss: Tensor, optimizer: torch.optim.Optimizer, *, stage: str, epoch: int) -> float:
+def gradient_step(
+    pieces: Sequence[Callable[[], Tensor]],
+    optimizer: torch.optim.Optimizer,
+    *,
+    workers: Workers,
+    stage: str,
+    epoch: int,
+) -> float:
     """Take one step down the loss and return its value.
+
+    Args:
+        pieces: each computes its share of the batch's loss; the loss is their sum.
+        optimizer: of all the network's parameters.
+        workers: share the pieces; gradients are added in the pieces' order.
+        stage: for the error.
+        epoch: for the error.
 
     Raises:
         TrainingError: the loss is not finite; the weights are left as they were.
     """
-    value = loss.item()
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+    def loss_and_gradients(number: int) -> tuple[float, tuple[Tensor, ...]]:
+        loss = pieces[number]()
+        return loss.item(), torch.autograd.grad(loss, parameters)
+
+    losses, gradients = zip(*workers.map(loss_and_gradients, range(len(pieces))), strict=True)
+    value: float = sum(losses)
     require_finite(value, what=f"{stage}: the training loss", epoch=epoch)
-    optimizer.zero_grad()
-    loss.backward()
+    for parameter, *shares in zip(parameters, *gradients, strict=True):
+        parameter.grad = sum(shares[1:], start=shares[0])
     optimizer.step()
     return value
 

@@ -81,7 +81,10 @@ class UserSource:
         return [
             UserBlock(latents=part, counts=part_counts, generator=generator)
             for part, part_counts, generator in zip(
-                latents.split(self.users_per_block), np.split(counts, len(numbers)), generators, strict=True
+                latents.reshape(len(numbers), self.users_per_block, -1),
+                np.split(counts, len(numbers)),
+                generators,
+                strict=True,
             )
         ]
 

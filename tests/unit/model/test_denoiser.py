@@ -2,6 +2,7 @@ import torch
 
 from sdrm_core.config import DiffusionConfig
 from sdrm_core.model.denoiser import Denoiser, denoising_loss
+from sdrm_core.model.devices import Workers
 from sdrm_core.model.training import gradient_step
 
 
@@ -57,12 +58,14 @@ def test_training_lowers_the_loss_on_latents_with_structure():
     network = denoiser()
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
     g = torch.Generator().manual_seed(3)
-    losses = []
-    for _ in range(60):
+
+    def loss():
         one = torch.randn(64, 1, generator=g)
         latents = one.expand(64, 4)  # all four dimensions are one: three of them can be told from the fourth
-        loss = denoising_loss(network, latents, torch.zeros(64, 1), generator=g)
-        losses.append(gradient_step(loss, optimizer, stage="diffusion", epoch=1))
+        return denoising_loss(network, latents, torch.zeros(64, 1), generator=g)
+
+    with Workers(torch.device("cpu")) as workers:
+        losses = [gradient_step([loss], optimizer, workers=workers, stage="diffusion", epoch=1) for _ in range(60)]
     assert sum(losses[-20:]) < 0.75 * sum(losses[:20])
 
 

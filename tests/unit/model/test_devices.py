@@ -2,7 +2,9 @@ import pytest
 import torch
 
 from sdrm_core.errors import ConfigError
-from sdrm_core.model.devices import ordered_map, resolve_device, single_threaded
+from sdrm_core.model.devices import Workers, resolve_device
+
+CPU = torch.device("cpu")
 
 
 def test_cpu_is_the_cpu():
@@ -16,18 +18,18 @@ def test_auto_falls_back_to_the_cpu_and_cuda_is_refused_without_a_gpu():
         resolve_device("cuda")
 
 
+def fail(number):
+    raise ArithmeticError(number)
+
+
 def test_threads_are_restored_even_after_an_error():
     before = torch.get_num_threads()
-
-    @single_threaded()
-    def fails():
-        raise ArithmeticError(torch.get_num_threads())
-
-    with pytest.raises(ArithmeticError, match=r"^1$"):
-        fails()
+    with pytest.raises(ArithmeticError, match=r"^0$"), Workers(CPU) as workers:
+        workers.map(fail, range(20))
     assert torch.get_num_threads() == before
 
 
 def test_results_come_in_order_each_from_one_thread():
-    results = ordered_map(lambda n: (n, torch.get_num_threads()), range(20), device=torch.device("cpu"))
-    assert results == [(n, 1) for n in range(20)]
+    with Workers(CPU) as workers:
+        results = workers.map(lambda number: (number, torch.get_num_threads()), range(20))
+    assert results == [(number, 1) for number in range(20)]

@@ -1,8 +1,11 @@
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 
 from sdrm_core.errors import TrainingError
+from sdrm_core.model.devices import Workers
 from sdrm_core.model.networks import average_weights
 from sdrm_core.model.training import Progress, gradient_step
 
@@ -45,12 +48,28 @@ def test_a_validation_result_that_is_not_finite_is_an_error():
         progress_of(one_weight(), higher_is_better=True).end_epoch([1.0], validation=float("nan"))
 
 
+def scaled(network, factor):
+    return (network.weight * factor).sum()
+
+
+def step(network, losses):
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    with Workers(torch.device("cpu")) as workers:
+        return gradient_step(losses, optimizer, workers=workers, stage="stage", epoch=7)
+
+
+def test_a_step_follows_the_sum_of_the_pieces_gradients():
+    network = one_weight(1.0)
+    loss = step(network, [partial(scaled, network, 2.0), partial(scaled, network, 3.0)])
+    assert loss == 5.0
+    assert network.weight.item() == pytest.approx(1.0 - 0.1 * 5.0)
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_step_down_a_loss_that_is_not_finite_leaves_the_weights_alone(bad):
     network = one_weight(1.0)
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     with pytest.raises(TrainingError, match=r"stage: the training loss is (nan|inf) in epoch 7"):
-        gradient_step((network.weight * bad).sum(), optimizer, stage="stage", epoch=7)
+        step(network, [partial(scaled, network, 1.0), partial(scaled, network, bad)])
     assert network.weight.item() == 1.0
 
 
