@@ -6,10 +6,12 @@ leave it running when this process is killed. Run as ``python -m flows.server``,
 
 import atexit
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,7 +27,7 @@ _START_SECONDS = 120.0  # a first start creates the database: seconds on an idle
 _STOP_SECONDS = 10.0
 
 # What a hidden server need not do: fill the block catalogue of its pages, keep the history of events, act on
-# triggers. Whatever it complains about while it is being stopped concerns nobody.
+# triggers. What it complains about while it is being stopped concerns nobody.
 _HIDDEN = {
     "PREFECT_SERVER_UI_ENABLED": "false",
     "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
@@ -45,11 +47,14 @@ class LocalServer:
 
     def __init__(self, *, pages: bool, port: int = 0) -> None:
         """Start the server; port 0 takes a free one."""
+        self._messages = None if pages else tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the server
         with _listener(port) as listener:
             self.url = f"http://{HOST}:{listener.getsockname()[1]}"
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__, str(listener.fileno()), "pages" if pages else "hidden"],
                 stdin=subprocess.PIPE,  # never written to: the server ends when it is closed, by us or by our end
+                stdout=self._messages,
+                stderr=self._messages,
                 pass_fds=[listener.fileno()],
                 env=_environment(pages=pages, port=listener.getsockname()[1]),
                 start_new_session=True,  # Ctrl-C is for us; the server is still needed while we wind up
@@ -71,11 +76,7 @@ class LocalServer:
         try:
             _require_health(f"{self.url}/api")
         except httpx.HTTPError as error:
-            code = self._process.poll()
-            fate = "does not answer" if code is None else f"ended with code {code}"
-            raise SdrmError(
-                f"Prefect's server {fate} ({error!r}). Set PREFECT_SERVER_LOGGING_LEVEL=INFO to see what it does"
-            ) from None
+            raise SdrmError(f"Prefect's server {self._fate()} ({error!r}).{self._last_words()}") from None
 
     def stop(self) -> None:
         """End the server, and kill it if it does not."""
@@ -87,6 +88,18 @@ class LocalServer:
             self._process.wait()
         if self._process.stdin:
             self._process.stdin.close()
+
+    def _fate(self) -> str:
+        with suppress(subprocess.TimeoutExpired):  # it hangs up a moment before it ends
+            return f"ended with code {self._process.wait(1)}"
+        return "does not answer"
+
+    def _last_words(self) -> str:
+        if self._messages is None:  # they are on standard error
+            return ""
+        self._messages.seek(0)
+        errors = re.findall(r"^[\w.]+(?:Error|Exception): .*", self._messages.read().decode(), flags=re.MULTILINE)
+        return f" It said: {errors[-1]}" if errors else ""
 
     def __enter__(self) -> Self:
         return self
@@ -157,7 +170,12 @@ def _environment(*, pages: bool, port: int) -> dict[str, str]:
 def _make_private(home: Path) -> None:
     from sdrm_core.storage import private_directory  # not above: the child would load NumPy and SciPy with it
 
-    private_directory(home)
+    try:
+        private_directory(home)
+    except OSError as error:
+        raise ConfigError(
+            f"PREFECT_HOME: {home} cannot be used ({error.strerror}). Name a directory of your own"
+        ) from None
 
 
 def _serve(descriptor: int, *, pages: bool) -> None:

@@ -129,6 +129,14 @@ def test_a_configured_server_that_is_not_there_is_a_sentence():
 
 
 class TestHiddenServer:
+    def test_a_server_that_cannot_start_is_a_sentence(self, tmp_path):
+        (tmp_path / "prefect.db").write_bytes(b"no database" * 1000)
+        script = [sys.executable, "-c", HIDDEN_RUN]
+        env = environment(tmp_path)
+        done = subprocess.run(script, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False)
+        assert done.stderr.splitlines()[-1].startswith("sdrm_core.errors.SdrmError: Prefect's server ended with code")
+        assert "file is not a database" in done.stderr.splitlines()[-1]
+
     def test_a_flow_runs_on_it_and_it_goes_with_the_process(self, env):
         script = [sys.executable, "-c", HIDDEN_RUN]
         done = subprocess.run(script, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=True)
