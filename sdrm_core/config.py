@@ -128,9 +128,9 @@ class VaeConfig(Section):
     """The MultiVAE (Liang et al. 2018) that maps users to latents and back."""
 
     hidden_units: int = Field(600, ge=1, description="units of the one hidden layer on each side")
-    latent_dim: int = Field(128, ge=1, description="dimensions of the latent space")
+    latent_dim: int = Field(32, ge=1, description="dimensions of the latent space")
     dropout: Share = Field(0.5, lt=1, description="share of input items dropped while training")
-    beta: float = Field(0.2, ge=0, description="final weight of the KL term")
+    beta: float = Field(1.0, ge=0, description="final weight of the KL term")
     anneal_epochs: int = Field(30, ge=0, description="epochs over which beta grows from 0")
     learning_rate: float = Field(1e-3, gt=0, description="Adam's step size")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
@@ -161,7 +161,7 @@ class SamplingConfig(Section):
         "full", description="full: every user takes all reverse steps; multi: each a random number of them"
     )
     temperature: float = Field(
-        0.6, ge=0, le=5, description="randomness of the item draw: 0 takes the likeliest items, 1 the model's own"
+        0.7, ge=0, le=5, description="randomness of the item draw: 0 takes the likeliest items, 1 the model's own"
     )
     margin_rounds: int = Field(20, ge=0, description="rounds that fit item popularity; 0 leaves it to the decoder")
     margin_users: int = Field(4096, ge=64, description="users drawn per round")
