@@ -16,16 +16,10 @@ SMALL_NIGHT = {
     "diffusion": {"hidden_units": 64, "depth": 1, "max_epochs": 4, "epoch_steps": 20, "reverse_steps": 4},
     "sampling": {"margin_rounds": 4, "margin_users": 512},
     "utility": {"fold_seeds": 2, "bootstrap_draws": 100},
-    "privacy": {
+    "privacy": {  # a model that has learned next to nothing is judged, but what is tested is the night around it
         "attempts": 1,
-        "accept_inconclusive": [
-            "unique_copies",
-            "near_copies",
-            "closer_to_train",
-            "membership",
-            "rare_pairs",
-            "completion",
-        ],
+        "accept_inconclusive": ["unique_copies", "near_copies"],
+        "report_only": ["closer_to_train", "membership", "rare_pairs", "completion"],
     },
     "gates": {"release": {"min_svd_recall_ratio": 0.2, "min_popularity_spearman": 0.3}},
 }
