@@ -12,8 +12,8 @@ from sdrm_core.errors import SdrmError
 from sdrm_core.records import FileFacts
 from sdrm_core.storage import sha256_of, sync
 
-ROW_GROUP_ROWS = 1 << 19
-PART_ROWS = 16 * ROW_GROUP_ROWS
+ROW_GROUP_ROWS = 1 << 17
+PART_ROWS = 64 * ROW_GROUP_ROWS
 
 
 def new_user_ids(n_users: int, generator: np.random.Generator) -> np.ndarray:

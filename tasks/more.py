@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from scipy.sparse import csr_matrix
 
-from sdrm_core.config import PathsConfig, Resolution
+from sdrm_core.config import ComputeConfig, PathsConfig, Resolution
 from sdrm_core.errors import DataError, Problem
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.model.folder import load_item_ids
@@ -17,9 +17,6 @@ from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.storage import write_json
 from tasks.interactions import new_user_ids, write_interactions
 from tasks.preflight import require_space, unwritable
-
-_SHARD_USERS = 10_000
-_BATCH_USERS = 4096
 
 
 def sample_more(
@@ -93,6 +90,7 @@ def _require_new(out: Path) -> None:
 
 
 def _shards(model: SdrmModel, *, users: int, seed: int, resolution: Resolution) -> Iterator[csr_matrix]:
-    for start in range(0, users, _SHARD_USERS):
-        stop = min(start + _SHARD_USERS, users)
-        yield model.sample(start, stop, seed=seed, resolution=resolution, batch_users=_BATCH_USERS)
+    compute = ComputeConfig()
+    for start in range(0, users, compute.shard_users):
+        stop = min(start + compute.shard_users, users)
+        yield model.sample(start, stop, seed=seed, resolution=resolution, batch_users=compute.batch_users)
