@@ -1,6 +1,7 @@
 """`sdrm serve`: a Prefect server on this machine with its pages, and the nightly schedule, until interrupted."""
 
 import asyncio
+import os
 import signal
 from contextlib import nullcontext
 from pathlib import Path
@@ -46,7 +47,10 @@ def serve_nightly(config: PipelineConfig, *, port: int, cron: str, timezone: str
             require_reachable(api_url)
         pages = server.url if server else api_url
         typer.echo(f"Prefect: {pages}\nSchedule: {cron} ({timezone}), until interrupted", err=True)
-        asyncio.run(_serve(regenerate, _rooted(config), schedule))
+        rooted = _rooted(config)
+        # A night imports from where it is started first: a folder `flows` here must not be taken for this one.
+        os.chdir(Path(__file__).resolve().parents[1])
+        asyncio.run(_serve(regenerate, rooted, schedule))
 
 
 def nightly_schedule(cron: str, *, timezone: str) -> Schedule:
@@ -99,7 +103,8 @@ def _rooted(config: PipelineConfig) -> PipelineConfig:
     """Make relative paths absolute: a night is run in a process, and perhaps a directory, of its own."""
     paths = {name: Path(path).expanduser().resolve() for name, path in config.paths}
     source = Path(config.source.uri).expanduser()
-    uri = str(source.resolve()) if source.exists() else config.source.uri
+    is_file = "://" not in config.source.uri and (source.exists() or source.suffix or len(source.parts) > 1)
+    uri = str(source.resolve()) if is_file else config.source.uri
     return config.model_copy(
         update={
             "paths": config.paths.model_copy(update=paths),

@@ -51,7 +51,7 @@ class LocalServer:
         with _listener(port) as listener:
             self.url = f"http://{HOST}:{listener.getsockname()[1]}"
             self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(listener.fileno()), "pages" if pages else "hidden"],
+                [sys.executable, "-P", "-m", __name__, str(listener.fileno()), "pages" if pages else "hidden"],
                 stdin=subprocess.PIPE,  # never written to: the server ends when it is closed, by us or by our end
                 stdout=self._messages,
                 stderr=self._messages,
@@ -91,7 +91,7 @@ class LocalServer:
 
     def _fate(self) -> str:
         with suppress(subprocess.TimeoutExpired):  # it hangs up a moment before it ends
-            return f"ended with code {self._process.wait(1)}"
+            return f"ended with code {self._process.wait(_STOP_SECONDS)}"
         return "does not answer"
 
     def _last_words(self) -> str:

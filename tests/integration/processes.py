@@ -75,7 +75,7 @@ def eventually(what: str, look: Callable[[], Any], *, seconds: float = 120, ever
 
 
 class Api:
-    """The few questions the tests ask a Prefect server."""
+    """The few questions the tests ask a Prefect server; while its database is busy they are asked again."""
 
     def __init__(self, url: str) -> None:
         self._http = httpx.Client(base_url=url, timeout=60, trust_env=False)
@@ -84,19 +84,33 @@ class Api:
         return self._http.get("/health").is_success
 
     def get(self, path: str) -> Any:
-        return self._http.get(path).raise_for_status().json()
+        return self._ask("GET", path).raise_for_status().json()
 
     def find(self, what: str, **criteria: Any) -> list[dict[str, Any]]:
-        return self._http.post(f"/{what}/filter", json=criteria).raise_for_status().json()
+        return self._ask("POST", f"/{what}/filter", criteria).raise_for_status().json()
 
     def deployment(self) -> dict[str, Any] | None:
-        answer = self._http.get("/deployments/name/regenerate/nightly")
+        answer = self._ask("GET", "/deployments/name/regenerate/nightly")
         return answer.json() if answer.is_success else None
 
     def trigger(self, deployment_id: str, config: dict[str, Any] | None = None) -> httpx.Response:
-        """Start a night with this configuration, or with the deployment's own."""
-        url = f"/deployments/{deployment_id}/create_flow_run"
-        return self._http.post(url, json={"parameters": {"config": config}} if config else {})
+        """Ask for a night with this configuration, or with the deployment's own."""
+        parameters = {"parameters": {"config": config}} if config else {}
+        return self._ask("POST", f"/deployments/{deployment_id}/create_flow_run", parameters)
+
+    def begin(self, deployment_id: str, config: dict[str, Any] | None = None) -> str:
+        """Start a night and return the run's id."""
+        answer = self.trigger(deployment_id, config)
+        assert answer.is_success, answer.text
+        return answer.json()["id"]
 
     def state(self, run_id: str) -> str:
         return self.get(f"/flow_runs/{run_id}")["state"]["type"]
+
+    def _ask(self, method: str, path: str, content: Any = None) -> httpx.Response:
+        def answer() -> list[httpx.Response]:
+            response = self._http.request(method, path, json=content)
+            return [] if response.status_code == httpx.codes.SERVICE_UNAVAILABLE else [response]
+
+        (response,) = eventually("the database is free", answer)
+        return response

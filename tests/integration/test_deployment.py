@@ -52,9 +52,9 @@ def nights(api, deployment, env, home, tmp_path_factory):
     directory = tmp_path_factory.mktemp("nights")
     config = small_night(directory, dataset="deployed").model_dump(mode="json")
     with started(command("prefect", "worker", "start", "--pool", "nightly"), env=env, log=home / "worker.log"):
-        first = api.trigger(deployment["id"], config).json()["id"]
+        first = api.begin(deployment["id"], config)
         eventually("the first night begins", lambda: api.state(first) not in {"SCHEDULED"})
-        second = api.trigger(deployment["id"], config).json()["id"]
+        second = api.begin(deployment["id"], config)
         for run in (second, first):
             eventually("the night ends", lambda run=run: api.state(run) in FINAL, seconds=300)
     return directory, api.get(f"/flow_runs/{first}"), api.get(f"/flow_runs/{second}")

@@ -49,6 +49,8 @@ def env(home):
 def served(tmp_path_factory, env, home):
     """Serve the demo, whose night would take a while; yield the process, its address and its log."""
     port, log, directory = free_port(), home / "serve.log", tmp_path_factory.mktemp("serve")
+    (directory / "flows").mkdir()  # as in many a Prefect project: not to be taken for ours
+    (directory / "flows" / "__init__.py").write_text("raise RuntimeError('the wrong flows')")
     config = str(ROOT / "deployments" / "demo.yaml")
     options = ("--port", str(port), "--cron", "30 3 * * 1", "--timezone", "Europe/Berlin")
     with started(command("sdrm", "serve", config, *options), env=env, log=log, cwd=directory) as process:
@@ -93,8 +95,8 @@ class TestServed:
         process, url, _ = served
         log = home / "serve.log"
         api = Api(f"{url}/api")
-        run = api.trigger(eventually("it is deployed", api.deployment)["id"])
-        eventually("the night has begun", lambda: api.state(run.json()["id"]) == "RUNNING")
+        run = api.begin(eventually("it is deployed", api.deployment)["id"])
+        eventually("the night has begun", lambda: api.state(run) == "RUNNING")
         assert list((home / "concurrency_leases").glob("*.json"))  # its claim would survive the server's end
         family = family_of(process)
         assert len(family) >= 3  # itself, the server, the night
