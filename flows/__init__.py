@@ -1,5 +1,6 @@
 """The story of a night, in order. Knows Prefect and the tasks; no tensors, no frames, no expectations."""
 
+import logging
 import os
 
 # Prefect reads these when it is first imported. Nothing is sent anywhere, no page asks an outside host,
@@ -11,3 +12,6 @@ for _name, _value in {
     "PREFECT_LOGGING_EXTRA_LOGGERS": "sdrm",
 }.items():
     os.environ.setdefault(_name, _value)
+
+# Under a worker the root logger would let nothing below WARNING through to the run's pages.
+logging.getLogger("sdrm").setLevel(logging.INFO)

@@ -19,6 +19,7 @@ from sdrm_core.errors import TrainingError
 from sdrm_core.quality.folds import Fold
 from sdrm_core.quality.ranking import METRICS, rank_users
 from sdrm_core.randomness import numpy_stream, torch_stream
+from sdrm_core.threads import one_thread
 
 _EMBEDDING_DIM = 32
 _TOWER_UNITS = (64, 32, 16)
@@ -73,6 +74,7 @@ class NeuralJudge:
 
     network: PairNetwork
 
+    @one_thread()
     @torch.no_grad()
     def score(self, inputs: csr_matrix) -> np.ndarray:
         """Return the logits of every item for users made of their input items."""
@@ -87,6 +89,7 @@ class NeuralJudge:
         return scores
 
 
+@one_thread()
 def fit_neural(
     user_items: csr_matrix,
     *,

@@ -237,7 +237,6 @@ MEASURES = {
     "svd_recall_ratio": 1.02,
     "density_ratio": 1.0,
     "activity_ks": 0.03,
-    "dissimilarity": 0.93,
 }
 VERDICTS = {f"privacy_{gate}": "PASS" for gate in get_args(PrivacyGate)}
 
@@ -260,7 +259,6 @@ class TestRelease:
             ("svd_recall_ratio", 0.69, "svd_recall_ratio is at least 0.7"),
             ("density_ratio", 1.75, "density_ratio is between 0.95 and 1.05"),
             ("activity_ks", 0.2, "activity_ks is between 0 and 0.08"),
-            ("dissimilarity", 0.1, "dissimilarity is between 0.5 and 1"),
         ],
     )
     def test_a_measure_out_of_bounds(self, measure, value, rule):

@@ -59,8 +59,9 @@ def render_inputs(folder: Path) -> dict[str, Any]:
     run = Run(config=config, directory=folder, digest="0" * 64)
     for stage, seconds in {"ingest": 0.21, "pretrain": 75.4, "measure_utility": 12.6}.items():
         write_json(folder / "stages" / f"{stage}.json", {"seconds": seconds, "peak_rss_mb": 412, "cached": False})
+    met = {"rule": "users is at least 100", "why": "to hide among", "severity": "critical", "success": True}
     for gate in ("raw_interactions", "matrix", "synthetic", "release"):
-        write_json(folder / "gates" / f"{gate}.json", {"gate": gate, "verdict": "PASS", "results": [{}, {}]})
+        write_json(folder / "gates" / f"{gate}.json", {"gate": gate, "verdict": "PASS", "results": [met, met]})
     nothing = Artifact(path=folder / "nothing", sha256="a" * 64)
     manifest = build_manifest(
         run,
