@@ -109,7 +109,9 @@ def _regenerate(config: PipelineConfig) -> None:
     wait = connect()
     from flows.console import progress_shown
     from flows.regenerate import regenerate
+    from tasks.gates import preload
 
+    preload()  # while the server starts
     wait()
     with progress_shown():
         release = regenerate(config)

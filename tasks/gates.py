@@ -39,6 +39,11 @@ class _Answer:
     reason: str = "there is no result"
 
 
+def preload() -> None:
+    """Import Great Expectations now, while something else is waited for: it takes seconds."""
+    import great_expectations  # noqa: F401
+
+
 def check(gate: str, suite: Suite, frame: pd.DataFrame) -> GateReport:
     """Evaluate a suite on a table.
 
