@@ -16,6 +16,9 @@ from sdrm_core.errors import ConfigError
 Share = Annotated[float, Field(ge=0, le=1)]
 Resolution = Literal["full", "multi"]
 JudgeName = Literal["popularity", "svd", "ease", "ials", "mlp", "neumf"]
+ArmName = Literal[
+    "popularity", "vae_prior", "published", "sdrm_full", "sdrm_multi", "diffrec", "codigem", "ctgan", "tvae"
+]
 PrivacyGate = Literal[
     "hygiene",
     "k_anonymous_items",

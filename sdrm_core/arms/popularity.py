@@ -1,0 +1,76 @@
+"""The floor: independent items by popularity, as many a user as a random training user has."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+
+from sdrm_core.arms.arm import FittedArm, require_users
+from sdrm_core.arms.storing import load_arm, save_arm
+from sdrm_core.config import ArmName, PipelineConfig
+from sdrm_core.model.draw import item_popularity
+from sdrm_core.model.training import OnEpoch
+from sdrm_core.quality.baselines import sample_by_popularity
+
+
+@dataclass(frozen=True, eq=False)
+class FittedPopularity:
+    """All that the sampler knows of the training users.
+
+    Attributes:
+        popularity: (n_items,) int64, training users an item has.
+        activity: (n_train,) int64 sorted, items a training user has; their sum is that of ``popularity``.
+    """
+
+    popularity: np.ndarray
+    activity: np.ndarray
+
+    def sample(self, n_users: int, *, seed: int) -> csr_matrix:
+        """Return (n_users, n_items) users; none is empty."""
+        if not n_users:
+            return csr_matrix(np.empty((0, len(self.popularity)), dtype=np.float32))
+        # The sampler reads row and column sums alone: items dealt out in order have the same ones.
+        items = np.repeat(np.arange(len(self.popularity)), self.popularity)
+        indptr = np.concatenate([[0], np.cumsum(self.activity)])
+        same_sums = csr_matrix(
+            (np.ones(len(items), np.float32), items, indptr), shape=(len(self.activity), len(self.popularity))
+        )
+        return sample_by_popularity(same_sums, users=n_users, seed=seed)
+
+    def save(self, folder: Path) -> None:
+        """Write both vectors."""
+        arrays = {"popularity": torch.from_numpy(self.popularity), "activity": torch.from_numpy(self.activity)}
+        save_arm(folder, PopularityArm.name, arrays=arrays)
+
+
+class PopularityArm:
+    """``sdrm_core.quality.baselines.sample_by_popularity`` as an arm."""
+
+    name: ClassVar[ArmName] = "popularity"
+    family: ClassVar[str] = name
+
+    def fit(
+        self,
+        train: csr_matrix,
+        validation: csr_matrix,  # noqa: ARG002 - nothing is ever stopped
+        *,
+        config: PipelineConfig,  # noqa: ARG002 - there is nothing to set
+        device: torch.device,  # noqa: ARG002 - always on the CPU
+        on_epoch: OnEpoch,  # noqa: ARG002 - there are none
+    ) -> FittedPopularity:
+        """Count."""
+        require_users(train=train)
+        activity = np.sort(np.diff(train.indptr)).astype(np.int64)
+        return FittedPopularity(item_popularity(train).astype(np.int64), activity)
+
+    def adopt(self, fitted: FittedArm) -> FittedArm:
+        """Return the same."""
+        return fitted
+
+    def load(self, folder: Path, *, device: torch.device) -> FittedPopularity:  # noqa: ARG002 - always on the CPU
+        """Return what ``save`` wrote."""
+        arrays, *_ = load_arm(folder, self.name)
+        return FittedPopularity(arrays["popularity"].numpy(), arrays["activity"].numpy())

@@ -1,0 +1,67 @@
+"""The product itself, at both resolutions: one fit, sampled in two ways."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import pyarrow as pa
+import torch
+from scipy.sparse import csr_matrix
+
+from sdrm_core.arms.arm import FittedArm, require_users
+from sdrm_core.config import ArmName, ComputeConfig, PipelineConfig, Resolution
+from sdrm_core.model.fitting import fit_sdrm
+from sdrm_core.model.pretraining import train_vae
+from sdrm_core.model.sdrm import SdrmModel
+from sdrm_core.model.training import OnEpoch
+
+
+@dataclass(frozen=True, eq=False)
+class FittedSdrm:
+    """A fitted model and the resolution to sample it at."""
+
+    model: SdrmModel
+    resolution: Resolution
+    batch_users: int
+
+    def sample(self, n_users: int, *, seed: int) -> csr_matrix:
+        """Return (n_users, n_items) users of k-anonymous items; none is empty."""
+        return self.model.sample(0, n_users, seed=seed, resolution=self.resolution, batch_users=self.batch_users)
+
+    def save(self, folder: Path) -> None:
+        """Write the model; its columns stand for their own numbers, the ids stay with the caller."""
+        self.model.save(folder, item_ids=pa.array(range(self.model.vae.n_items), pa.int64()))
+
+
+@dataclass(frozen=True)
+class SdrmArm:
+    """MultiVAE, latent diffusion and the fitted draw, at one resolution."""
+
+    name: ArmName
+    resolution: Resolution
+    family: ClassVar[str] = "sdrm"
+
+    def fit(
+        self,
+        train: csr_matrix,
+        validation: csr_matrix,
+        *,
+        config: PipelineConfig,
+        device: torch.device,
+        on_epoch: OnEpoch,
+    ) -> FittedSdrm:
+        """Train the VAE, then everything on top of it."""
+        require_users(train=train, validation=validation)
+        vae, _ = train_vae(train, validation, config=config.vae, seed=config.seed, device=device, on_epoch=on_epoch)
+        model, _ = fit_sdrm(vae, train, validation, config=config, device=device, on_epoch=on_epoch)
+        return FittedSdrm(model, self.resolution, config.compute.batch_users)
+
+    def adopt(self, fitted: FittedArm) -> FittedArm:
+        """Return the same model, to be sampled at this arm's resolution."""
+        if not isinstance(fitted, FittedSdrm):
+            raise TypeError(f"{self.name} cannot adopt a {type(fitted).__name__}: it is of another family")
+        return replace(fitted, resolution=self.resolution)
+
+    def load(self, folder: Path, *, device: torch.device) -> FittedSdrm:
+        """Return the saved model, to be sampled at this arm's resolution."""
+        return FittedSdrm(SdrmModel.load(folder, device=device), self.resolution, ComputeConfig().batch_users)
