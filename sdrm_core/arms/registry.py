@@ -1,14 +1,20 @@
 """Every arm by its name."""
 
 from sdrm_core.arms.arm import Arm
+from sdrm_core.arms.codigem import CODIGEM
+from sdrm_core.arms.diffrec import DIFFREC
 from sdrm_core.arms.popularity import PopularityArm
 from sdrm_core.arms.sdrm import SdrmArm
+from sdrm_core.arms.tvae import TVAE
 from sdrm_core.config import ArmName
 
 _ALL: tuple[Arm, ...] = (
     PopularityArm(),
     SdrmArm("sdrm_full", "full"),
     SdrmArm("sdrm_multi", "multi"),
+    DIFFREC,
+    CODIGEM,
+    TVAE,
 )
 
 ARMS: dict[ArmName, Arm] = {arm.name: arm for arm in _ALL}

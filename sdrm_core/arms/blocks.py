@@ -1,0 +1,65 @@
+"""Synthetic users block by block: dense work on a few users at a time, never on users × items."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+from torch import Tensor
+
+from sdrm_core.model.activity import counts_at, spread_quantiles
+from sdrm_core.model.draw import stack_users
+from sdrm_core.randomness import numpy_stream, torch_stream
+
+_BLOCK_CELLS = 1 << 22
+_MAX_BLOCK_USERS = 1024
+
+DrawBlock = Callable[[np.ndarray, torch.Generator], csr_matrix]
+"""Takes the numbers of items the users of a block are to get, (n_users,), and a generator; returns their items."""
+
+
+def activity_of(train: csr_matrix) -> np.ndarray:
+    """Return (n_train,) int64, the sorted numbers of items of the training users."""
+    return np.sort(np.diff(train.indptr)).astype(np.int64)
+
+
+def sample_in_blocks(
+    draw: DrawBlock, n_users: int, *, activity: np.ndarray, n_items: int, seed: int, stream: str, device: torch.device
+) -> csr_matrix:
+    """Return (n_users, n_items) users, each block from a random stream of its own.
+
+    Blocks are always drawn whole: a longer sample begins with a shorter one.
+
+    Args:
+        draw: draws a block.
+        n_users: users in all.
+        activity: (n_train,) sorted, the distribution that users' numbers of items follow.
+        n_items: size of the catalogue.
+        seed: the sample's seed.
+        stream: name of the random streams.
+        device: of the generators.
+    """
+    size = max(1, min(_MAX_BLOCK_USERS, _BLOCK_CELLS // n_items))
+    shift = numpy_stream(seed, stream, "activity").random()
+    blocks = []
+    for number in range(-(-n_users // size)):
+        quantiles = spread_quantiles(number * size, (number + 1) * size, shift=shift)
+        generator = torch_stream(seed, stream, number, device=device)
+        blocks.append(draw(counts_at(quantiles, reference=activity), generator))
+    return stack_users(blocks, n_items=n_items)[:n_users]
+
+
+def highest(scores: Tensor, *, counts: Tensor) -> Tensor:
+    """Return (n_users, n_items) bool: each user's ``counts`` (n_users,) items of highest score."""
+    ranked = scores.topk(int(counts.max()), dim=1).indices
+    is_taken = torch.arange(ranked.shape[1], device=scores.device) < counts.unsqueeze(1)
+    return torch.zeros_like(scores, dtype=torch.bool).scatter_(1, ranked, is_taken)
+
+
+def users_of_mask(held: Tensor) -> csr_matrix:
+    """Return the (n_users, n_items) matrix of a bool tensor, canonical; users may be without items."""
+    n_users, n_items = held.shape
+    counts, columns = held.sum(dim=1).cpu().numpy(), held.nonzero()[:, 1].cpu().numpy()
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    ones = np.ones(len(columns), dtype=np.float32)
+    return csr_matrix((ones, columns.astype(np.int32), indptr.astype(np.int32)), shape=(n_users, n_items))

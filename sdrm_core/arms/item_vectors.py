@@ -1,0 +1,247 @@
+"""Generators whose data are whole item vectors: one arm around any network that can learn and make them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+from torch import Tensor, nn
+
+from sdrm_core.arms.arm import FittedArm, require_users
+from sdrm_core.arms.blocks import activity_of, sample_in_blocks, users_of_mask
+from sdrm_core.arms.storing import load_arm, save_arm
+from sdrm_core.config import ArmName, PipelineConfig
+from sdrm_core.model.networks import initialise
+from sdrm_core.model.training import OnEpoch, Progress, require_finite
+from sdrm_core.model.weights import load_into
+from sdrm_core.randomness import numpy_stream, torch_stream
+from sdrm_core.threads import one_thread
+
+_VALIDATION_BATCH_USERS = 512
+
+
+class ItemVectorNetwork(nn.Module):
+    """A network over (n_users, n_items) vectors of zeros and ones; its randomness is always an argument."""
+
+    def __init__(self, n_items: int) -> None:
+        super().__init__()
+        self.n_items = n_items
+
+    def loss(self, held: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Return the loss, a mean over users, of ``held`` (n_users, n_items) float zeros and ones."""
+        raise NotImplementedError
+
+    def generate(self, counts: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Return (n_users, n_items) bool for users who are to get ``counts`` (n_users,) items, if it can heed them."""
+        raise NotImplementedError
+
+
+class Learn(Protocol):
+    """Trains a network in place and freezes it."""
+
+    def __call__(
+        self,
+        network: ItemVectorNetwork,
+        train: csr_matrix,
+        validation: csr_matrix,
+        *,
+        stage: str,
+        seed: int,
+        on_epoch: OnEpoch,
+    ) -> None:
+        """Train on (n_train, n_items), stopped by (n_validation, n_items); both binary."""
+        ...
+
+
+class DescentSettings(NamedTuple):
+    """How a network is trained by its loss.
+
+    Attributes:
+        learning_rate: AdamW's.
+        weight_decay: decoupled.
+        batch_users: users per gradient step.
+        max_epochs: passes over the training users at most.
+        patience_epochs: epochs without a lower validation loss before stopping.
+    """
+
+    learning_rate: float
+    weight_decay: float
+    batch_users: int
+    max_epochs: int
+    patience_epochs: int
+
+    def __call__(
+        self,
+        network: ItemVectorNetwork,
+        train: csr_matrix,
+        validation: csr_matrix,
+        *,
+        stage: str,
+        seed: int,
+        on_epoch: OnEpoch,
+    ) -> None:
+        """Train with these settings."""
+        device = device_of(network)
+        optimizer = torch.optim.AdamW(
+            network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
+        )
+        noise, shuffler = torch_stream(seed, stage, "noise", device=device), numpy_stream(seed, stage, "batches")
+        progress = Progress(
+            network,
+            stage=stage,
+            max_epochs=self.max_epochs,
+            patience_epochs=self.patience_epochs,
+            higher_is_better=False,
+            on_epoch=on_epoch,
+        )
+        for epoch in range(1, self.max_epochs + 1):
+            losses = []
+            network.train()
+            order = shuffler.permutation(train.shape[0])
+            for start in range(0, len(order), self.batch_users):
+                users = dense(train[order[start : start + self.batch_users]], device=device)
+                loss = network.loss(users, generator=noise)
+                losses.append(descend(loss, optimizer, stage=stage, epoch=epoch))
+            network.eval()
+            if not progress.end_epoch(losses, validation=_validation_loss(network, validation, stage=stage, seed=seed)):
+                break
+        progress.restore_best()
+
+
+def descend(loss: Tensor, optimizer: torch.optim.Optimizer, *, stage: str, epoch: int) -> float:
+    """Take one step down the loss and return its value.
+
+    Raises:
+        TrainingError: the loss is not finite; the weights are left as they were.
+    """
+    value = loss.item()
+    require_finite(value, what=f"{stage}: the training loss", epoch=epoch)
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return value
+
+
+@torch.no_grad()
+def _validation_loss(network: ItemVectorNetwork, validation: csr_matrix, *, stage: str, seed: int) -> float:
+    """Return the mean loss of the validation users, with the same noise at every call."""
+    device = device_of(network)
+    generator = torch_stream(seed, stage, "validation", device=device)
+    total = 0.0
+    for start in range(0, validation.shape[0], _VALIDATION_BATCH_USERS):
+        users = dense(validation[start : start + _VALIDATION_BATCH_USERS], device=device)
+        total += len(users) * network.loss(users, generator=generator).item()
+    return total / validation.shape[0]
+
+
+def dense(user_items: csr_matrix, *, device: torch.device) -> Tensor:
+    """Return a batch of users as (n_users, n_items) float32 zeros and ones."""
+    return torch.from_numpy(user_items.toarray().astype(np.float32, copy=False)).to(device)
+
+
+def dropped(features: Tensor, *, share: float, generator: torch.Generator) -> Tensor:
+    """Return dropout of ``features`` with the generator's randomness."""
+    kept = torch.rand(features.shape, generator=generator, device=features.device) >= share
+    return features * kept / (1 - share)
+
+
+def gaussian(like: Tensor, *, generator: torch.Generator) -> Tensor:
+    """Return standard normal noise in the shape of ``like``."""
+    return torch.randn(like.shape, generator=generator, device=like.device)
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Return where the weights are."""
+    return next(network.parameters()).device
+
+
+@dataclass(frozen=True, eq=False)
+class FittedItemVectors:
+    """A trained network and the numbers of items of the training users.
+
+    Attributes:
+        name: of the arm.
+        network: frozen, in evaluation mode.
+        activity: (n_train,) int64, sorted.
+    """
+
+    name: ArmName
+    network: ItemVectorNetwork
+    activity: np.ndarray
+
+    @one_thread()
+    @torch.no_grad()
+    def sample(self, n_users: int, *, seed: int) -> csr_matrix:
+        """Return (n_users, n_items) users."""
+        device = device_of(self.network)
+
+        def draw(counts: np.ndarray, generator: torch.Generator) -> csr_matrix:
+            return users_of_mask(self.network.generate(torch.from_numpy(counts).to(device), generator=generator))
+
+        return sample_in_blocks(
+            draw,
+            n_users,
+            activity=self.activity,
+            n_items=self.network.n_items,
+            seed=seed,
+            stream=self.name,
+            device=device,
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write weights and activity."""
+        arrays = {"activity": torch.from_numpy(self.activity)}
+        weights = self.network.state_dict()
+        save_arm(folder, self.name, arrays=arrays, network=weights, n_items=self.network.n_items)
+
+
+@dataclass(frozen=True)
+class ItemVectorArm:
+    """An arm around a network and its training.
+
+    Attributes:
+        name: of the arm.
+        build: makes the network for a number of items; its weights are drawn here.
+        learn: trains it.
+    """
+
+    name: ArmName
+    build: Callable[[int], ItemVectorNetwork]
+    learn: Learn
+
+    @property
+    def family(self) -> str:
+        """Return the arm's own name: it shares its fit with no other."""
+        return self.name
+
+    @one_thread()
+    def fit(
+        self,
+        train: csr_matrix,
+        validation: csr_matrix,
+        *,
+        config: PipelineConfig,
+        device: torch.device,
+        on_epoch: OnEpoch,
+    ) -> FittedItemVectors:
+        """Train the network."""
+        require_users(train=train, validation=validation)
+        network = self.build(train.shape[1])
+        initialise(network, generator=torch_stream(config.seed, self.name, "weights"))
+        network.to(device)
+        self.learn(network, train, validation, stage=self.name, seed=config.seed, on_epoch=on_epoch)
+        return FittedItemVectors(self.name, network, activity_of(train))
+
+    def adopt(self, fitted: FittedArm) -> FittedArm:
+        """Return the same."""
+        return fitted
+
+    def load(self, folder: Path, *, device: torch.device) -> FittedItemVectors:
+        """Return what ``save`` wrote."""
+        arrays, weights, about, path = load_arm(folder, self.name)
+        network = self.build(about["n_items"])
+        load_into(network, weights, path=path)
+        return FittedItemVectors(self.name, network.to(device), arrays["activity"].numpy())
