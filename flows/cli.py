@@ -2,7 +2,9 @@
 
 import json
 import os
+import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +15,7 @@ from sdrm_core.errors import ConfigError, DataError, GateFailed, SdrmError
 
 EXIT_CODES: tuple[tuple[type[SdrmError], int], ...] = ((GateFailed, 3), (DataError, 4), (ConfigError, 2))
 DEBUG = "--debug"
+COMPARED_ARMS = "popularity,vae_prior,published,sdrm_full,sdrm_multi,sdrm_full@10"
 SHIPPED = Path(__file__).resolve().parent.parent / "deployments"
 
 app = typer.Typer(
@@ -24,6 +27,9 @@ app = typer.Typer(
 )
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Configuration file.")]
+OptionalConfigFile = Annotated[
+    Path | None, typer.Argument(metavar="[CONFIG.yaml]", help="Configuration file; without one, the defaults.")
+]
 Source = Annotated[str | None, typer.Option(metavar="URI", help="File, directory or named data set to read.")]
 Releases = Annotated[Path | None, typer.Option(metavar="DIR", help="Where releases are published.")]
 Work = Annotated[Path | None, typer.Option(metavar="DIR", help="Where working directories are kept.")]
@@ -85,6 +91,34 @@ def sample(
 
 
 @app.command()
+def compare(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Directory of all results; a second call goes on there.")],
+    config: OptionalConfigFile = None,
+    source: Source = None,
+    arms: Annotated[str, typer.Option(help="What makes users; arm@10 makes ten times as many.")] = COMPARED_ARMS,
+    judges: Annotated[str, typer.Option(help="The recommenders that learn from them.")] = "popularity,svd,ease",
+    seeds: Annotated[str, typer.Option(help="Seeds of training and sampling.")] = "0,1,2",
+    workers: Annotated[int | None, typer.Option(min=1, help="Pieces at once; default: one for two cores.")] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Put arms × judges × seeds side by side; the last line of standard output is the table's path."""
+    from tasks.compare_plan import Comparison, parse_arms, parse_judges, parse_seeds
+
+    chosen = {"arms": parse_arms(arms), "judges": parse_judges(judges), "seeds": parse_seeds(seeds)}
+    configured = _configured(config, source=source, overrides=overrides)
+    command = shlex.join(["sdrm", *(argument for argument in sys.argv[1:] if argument != DEBUG)])
+    comparison = Comparison(config=configured, out=out, command=command, **chosen)
+    wait = _connect()
+    from flows.compare import default_workers, run_comparison
+    from flows.console import progress_shown
+
+    wait()
+    with progress_shown():
+        compared = run_comparison(comparison, workers=workers or default_workers())
+    typer.echo(compared.markdown)
+
+
+@app.command()
 def inspect(
     path: Annotated[Path, typer.Argument(help="A release, a model folder or a working directory.")],
 ) -> None:
@@ -94,7 +128,7 @@ def inspect(
     typer.echo(describe(path))
 
 
-def _configured(path: Path, *, overrides: list[str] | None, **options: Any) -> PipelineConfig:
+def _configured(path: Path | None, *, overrides: list[str] | None, **options: Any) -> PipelineConfig:
     """Read the configuration, with the options and then the ``--set`` settings on top."""
     dotted = {"source": "source.uri", "releases": "paths.releases", "work": "paths.work", "seed": "seed"}
     given = [f"{dotted[name]}={json.dumps(value, default=str)}" for name, value in options.items() if value is not None]
@@ -102,11 +136,7 @@ def _configured(path: Path, *, overrides: list[str] | None, **options: Any) -> P
 
 
 def _regenerate(config: PipelineConfig) -> None:
-    # Prefect writes its own account of a failure to the console; the command says it once, as a sentence.
-    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    from flows.server import connect
-
-    wait = connect()
+    wait = _connect()
     from flows.console import progress_shown
     from flows.regenerate import regenerate
     from tasks.gates import preload
@@ -116,6 +146,15 @@ def _regenerate(config: PipelineConfig) -> None:
     with progress_shown():
         release = regenerate(config)
     typer.echo(release.path)
+
+
+def _connect() -> Callable[[], None]:
+    """Find or start a Prefect server; return a function that waits for it, for the caller to import meanwhile."""
+    # Prefect writes its own account of a failure to the console; the command says it once, as a sentence.
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    from flows.server import connect
+
+    return connect()
 
 
 def main() -> None:

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+_KEPT_BARS = 15
+
 
 @contextmanager
 def progress_shown() -> Iterator[None]:
@@ -41,25 +43,29 @@ class _Lines(logging.Handler):
 
 
 class _Bars(logging.Handler):
-    """One bar a stage, moved by the epochs; warnings above the bars."""
+    """One bar a stage, moved by the epochs of its thread; the last bars stay, warnings stand above them."""
 
     def __init__(self, progress: Progress) -> None:
         super().__init__(logging.DEBUG)
         self._progress = progress
-        self._current: TaskID | None = None
+        self._current: dict[int | None, TaskID] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
+        current = self._current.get(record.thread)
         if hasattr(record, "stage"):
-            self._end_current()
-            self._current = self._progress.add_task(record.stage, total=None)
-        elif hasattr(record, "epoch") and self._current is not None:
+            if current is not None:
+                self._progress.update(current, total=1, completed=1)
+            self._make_room()
+            self._current[record.thread] = self._progress.add_task(record.stage, total=None)
+        elif hasattr(record, "epoch") and current is not None:
             epoch = record.epoch
             self._progress.update(
-                self._current, description=record.getMessage(), total=epoch.of_epochs, completed=epoch.epoch
+                current, description=record.getMessage(), total=epoch.of_epochs, completed=epoch.epoch
             )
         elif record.levelno >= logging.WARNING:
             self._progress.console.print(f"{record.levelname.lower()}: {record.getMessage()}", markup=False)
 
-    def _end_current(self) -> None:
-        if self._current is not None:
-            self._progress.update(self._current, total=1, completed=1)
+    def _make_room(self) -> None:
+        finished = [bar.id for bar in self._progress.tasks if bar.finished]
+        for bar in finished[:-_KEPT_BARS]:  # a comparison has hundreds of stages, a terminal a few dozen lines
+            self._progress.remove_task(bar)

@@ -35,6 +35,13 @@ class MetricReport(Record):
     verdict: Verdict | None = None
 
 
+class ArmDifference(Record):
+    """What one arm achieves beyond another, by one ranking metric; "no difference" if the interval contains 0."""
+
+    difference: Estimate
+    verdict: Verdict
+
+
 class UtilityReport(Record):
     """What each recommender achieves on held-out real users after learning from each arm.
 
@@ -210,6 +217,29 @@ def report_arms(values: Mapping[str, np.ndarray], *, draws: int, seed: int) -> d
             for column, metric in enumerate(METRICS)
         }
         for arm in values
+    }
+
+
+def compare_pair(first: np.ndarray, second: np.ndarray, *, draws: int, seed: int) -> dict[str, ArmDifference]:
+    """Compare two arms with each other by a paired bootstrap.
+
+    Args:
+        first: (n_seeds, n_users, n_metrics), the metrics of each generation seed and user.
+        second: the same of the arm to beat; paired by seed too if it has as many of them.
+        draws: resamples.
+        seed: the run's seed.
+
+    Returns:
+        metric → ``first`` minus ``second``.
+    """
+    one, other = (bootstrap_means(values, draws=draws, seed=seed) for values in (first, second))
+    means = first.mean(axis=(0, 1)) - second.mean(axis=(0, 1))
+    differences = {
+        metric: estimate(means[column], one[:, column] - other[:, column]) for column, metric in enumerate(METRICS)
+    }
+    return {
+        metric: ArmDifference(difference=difference, verdict=_verdict(difference))
+        for metric, difference in differences.items()
     }
 
 

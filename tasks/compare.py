@@ -1,0 +1,218 @@
+"""The stages of a comparison. Each does what is not finished yet and leaves one file a piece."""
+
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+
+from sdrm_core.arms.arm import FittedArm
+from sdrm_core.arms.registry import ARMS
+from sdrm_core.config import JudgeName
+from sdrm_core.data.roles import Role
+from sdrm_core.errors import DataError, Problem
+from sdrm_core.model.devices import resolve_device
+from sdrm_core.privacy.judge import judge_privacy
+from sdrm_core.quality.augmentation import measure_augmentation
+from sdrm_core.quality.checks import require_comparable
+from sdrm_core.quality.fidelity import measure_fidelity
+from sdrm_core.quality.panel import prepare_judge, rank_folds
+from sdrm_core.quality.utility import make_folds
+from sdrm_core.randomness import numpy_stream, stream_seed
+from sdrm_core.records import Ingested, UserItemMatrix
+from sdrm_core.storage import parse_json, private_directory, sync, write_json
+from tasks.compare_cells import (
+    all_cells,
+    families,
+    family_of,
+    fidelity_cell,
+    fit_folder,
+    gain_cell,
+    privacy_cell,
+    ranks_cell,
+    users_cell,
+    users_from,
+)
+from tasks.compare_plan import REAL, ArmChoice, Comparison, Job
+from tasks.interactions import new_user_ids
+from tasks.matrix import users_of
+from tasks.resumable import bind_input, digest_of
+from tasks.stage import LOG, Meter, stage
+from tasks.train import report_epoch
+
+FIT_REPORT = "fit.json"
+_MIN_EVALUATION_USERS = 2
+
+
+@stage("open comparison")
+def open_comparison(comparison: Comparison, ingested: Ingested, matrix: UserItemMatrix) -> Job:
+    """Tie the output directory to the data, and say what is there already."""
+    input_digest = digest_of(ingested.source.sha256, matrix.user_items.sha256)
+    bind_input(comparison.out, command="compare", input_digest=input_digest)
+    digest = digest_of(comparison.question(), input_digest)
+    job = Job(comparison=comparison, run=ingested.run, matrix=matrix, digest=digest)
+    rankable = make_folds(users_of(matrix, Role.EVALUATION), config=comparison.config.utility, seed=0)[0]
+    if rankable.inputs.shape[0] < _MIN_EVALUATION_USERS:
+        what = f"{rankable.inputs.shape[0]} users have the five positives it takes to rank for them, 2 are needed"
+        raise DataError(Problem("evaluation users", what, "Use more data, or raise roles.evaluation"))
+    cells = all_cells(job)
+    LOG.info(
+        "compare: %d arms, %d seeds, %d judges: %d of %d pieces are there already",
+        len(comparison.arms),
+        len(comparison.seeds),
+        len(comparison.judges),
+        sum(cell.is_finished for cell in cells),
+        len(cells),
+    )
+    return job
+
+
+def families_of(job: Job) -> tuple[str, ...]:
+    """Return what has to be fitted once a seed."""
+    return families(job)
+
+
+@stage("fit and sample")
+def fit_and_sample(job: Job, family: str, seed: int) -> None:
+    """Fit what the arms of a family share, and let each of them make its users."""
+    choices = [choice for choice in job.comparison.arms if family_of(choice) == family]
+    missing = [choice for choice in choices if not users_cell(job, choice, seed).is_finished]
+    if not missing:
+        return
+    folder = _fitted(job, missing[0], seed)
+    device = resolve_device(job.comparison.config.compute.device)
+    for choice in missing:
+        with Meter(f"sample {choice.label}, seed {seed}"):
+            arm = ARMS[choice.arm].load(folder, device=device)
+            n_users = choice.times * job.matrix.users_by_role["train"]
+            started = time.perf_counter()
+            users = arm.sample(n_users, seed=stream_seed(seed, "sample", 0))
+            seconds = time.perf_counter() - started
+            fit_seconds = parse_json(folder / FIT_REPORT)["seconds"]
+            report = {"fit_seconds": fit_seconds, "sample_seconds": seconds, "interactions": int(users.nnz)}
+            users_cell(job, choice, seed).write_users(users, report)
+
+
+@stage("measure arm")
+def measure_arm(job: Job, choice: ArmChoice, seed: int) -> None:
+    """Measure how faithful and how private an arm's users are."""
+    _measure_fidelity(job, choice, seed)
+    _measure_privacy(job, choice, seed)
+
+
+@stage("judge utility")
+def judge_utility(job: Job, judge: JudgeName) -> None:
+    """Let one recommender learn from each arm and from the real users, and rank for the evaluation users.
+
+    The same computation as ``sdrm_core.quality.utility.compare_arms``, kept by arm and seed.
+    """
+    config, run_seed = job.comparison.config.utility, job.comparison.config.seed
+    train, validation, evaluation = (
+        users_of(job.matrix, role) for role in (Role.TRAIN, Role.VALIDATION, Role.EVALUATION)
+    )
+    choosing, folds = (make_folds(users, config=config, seed=run_seed) for users in (validation, evaluation))
+    first = job.comparison.seeds[0]
+    arms: tuple[ArmChoice | None, ...] = (None, *job.comparison.arms)
+    for choice in arms:
+        seeds = job.comparison.seeds if choice else (first,)
+        missing = [seed for seed in seeds if not ranks_cell(job, judge, choice, seed).is_finished]
+        if not missing:
+            continue
+        label = choice.label if choice else REAL
+        with Meter(f"judge {label} by {judge}"):
+            learned_from = users_from(job, choice, first)
+            require_comparable(
+                train=train, validation=validation, evaluation=evaluation, **{_named(label): learned_from}
+            )
+            fit = prepare_judge(judge, learned_from, validation=choosing, seed=run_seed)
+            for seed in missing:
+                ranks = rank_folds(fit(users_from(job, choice, seed)), folds)
+                ranks_cell(job, judge, choice, seed).write_ranks(ranks)
+
+
+@stage("judge augmentation")
+def judge_augmentation(job: Job, judge: JudgeName) -> None:
+    """Measure what one recommender gains if the users of our own arms are added to the real ones."""
+    config = job.comparison.config.utility.model_copy(update={"judges": (judge,)})
+    train, validation, evaluation = (
+        users_of(job.matrix, role) for role in (Role.TRAIN, Role.VALIDATION, Role.EVALUATION)
+    )
+    for choice in job.comparison.arms:
+        cell = gain_cell(job, judge, choice)
+        if not choice.is_ours or cell.is_finished:
+            continue
+        with Meter(f"add {choice.label} for {judge}"):
+            report = measure_augmentation(
+                [users_from(job, choice, seed) for seed in job.comparison.seeds],
+                train=train,
+                validation=validation,
+                evaluation=evaluation,
+                config=config,
+                seed=job.comparison.config.seed,
+            )
+            cell.write(report.model_dump(mode="json"))
+
+
+def _fitted(job: Job, choice: ArmChoice, seed: int) -> Path:
+    """Return the folder of the fitted model, fitted now if it is not there; it appears whole."""
+    folder = fit_folder(job, family_of(choice), seed)
+    if folder.is_dir():
+        return folder
+    arm, config = ARMS[choice.arm], job.comparison.config.model_copy(update={"seed": seed})
+    aside = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed
+    private_directory(aside)
+    with Meter(f"fit {arm.family}, seed {seed}"):
+        started = time.perf_counter()
+        fitted: FittedArm = arm.fit(
+            users_of(job.matrix, Role.TRAIN),
+            users_of(job.matrix, Role.VALIDATION),
+            config=config,
+            device=resolve_device(config.compute.device),
+            on_epoch=report_epoch,
+        )
+        seconds = time.perf_counter() - started
+        fitted.save(aside)
+    write_json(aside / FIT_REPORT, {"seconds": seconds})
+    aside.rename(folder)
+    sync(folder.parent)
+    return folder
+
+
+def _measure_fidelity(job: Job, choice: ArmChoice, seed: int) -> None:
+    cell = fidelity_cell(job, choice, seed)
+    if cell.is_finished:
+        return
+    with Meter(f"fidelity of {choice.label}, seed {seed}"):
+        train, config = users_of(job.matrix, Role.TRAIN), job.comparison.config
+        report = measure_fidelity(
+            users_from(job, choice, seed),
+            train=train,
+            holdout=users_of(job.matrix, Role.HOLDOUT),
+            publishable=np.bincount(train.indices, minlength=train.shape[1]) >= config.privacy.k_anonymity,
+            seed=config.seed,
+        )
+        cell.write(report.model_dump(mode="json"))
+
+
+def _measure_privacy(job: Job, choice: ArmChoice, seed: int) -> None:
+    cell = privacy_cell(job, choice, seed)
+    if cell.is_finished:
+        return
+    with Meter(f"privacy of {choice.label}, seed {seed}"):
+        users, config = users_from(job, choice, seed), job.comparison.config
+        report = judge_privacy(
+            users,
+            train=users_of(job.matrix, Role.TRAIN),
+            holdout=users_of(job.matrix, Role.HOLDOUT),
+            user_ids=new_user_ids(users.shape[0], numpy_stream(seed, "user_ids", choice.label)),
+            previous_ids=None,
+            config=config.privacy,
+            seed=config.seed,
+        )
+        cell.write(report.model_dump(mode="json"))
+
+
+def _named(label: str) -> str:
+    """Return the name under which an arm's users must not be empty."""
+    return f"synthetic ({label})"

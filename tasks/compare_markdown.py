@@ -1,0 +1,213 @@
+"""The comparison as a page to read: utility, gains, fidelity, privacy and cost, side by side."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from sdrm_core.data.roles import Role
+from tasks.compare_plan import REAL, Job
+from tasks.compare_table import HOLDOUT, Kind, Row
+from tasks.wording import FIGURES, MISSING, PRIVACY_GATES, duration, figure, ordered, whole
+
+_SHOWN_METRICS = ("recall@10", "ndcg@10")
+_NAMES = {REAL: "real users (T)", HOLDOUT: "real users never seen (H)"}
+JUDGES = {"popularity": "Popularity", "svd": "SVD", "ease": "EASE", "ials": "iALS", "mlp": "MLP", "neumf": "NeuMF"}
+
+
+class Table:
+    """The rows, found by arm, kind, judge, measure and the arm compared with."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._by_key = {(row.arm, row.kind, row.judge, row.measure, row.versus): row for row in rows}
+
+    def find(self, arm: str, kind: Kind, measure: str, *, judge: str = "", versus: str = "") -> Row | None:
+        """Return the row, or None."""
+        return self._by_key.get((arm, kind, judge, measure, versus))
+
+
+def comparison_markdown(job: Job, rows: Sequence[Row]) -> str:
+    """Return the page."""
+    table = Table(rows)
+    parts = [
+        _head(job),
+        *_utility(job, table),
+        *_differences(job, table),
+        *_augmentation(job, table),
+        *_fidelity(job, table, rows),
+        *_privacy(job, table),
+        *_cost(job, table),
+        "## How this was made\n",
+        f"```console\n{job.comparison.command}\n```\n",
+    ]
+    return "\n".join(parts)
+
+
+def _head(job: Job) -> str:
+    asked, matrix = job.comparison, job.matrix
+    users = ", ".join(f"{whole(matrix.users_by_role[role.name.lower()])} {role.name.lower()}" for role in Role)
+    seeds = ", ".join(str(seed) for seed in asked.seeds)
+    return (
+        f"# Comparison on {asked.config.dataset}\n\n"
+        f"{whole(matrix.counts.users)} users ({users}), {whole(matrix.counts.items)} items, "
+        f"{whole(matrix.counts.interactions)} interactions after the filter. Seeds of training and sampling: {seeds}; "
+        "the users' roles and the judges' divisions are the same for all of them. Every arm learns from the training "
+        "users alone and makes as many users as they are; `@10` is the same fitted arm making ten times as many.\n\n"
+        "Utility, fidelity and privacy belong together: an arm that copies wins the first two.\n"
+    )
+
+
+def _utility(job: Job, table: Table) -> Iterable[str]:
+    judges = job.comparison.judges
+    for metric in _SHOWN_METRICS:
+        yield f"## Utility: {metric} of recommenders trained on each arm, over that on real users\n"
+        yield "Ranking for evaluation users nothing has seen; 95 % paired bootstrap over users and seeds.\n"
+        real = [_value(table.find(REAL, "utility", metric, judge=judge)) for judge in judges]
+        yield _grid(
+            ["arm", *(JUDGES[judge] for judge in judges)],
+            [
+                [f"{_NAMES[REAL]}, {metric} itself", *real],
+                *(
+                    [
+                        f"`{choice.label}`",
+                        *(
+                            _with_interval(
+                                table.find(choice.label, "utility", f"{metric} ratio", judge=judge, versus=REAL)
+                            )
+                            for judge in judges
+                        ),
+                    ]
+                    for choice in job.comparison.arms
+                ),
+            ],
+        )
+
+
+def _differences(job: Job, table: Table) -> Iterable[str]:
+    plain = [choice for choice in job.comparison.arms if choice.times == 1]
+    ours, others = ([choice.label for choice in plain if choice.is_ours is which] for which in (True, False))
+    if not ours or not others:
+        return
+    metric = _SHOWN_METRICS[0]
+    judges = job.comparison.judges
+    yield f"## Which is better, by {metric}\n"
+    yield "Difference with its 95 % interval; no difference where the interval holds zero.\n"
+    yield _grid(
+        ["arm", "versus", *(JUDGES[judge] for judge in judges)],
+        [
+            [
+                f"`{arm}`",
+                f"`{other}`",
+                *(_with_verdict(table.find(arm, "difference", metric, judge=judge, versus=other)) for judge in judges),
+            ]
+            for arm in ours
+            for other in others
+        ],
+    )
+
+
+def _augmentation(job: Job, table: Table) -> Iterable[str]:
+    ours = [choice.label for choice in job.comparison.arms if choice.is_ours]
+    if not ours:
+        return
+    judges = job.comparison.judges
+
+    def cell(arm: str, metric: str, judge: str) -> str:
+        weight = table.find(arm, "augmentation", "weight", judge=judge)
+        gain = _with_verdict(table.find(arm, "augmentation", metric, judge=judge, versus=REAL))
+        return f"{gain}; weight {weight.value:g}" if weight and weight.value is not None else gain
+
+    yield "## Augmentation: what adding synthetic to real users gains\n"
+    yield (
+        "Metric of real and synthetic users together minus that of real users alone; the weight of a synthetic user "
+        "beside a real one is chosen on validation users.\n"
+    )
+    yield _grid(
+        ["arm", "metric", *(JUDGES[judge] for judge in judges)],
+        [
+            [f"`{arm}`", metric, *(cell(arm, metric, judge) for judge in judges)]
+            for arm in ours
+            for metric in _SHOWN_METRICS
+        ],
+    )
+
+
+def _fidelity(job: Job, table: Table, rows: Sequence[Row]) -> Iterable[str]:
+    measured = {row.measure: row for row in rows if row.kind == "fidelity" and row.arm == HOLDOUT}
+    names = list(ordered(measured, FIGURES))
+    arms = [HOLDOUT, *(choice.label for choice in job.comparison.arms)]
+    yield "## Fidelity: against the training users\n"
+    yield (
+        "Mean of the seeds. The first row are real users no arm has seen: what perfect looks like at their number "
+        f"({whole(job.matrix.users_by_role['holdout'])}; the fewer, the larger their distances).\n"
+    )
+    yield _grid(
+        ["arm", *(FIGURES.get(name, name) for name in names)],
+        [[_name(arm), *(_value(table.find(arm, "fidelity", name)) for name in names)] for arm in arms],
+    )
+
+
+def _privacy(job: Job, table: Table) -> Iterable[str]:
+    seeds = len(job.comparison.seeds)
+    yield "## Privacy: the verdict of each gate\n"
+    yield (
+        "The strictest verdict of the seeds, and how many of them passed. Measured alike for all arms; the "
+        "calibration of the gates says what each can and cannot see. A PASS says that the named attacks found "
+        "nothing, and nothing about usefulness.\n"
+    )
+
+    def cell(arm: str, measure: str) -> str:
+        row = table.find(arm, "privacy", measure)
+        if row is None or row.value is None:
+            return MISSING
+        return f"{row.verdict} ({round(row.value * seeds)}/{seeds})"
+
+    yield _grid(
+        ["arm", "all", *PRIVACY_GATES.values()],
+        [
+            [
+                f"`{choice.label}`",
+                cell(choice.label, "all gates passed"),
+                *(cell(choice.label, f"{gate} passed") for gate in PRIVACY_GATES),
+            ]
+            for choice in job.comparison.arms
+        ],
+    )
+
+
+def _cost(job: Job, table: Table) -> Iterable[str]:
+    yield "## Time\n"
+    yield "Mean of the seeds, on the machine of this comparison; arms of one family share one fit.\n"
+    show = _shown(lambda row: duration(row.value or 0))
+    yield _grid(
+        ["arm", "fit", "sample"],
+        [
+            [
+                f"`{choice.label}`",
+                *(show(table.find(choice.label, "cost", name)) for name in ("fit_seconds", "sample_seconds")),
+            ]
+            for choice in job.comparison.arms
+        ],
+    )
+
+
+def _name(arm: str) -> str:
+    return _NAMES.get(arm, f"`{arm}`")
+
+
+def _shown(text: Callable[[Row], str]) -> Callable[[Row | None], str]:
+    """Return ``text`` that can also say that there is no figure."""
+    return lambda row: text(row) if row is not None and row.value is not None else MISSING
+
+
+_value = _shown(lambda row: figure(row.value))
+
+
+def _interval(row: Row) -> str:
+    return "" if row.low is None or row.high is None else f" ({figure(row.low)} to {figure(row.high)})"
+
+
+_with_interval = _shown(lambda row: f"{figure(row.value)}{_interval(row)}")
+_with_verdict = _shown(lambda row: f"{row.verdict}: {row.value:+.3f}{_interval(row)}")
+
+
+def _grid(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"

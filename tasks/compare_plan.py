@@ -1,0 +1,155 @@
+"""What is compared with what: arms, judges and seeds as the command line names them."""
+
+import difflib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from sdrm_core.config import ArmName, JudgeName, PipelineConfig
+from sdrm_core.errors import ConfigError
+from sdrm_core.records import Record, Run, UserItemMatrix
+
+ALL_ARMS: tuple[ArmName, ...] = get_args(ArmName)
+ALL_JUDGES: tuple[JudgeName, ...] = get_args(JudgeName)
+REAL = "real"
+_SEED = re.compile(r"\d{1,18}")
+_TIMES = re.compile(r"[1-9]\d{0,3}")
+
+T = TypeVar("T")
+
+
+class ArmChoice(Record):
+    """An arm and how many synthetic users it makes: ``times`` as many as there are training users."""
+
+    arm: ArmName
+    times: int = 1
+
+    @property
+    def label(self) -> str:
+        """Return the name on the command line and in the tables, e.g. ``sdrm_full@10``."""
+        return self.arm if self.times == 1 else f"{self.arm}@{self.times}"
+
+    @property
+    def is_ours(self) -> bool:
+        """Say whether this is the product itself rather than something to hold it against."""
+        return self.arm.startswith("sdrm_")
+
+
+class Comparison(Record):
+    """Everything ``sdrm compare`` was asked for.
+
+    Attributes:
+        config: of the run; its seed decides the roles and the judges' folds, whatever ``seeds`` are.
+        arms: what makes synthetic users.
+        judges: the recommenders.
+        seeds: of training and sampling; each gives an independent fit.
+        out: the directory of all results, private to its owner.
+        command: the command line, to be repeated at the end of the table.
+    """
+
+    config: PipelineConfig
+    arms: tuple[ArmChoice, ...]
+    judges: tuple[JudgeName, ...]
+    seeds: tuple[int, ...]
+    out: Path
+    command: str
+
+    def question(self) -> dict[str, Any]:
+        """Return the settings that every result depends on; arms, judges and seeds may be added later."""
+        excluded: Any = {"compute": True, "paths": True, "utility": {"judges"}}
+        return self.config.model_dump(mode="json", exclude=excluded)
+
+
+class Job(Record):
+    """A comparison with its input read.
+
+    Attributes:
+        comparison: what was asked for.
+        run: where the matrix came from.
+        matrix: the users by role.
+        digest: of the settings and the input; part of every result's name.
+    """
+
+    comparison: Comparison
+    run: Run
+    matrix: UserItemMatrix
+    digest: str
+
+
+class Compared(Record):
+    """What a comparison left: the readable table, all rows, and the plots."""
+
+    markdown: Path
+    table: Path
+    plots: tuple[Path, ...]
+
+
+def parse_arms(text: str) -> tuple[ArmChoice, ...]:
+    """Read e.g. ``popularity,sdrm_full,sdrm_full@10``.
+
+    Raises:
+        ConfigError: an unknown or repeated arm, or a bad number after the @.
+    """
+    choices = []
+    for name in _names(text, option="--arms"):
+        arm, at, times = name.partition("@")
+        if at and not _TIMES.fullmatch(times):
+            raise ConfigError(f"--arms: {name!r}: after the @ stands a whole number from 1 to 9999, e.g. {arm}@10")
+        choices.append(ArmChoice(arm=_known(arm, ALL_ARMS, option="--arms", kind="arm"), times=int(times or 1)))
+    _require_distinct([choice.label for choice in choices], option="--arms")
+    return tuple(choices)
+
+
+def parse_judges(text: str) -> tuple[JudgeName, ...]:
+    """Read e.g. ``svd,ease``.
+
+    Raises:
+        ConfigError: an unknown or repeated judge, or one whose package is not installed.
+    """
+    judges = [_known(name, ALL_JUDGES, option="--judges", kind="judge") for name in _names(text, option="--judges")]
+    _require_distinct(judges, option="--judges")
+    if "ials" in judges:
+        try:
+            import implicit  # noqa: F401 - better now than after hours of training
+        except ModuleNotFoundError:
+            remedy = "Install sdrm-pipeline[judges], or leave it out"
+            raise ConfigError(f"--judges: 'ials' needs the package implicit. {remedy}") from None
+    return tuple(judges)
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Read e.g. ``0,1,2``.
+
+    Raises:
+        ConfigError: none, a repeated one, or something that is not a whole number from 0.
+    """
+    names = _names(text, option="--seeds")
+    for name in names:
+        if not _SEED.fullmatch(name):
+            raise ConfigError(f"--seeds: {name!r} is not a whole number from 0. Write them as 0,1,2")
+    seeds = tuple(int(name) for name in names)
+    _require_distinct(seeds, option="--seeds")
+    return seeds
+
+
+def _names(text: str, *, option: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise ConfigError(f"{option}: {text!r} holds an empty name. Give at least one, separated by single commas")
+    return names
+
+
+def _known(name: str, names: Sequence[T], *, option: str, kind: str) -> T:
+    for known in names:
+        if known == name:
+            return known
+    texts = [str(known) for known in names]
+    nearest = difflib.get_close_matches(name, texts, n=1, cutoff=0.0)[0]
+    raise ConfigError(f"{option}: there is no {kind} {name!r}. Did you mean {nearest}? There are: {', '.join(texts)}")
+
+
+def _require_distinct(names: Sequence[object], *, option: str) -> None:
+    repeated = [name for place, name in enumerate(names) if name in names[:place]]
+    if repeated:
+        raise ConfigError(f"{option}: {repeated[0]} is named twice. Name each one once")

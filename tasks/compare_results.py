@@ -1,0 +1,20 @@
+"""The last stage of a comparison: the table, to compute with and to read, and the plots."""
+
+from sdrm_core.storage import write_text
+from tasks.compare_markdown import comparison_markdown
+from tasks.compare_plan import Compared, Job
+from tasks.compare_plots import plot_comparison
+from tasks.compare_table import table_rows, write_table
+from tasks.stage import Meter, stage
+
+
+@stage("compare results")
+def write_results(job: Job) -> Compared:
+    """Put all pieces side by side in ``table.parquet``, ``table.md`` and the plots."""
+    out = job.comparison.out
+    with Meter("table and plots"):
+        rows = table_rows(job)
+        table = write_table(out / "table.parquet", rows)
+        plots = plot_comparison(job, rows)
+        markdown = write_text(out / "table.md", comparison_markdown(job, rows))
+    return Compared(markdown=markdown.path, table=table.path, plots=plots)

@@ -1,0 +1,194 @@
+"""All figures of a comparison as rows: arm, measure, value, and from where to where."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from sdrm_core.config import JudgeName
+from sdrm_core.privacy.verdicts import Verdict
+from sdrm_core.quality.bootstrap import Estimate
+from sdrm_core.quality.utility import MetricReport, compare_pair, report_arms
+from sdrm_core.records import Artifact, Record
+from sdrm_core.storage import write_artifact
+from tasks.compare_cells import fidelity_cell, gain_cell, privacy_cell, ranks_cell, users_cell
+from tasks.compare_plan import REAL, ArmChoice, Job
+
+HOLDOUT = "holdout"
+_STRICTEST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
+
+Kind = Literal["utility", "difference", "augmentation", "fidelity", "privacy", "cost"]
+Interval = Literal["95 % bootstrap", "lowest and highest seed", ""]
+
+
+class Row(Record):
+    """One figure of one arm.
+
+    Attributes:
+        arm: as on the command line; ``real`` are the training users, ``holdout`` real users no arm has seen.
+        kind: what the figure is about.
+        judge: the recommender; empty where there is none.
+        measure: name of the figure.
+        versus: the arm it is the difference or the ratio to; empty where there is none.
+        value: mean over the seeds; null where it is undefined.
+        low: lower end, see ``interval``.
+        high: upper end.
+        interval: what ``low`` and ``high`` are.
+        seeds: fits behind the value.
+        verdict: better, worse or no difference; or a privacy verdict, the strictest of the seeds.
+    """
+
+    arm: str
+    kind: Kind
+    judge: str = ""
+    measure: str
+    versus: str = ""
+    value: float | None
+    low: float | None
+    high: float | None
+    interval: Interval
+    seeds: int
+    verdict: str = ""
+
+
+def table_rows(job: Job) -> list[Row]:
+    """Return every figure of the finished comparison."""
+    rows: list[Row] = []
+    for judge in job.comparison.judges:
+        rows += _utility(job, judge)
+        rows += _augmentation(job, judge)
+    for choice in job.comparison.arms:
+        rows += [*_fidelity(job, choice), *_privacy(job, choice), *_cost(job, choice)]
+    return [*rows, *_holdout(job)]
+
+
+def write_table(path: Path, rows: Sequence[Row]) -> Artifact:
+    """Write the rows as Parquet."""
+    frame = pd.DataFrame([row.model_dump() for row in rows])
+    return write_artifact(path, lambda temporary: frame.to_parquet(temporary, index=False))
+
+
+def reports_of(job: Job, cell: Any, choice: ArmChoice) -> list[dict[str, Any]]:
+    """Return an arm's reports of one sort, by seed."""
+    return [cell(job, choice, seed).read() for seed in job.comparison.seeds]
+
+
+def _utility(job: Job, judge: JudgeName) -> Iterator[Row]:
+    asked, config = job.comparison, job.comparison.config
+    values = {REAL: ranks_cell(job, judge, None, asked.seeds[0]).ranks()[None]}
+    for choice in asked.arms:
+        values[choice.label] = np.stack([ranks_cell(job, judge, choice, seed).ranks() for seed in asked.seeds])
+    for arm, metrics in report_arms(values, draws=config.utility.bootstrap_draws, seed=config.seed).items():
+        for metric, report in metrics.items():
+            yield from _metric_rows(arm, judge, metric, report, seeds=len(values[arm]))
+    ours = [choice.label for choice in asked.arms if choice.is_ours and choice.times == 1]
+    others = [choice.label for choice in asked.arms if not choice.is_ours and choice.times == 1]
+    for arm, other in ((arm, other) for arm in ours for other in others):
+        pair = compare_pair(values[arm], values[other], draws=config.utility.bootstrap_draws, seed=config.seed)
+        for metric, found in pair.items():
+            yield _estimated(
+                found.difference,
+                arm=arm,
+                kind="difference",
+                judge=judge,
+                measure=metric,
+                versus=other,
+                seeds=len(asked.seeds),
+                verdict=found.verdict,
+            )
+
+
+def _metric_rows(arm: str, judge: str, metric: str, report: MetricReport, *, seeds: int) -> Iterator[Row]:
+    common: dict[str, Any] = {"arm": arm, "judge": judge, "seeds": seeds}
+    yield _estimated(report.mean, kind="utility", measure=metric, **common)
+    if report.ratio and report.difference:
+        yield _estimated(report.ratio, kind="utility", measure=f"{metric} ratio", versus=REAL, **common)
+        yield _estimated(
+            report.difference, kind="difference", measure=metric, versus=REAL, verdict=report.verdict, **common
+        )
+
+
+def _augmentation(job: Job, judge: JudgeName) -> Iterator[Row]:
+    for choice in (choice for choice in job.comparison.arms if choice.is_ours):
+        gains = gain_cell(job, judge, choice).read()["judges"][judge]
+        common: dict[str, Any] = {"arm": choice.label, "judge": judge, "seeds": len(job.comparison.seeds)}
+        for metric, report in gains["metrics"].items():
+            found = MetricReport.model_validate(report)
+            if found.difference:
+                yield _estimated(
+                    found.difference, kind="augmentation", measure=metric, versus=REAL, verdict=found.verdict, **common
+                )
+        weight = gains["weight"]
+        yield Row(kind="augmentation", measure="weight", value=weight, low=None, high=None, interval="", **common)
+
+
+def _fidelity(job: Job, choice: ArmChoice) -> Iterator[Row]:
+    reports = reports_of(job, fidelity_cell, choice)
+    for name in reports[0]["figures"]:
+        values = [report["figures"][name]["synthetic"] for report in reports]
+        yield _over_seeds(values, arm=choice.label, kind="fidelity", measure=name)
+
+
+def _holdout(job: Job) -> Iterator[Row]:
+    """What real users the arms have never seen score: the same in every report."""
+    report = fidelity_cell(job, job.comparison.arms[0], job.comparison.seeds[0]).read()
+    for name, figure in report["figures"].items():
+        yield _over_seeds([figure["holdout"]], arm=HOLDOUT, kind="fidelity", measure=name)
+
+
+def _privacy(job: Job, choice: ArmChoice) -> Iterator[Row]:
+    reports = reports_of(job, privacy_cell, choice)
+    passed = [report["verdict"] == Verdict.PASS for report in reports]
+    verdict = _strictest(report["verdict"] for report in reports)
+    yield _over_seeds(passed, arm=choice.label, kind="privacy", measure="all gates passed", verdict=verdict)
+    for place, name in enumerate(gate["gate"] for gate in reports[0]["gates"]):
+        gates = [report["gates"][place] for report in reports]
+        passed = [gate["verdict"] == Verdict.PASS for gate in gates]
+        verdict = _strictest(gate["verdict"] for gate in gates)
+        yield _over_seeds(passed, arm=choice.label, kind="privacy", measure=f"{name} passed", verdict=verdict)
+        yield from _privacy_figures(name, gates, choice)
+
+
+def _privacy_figures(gate: str, verdicts: Sequence[dict[str, Any]], choice: ArmChoice) -> Iterator[Row]:
+    by_name: dict[str, list[dict[str, Any]]] = {}
+    for figure in (figure for verdict in verdicts for figure in verdict["figures"]):
+        by_name.setdefault(figure["name"], []).append(figure)
+    for name, figures in by_name.items():
+        verdict = _strictest(figure["verdict"] for figure in figures)
+        effects = [figure["effect"] for figure in figures]
+        yield _over_seeds(effects, arm=choice.label, kind="privacy", measure=f"{gate}: {name}", verdict=verdict)
+    for name in verdicts[0]["baseline"]:
+        values = [verdict["baseline"].get(name) for verdict in verdicts]
+        yield _over_seeds(values, arm=choice.label, kind="privacy", measure=f"{gate}, baseline: {name}")
+
+
+def _cost(job: Job, choice: ArmChoice) -> Iterator[Row]:
+    reports = reports_of(job, users_cell, choice)
+    for name in ("fit_seconds", "sample_seconds"):
+        yield _over_seeds([report[name] for report in reports], arm=choice.label, kind="cost", measure=name)
+
+
+def _estimated(found: Estimate, **about: Any) -> Row:
+    verdict = about.pop("verdict", None) or ""
+    return Row(value=found.value, low=found.low, high=found.high, interval="95 % bootstrap", verdict=verdict, **about)
+
+
+def _over_seeds(values: Sequence[float | None], **about: Any) -> Row:
+    """Return the mean over the seeds; undefined if it is for one of them."""
+    numbers = [float(value) for value in values if value is not None]
+    is_defined = len(numbers) == len(values)
+    return Row(
+        value=float(np.mean(numbers)) if is_defined else None,
+        low=min(numbers) if is_defined else None,
+        high=max(numbers) if is_defined else None,
+        interval="lowest and highest seed",
+        seeds=len(values),
+        **about,
+    )
+
+
+def _strictest(verdicts: Any) -> str:
+    found = set(verdicts)
+    return next(str(verdict) for verdict in _STRICTEST if verdict in found)
