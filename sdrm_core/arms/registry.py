@@ -2,18 +2,22 @@
 
 from sdrm_core.arms.arm import Arm
 from sdrm_core.arms.codigem import CODIGEM
+from sdrm_core.arms.ctgan import CTGAN
 from sdrm_core.arms.diffrec import DIFFREC
 from sdrm_core.arms.popularity import PopularityArm
 from sdrm_core.arms.sdrm import SdrmArm
 from sdrm_core.arms.tvae import TVAE
+from sdrm_core.arms.vae_prior import VaePriorArm
 from sdrm_core.config import ArmName
 
 _ALL: tuple[Arm, ...] = (
     PopularityArm(),
+    VaePriorArm(),
     SdrmArm("sdrm_full", "full"),
     SdrmArm("sdrm_multi", "multi"),
     DIFFREC,
     CODIGEM,
+    CTGAN,
     TVAE,
 )
 

@@ -1,0 +1,99 @@
+"""The MultiVAE's prior, decoded: what a latent diffusion has to be better than."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+
+from sdrm_core.arms.arm import FittedArm, require_users
+from sdrm_core.arms.blocks import activity_of, sample_in_blocks
+from sdrm_core.arms.storing import load_arm, save_arm
+from sdrm_core.config import ArmName, PipelineConfig, VaeConfig
+from sdrm_core.model.draw import ItemDraw, item_popularity, publishable_items
+from sdrm_core.model.pretraining import train_vae
+from sdrm_core.model.training import OnEpoch
+from sdrm_core.model.vae import MultiVAE
+from sdrm_core.model.weights import load_into
+from sdrm_core.threads import one_thread
+
+_TEMPERATURE = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class FittedVaePrior:
+    """A trained VAE and what the draw of items needs.
+
+    Attributes:
+        vae: frozen.
+        activity: (n_train,) int64 sorted, at most ``len(publishable)``.
+        publishable: (n_publishable,) columns that may be drawn, ascending.
+    """
+
+    vae: MultiVAE
+    activity: np.ndarray
+    publishable: np.ndarray
+
+    @one_thread()
+    @torch.no_grad()
+    def sample(self, n_users: int, *, seed: int) -> csr_matrix:
+        """Return (n_users, n_items) users of k-anonymous items, drawn as the decoder has it; none is empty."""
+        device = self.vae.device
+        item_draw = ItemDraw(self.vae, self.publishable, temperature=_TEMPERATURE)
+        margins = torch.zeros(len(self.publishable), device=device)
+
+        def draw(counts: np.ndarray, generator: torch.Generator) -> csr_matrix:
+            latents = torch.randn(len(counts), self.vae.config.latent_dim, generator=generator, device=device)
+            features = self.vae.decoder_features(latents)
+            return item_draw(features, counts=counts, margins=margins, generator=generator)
+
+        return sample_in_blocks(
+            draw,
+            n_users,
+            activity=self.activity,
+            n_items=self.vae.n_items,
+            seed=seed,
+            stream=VaePriorArm.name,
+            device=device,
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write weights and statistics."""
+        arrays = {"activity": torch.from_numpy(self.activity), "publishable": torch.from_numpy(self.publishable)}
+        about = {"n_items": self.vae.n_items, "config": self.vae.config.model_dump(mode="json")}
+        save_arm(folder, VaePriorArm.name, arrays=arrays, network=self.vae.state_dict(), **about)
+
+
+class VaePriorArm:
+    """The run's MultiVAE, its latents drawn from N(0, I): no diffusion and no fitted item margins."""
+
+    name: ClassVar[ArmName] = "vae_prior"
+    family: ClassVar[str] = name
+
+    def fit(
+        self,
+        train: csr_matrix,
+        validation: csr_matrix,
+        *,
+        config: PipelineConfig,
+        device: torch.device,
+        on_epoch: OnEpoch,
+    ) -> FittedVaePrior:
+        """Train the VAE with the run's settings and seed: it is the very one below the sdrm arms."""
+        require_users(train=train, validation=validation)
+        publishable = publishable_items(item_popularity(train), k_anonymity=config.privacy.k_anonymity)
+        vae, _ = train_vae(train, validation, config=config.vae, seed=config.seed, device=device, on_epoch=on_epoch)
+        return FittedVaePrior(vae, np.minimum(activity_of(train), len(publishable)), publishable)
+
+    def adopt(self, fitted: FittedArm) -> FittedArm:
+        """Return the same."""
+        return fitted
+
+    def load(self, folder: Path, *, device: torch.device) -> FittedVaePrior:
+        """Return what ``save`` wrote."""
+        arrays, weights, about, path = load_arm(folder, self.name)
+        vae = MultiVAE(about["n_items"], config=VaeConfig.model_validate(about["config"]))
+        load_into(vae, weights, path=path)
+        return FittedVaePrior(vae.to(device), arrays["activity"].numpy(), arrays["publishable"].numpy())
