@@ -18,6 +18,11 @@ DrawBlock = Callable[[np.ndarray, torch.Generator], csr_matrix]
 """Takes the numbers of items the users of a block are to get, (n_users,), and a generator; returns their items."""
 
 
+def block_size(n_items: int) -> int:
+    """Return the number of users of a block, for a catalogue of ``n_items``."""
+    return max(1, min(_MAX_BLOCK_USERS, _BLOCK_CELLS // n_items))
+
+
 def activity_of(train: csr_matrix) -> np.ndarray:
     """Return (n_train,) int64, the sorted numbers of items of the training users."""
     return np.sort(np.diff(train.indptr)).astype(np.int64)
@@ -39,7 +44,7 @@ def sample_in_blocks(
         stream: name of the random streams.
         device: of the generators.
     """
-    size = max(1, min(_MAX_BLOCK_USERS, _BLOCK_CELLS // n_items))
+    size = block_size(n_items)
     shift = numpy_stream(seed, stream, "activity").random()
     blocks = []
     for number in range(-(-n_users // size)):
