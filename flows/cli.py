@@ -119,6 +119,27 @@ def compare(
 
 
 @app.command()
+def tune(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Directory of the search; a second call goes on there.")],
+    config: OptionalConfigFile = None,
+    source: Source = None,
+    minutes: Annotated[float, typer.Option(min=0, help="Time for trials in this call; it makes at least one.")] = 30,
+    overrides: Overrides = None,
+) -> None:
+    """Search for better settings on validation users; the last line of standard output is their file's path."""
+    configured = _configured(config, source=source, overrides=overrides)
+    wait = _connect()
+    from flows.console import progress_shown
+    from flows.tune import tune as tune_flow
+    from tasks.tune import Tuning
+
+    wait()
+    with progress_shown():
+        tuned = tune_flow(Tuning(config=configured, minutes=minutes, out=out))
+    typer.echo(f"{tuned.summary}\n{tuned.config}")
+
+
+@app.command()
 def inspect(
     path: Annotated[Path, typer.Argument(help="A release, a model folder or a working directory.")],
 ) -> None:

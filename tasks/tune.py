@@ -1,0 +1,230 @@
+"""The stages of a search for settings: one trial trains, samples and judges one set of them, on validation users.
+
+Holdout users stay untouched, so that the privacy verdict of a release made with the result is worth as much as
+before; evaluation users too, so that its utility is.
+"""
+
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.trial import FrozenTrial, Trial, TrialState
+from scipy.sparse import csr_matrix
+
+from sdrm_core.config import JudgeName, PipelineConfig
+from sdrm_core.data.roles import Role
+from sdrm_core.errors import DataError, Problem, TrainingError
+from sdrm_core.model.devices import resolve_device
+from sdrm_core.model.fitting import fit_sdrm
+from sdrm_core.model.pretraining import train_vae
+from sdrm_core.model.training import EpochReport
+from sdrm_core.privacy.judge import judge_privacy
+from sdrm_core.privacy.verdicts import GateVerdict, PrivacyReport, Verdict
+from sdrm_core.quality.ease import MAX_ITEMS
+from sdrm_core.quality.ranking import METRICS
+from sdrm_core.quality.utility import make_folds, rank_arm
+from sdrm_core.randomness import numpy_stream, stream_seed
+from sdrm_core.records import Ingested, Record, Run, UserItemMatrix
+from tasks.interactions import new_user_ids
+from tasks.matrix import users_of
+from tasks.resumable import bind_input, code_digest, digest_of
+from tasks.stage import LOG, Meter, stage
+from tasks.train import report_epoch
+from tasks.tune_space import SPACE, suggested, values_of, with_values
+
+METRIC = "recall@10"
+_COLUMN = METRICS.index(METRIC)
+_MIN_VALIDATION_USERS = 2
+_STARTUP_TRIALS, _PRUNING_TRIALS, _PRUNING_EPOCHS = 8, 5, 10
+_LEAST_EXCESS = 0.01
+_UNMEASURED_EXCESS = 1.0
+_STAGE = "vae"
+
+
+class Tuning(Record):
+    """Everything ``sdrm tune`` was asked for; ``minutes`` bound this call, not the study."""
+
+    config: PipelineConfig
+    minutes: float
+    out: Path
+
+    def question(self) -> dict[str, Any]:
+        """Return what every trial of a study has in common."""
+        settings = self.config.model_dump(mode="json", exclude={"compute": True, "paths": True})
+        space = {setting.path: setting.model_dump(mode="json") for setting in SPACE}
+        return {**settings, "search space": space, "code": code_digest("model", "quality", "privacy")}
+
+
+class Search(Record):
+    """A search with its input read.
+
+    Attributes:
+        tuning: what was asked for.
+        run: where the matrix came from.
+        matrix: the users by role.
+        input_digest: of the data and the roles.
+        real: recall@10, by judge, after learning from the real users: what utility is a ratio to.
+    """
+
+    tuning: Tuning
+    run: Run
+    matrix: UserItemMatrix
+    input_digest: str
+    real: dict[JudgeName, float]
+
+
+@stage("open search")
+def open_search(tuning: Tuning, ingested: Ingested, matrix: UserItemMatrix) -> Search:
+    """Tie the output directory to the data, measure the real users, and put the given settings first in line."""
+    input_digest = digest_of(ingested.source.sha256, matrix.user_items.sha256)
+    bind_input(tuning.out, command="tune", input_digest=input_digest)
+    with Meter("judge the real users"):
+        real = _recall(users_of(matrix, Role.TRAIN), users_of(matrix, Role.VALIDATION), tuning.config)
+    study = open_study(tuning)
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):  # of a process that was killed
+        study.tell(trial.number, state=TrialState.FAIL)
+    given = values_of(tuning.config)
+    tried = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+    if not any(trial.params == given for trial in tried):
+        study.enqueue_trial(given, skip_if_exists=False)
+    LOG.info("tune: %d trials are there already", len(tried))
+    return Search(tuning=tuning, run=ingested.run, matrix=matrix, input_digest=input_digest, real=real)
+
+
+@stage("trial")
+def try_settings(search: Search) -> float:
+    """Try one set of settings; return the seconds it took. A trial that cannot be trained is recorded as failed."""
+    study = open_study(search.tuning)
+    trial = study.ask()
+    started = time.perf_counter()
+    config = with_values(search.tuning.config, suggested(trial, given=search.tuning.config))
+    with Meter(f"trial {trial.number}"):
+        try:
+            study.tell(trial, _evaluate(search, config, trial))
+        except optuna.TrialPruned:
+            study.tell(trial, state=TrialState.PRUNED)
+        except TrainingError as error:
+            LOG.warning("trial %d failed: %s", trial.number, error)
+            study.tell(trial, state=TrialState.FAIL)
+    return time.perf_counter() - started
+
+
+def open_study(tuning: Tuning) -> optuna.Study:
+    """Return the study in the output directory, made if need be.
+
+    The next trial depends on the trials so far and the run's seed alone, not on how many calls made them.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        storage=_storage(tuning.out.resolve() / "study.db"),
+        study_name="tune",
+        direction="maximize",
+        load_if_exists=True,
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=_PRUNING_TRIALS, n_warmup_steps=_PRUNING_EPOCHS),
+    )
+    seed = stream_seed(tuning.config.seed, "tune", len(study.get_trials(deepcopy=False))) % (1 << 32)
+    study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_STARTUP_TRIALS)
+    return study
+
+
+def excess_of(trial: FrozenTrial) -> float:
+    """Return by how much, in all, the gates' margins were exceeded; 0: every gate passes."""
+    return float(sum(trial.constraints.values()))
+
+
+def gate_excess(gate: GateVerdict, *, accepted: bool) -> float:
+    """Return by how much a gate is missed, in units of the room its margin leaves; 0 if it passes.
+
+    Args:
+        gate: the verdict, reached with validation users in the holdout's place.
+        accepted: whether the configuration accepts it if it is inconclusive.
+    """
+    if gate.verdict == Verdict.PASS or (accepted and gate.verdict == Verdict.INCONCLUSIVE):
+        return 0.0
+    missed = [figure for figure in gate.figures if figure.verdict != Verdict.PASS]
+    if not missed:
+        return _UNMEASURED_EXCESS
+    return max(_LEAST_EXCESS, *((figure.upper - figure.margin) / (figure.margin - figure.null) for figure in missed))
+
+
+def _evaluate(search: Search, config: PipelineConfig, trial: Trial) -> float:
+    train, validation = users_of(search.matrix, Role.TRAIN), users_of(search.matrix, Role.VALIDATION)
+    users = _synthetic(train, validation, config, on_epoch=_pruning(trial))
+    recall = _recall(users, validation, config)
+    ratios = {judge: recall[judge] / search.real[judge] for judge in recall}
+    privacy = _privacy(users, train, validation, config)
+    for gate in privacy.gates:
+        trial.set_constraint(gate.gate, gate_excess(gate, accepted=gate.gate in config.privacy.accept_inconclusive))
+    trial.set_user_attr("ratios", ratios)
+    trial.set_user_attr("gates", {gate.gate: gate.verdict.value for gate in privacy.gates})
+    utility = float(np.mean(list(ratios.values())))
+    missed = [gate.gate for gate in privacy.gates if gate.verdict != Verdict.PASS]
+    LOG.info("trial %d: utility %.4f, gates not passed: %s", trial.number, utility, ", ".join(missed) or "none")
+    return utility
+
+
+def _synthetic(
+    train: csr_matrix, validation: csr_matrix, config: PipelineConfig, *, on_epoch: Callable[[EpochReport], None]
+) -> csr_matrix:
+    device, seed = resolve_device(config.compute.device), config.seed
+    vae, _ = train_vae(train, validation, config=config.vae, seed=seed, device=device, on_epoch=on_epoch)
+    model, _ = fit_sdrm(vae, train, validation, config=config, device=device, on_epoch=on_epoch)
+    return model.sample(
+        0,
+        train.shape[0],
+        seed=stream_seed(seed, "tune", "sample"),
+        resolution=config.sampling.resolution,
+        batch_users=config.compute.batch_users,
+    )
+
+
+def _pruning(trial: Trial) -> Callable[[EpochReport], None]:
+    """Return the report of an epoch that ends a trial whose VAE ranks worse than most did at that epoch."""
+
+    def on_epoch(report: EpochReport) -> None:
+        report_epoch(report)
+        if report.stage == _STAGE:
+            trial.report(report.validation, report.epoch)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+    return on_epoch
+
+
+def _recall(users: csr_matrix, validation: csr_matrix, config: PipelineConfig) -> dict[JudgeName, float]:
+    """Return what the judges achieve for the validation users after learning from ``users``.
+
+    Raises:
+        DataError: there are too few validation users to rank for.
+    """
+    judges: tuple[JudgeName, ...] = ("svd", "ease") if users.shape[1] <= MAX_ITEMS else ("svd",)
+    folds = make_folds(validation, config=config.utility, seed=config.seed)
+    if folds[0].inputs.shape[0] < _MIN_VALIDATION_USERS:
+        what = f"{folds[0].inputs.shape[0]} users have the five positives it takes to rank for them, 2 are needed"
+        raise DataError(Problem("validation users", what, "Use more data, or raise roles.validation"))
+    return {
+        judge: float(rank_arm(judge, [users], folds=folds, validation=folds, seed=config.seed)[..., _COLUMN].mean())
+        for judge in judges
+    }
+
+
+def _privacy(users: csr_matrix, train: csr_matrix, validation: csr_matrix, config: PipelineConfig) -> PrivacyReport:
+    return judge_privacy(
+        users,
+        train=train,
+        holdout=validation,
+        user_ids=new_user_ids(users.shape[0], numpy_stream(config.seed, "user_ids", "tune")),
+        previous_ids=None,
+        config=config.privacy,
+        seed=config.seed,
+    )
+
+
+@lru_cache
+def _storage(path: Path) -> optuna.storages.RDBStorage:
+    """Return the study's database: SQLite, whole after a kill at any moment."""
+    return optuna.storages.RDBStorage(f"sqlite:///{path}")

@@ -1,0 +1,113 @@
+"""What a search leaves: the best settings as a configuration file, all trials as a table, the best ones to read."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import yaml
+from optuna.trial import FrozenTrial, TrialState
+
+from sdrm_core.errors import TrainingError
+from sdrm_core.records import Record
+from sdrm_core.storage import write_artifact, write_text
+from tasks.stage import Meter, stage
+from tasks.tune import METRIC, Search, excess_of, open_study
+from tasks.tune_space import values_of, with_values
+from tasks.wording import figure
+
+_SHOWN = 5
+
+
+class Tuned(Record):
+    """The configuration found, the table of all trials, and the best of them to print."""
+
+    config: Path
+    trials: Path
+    summary: str
+
+
+@stage("tune results")
+def write_tuned(search: Search) -> Tuned:
+    """Write ``tuned.yaml`` and ``trials.parquet``.
+
+    Raises:
+        TrainingError: no trial came to its end.
+    """
+    out = search.tuning.out
+    trials = open_study(search.tuning).get_trials(deepcopy=False)
+    with Meter("best settings"):
+        table = write_artifact(out / "trials.parquet", lambda path: _frame(trials).to_parquet(path, index=False))
+        finished = sorted((trial for trial in trials if trial.state == TrialState.COMPLETE), key=_rank)
+        if not finished:
+            raise TrainingError("no trial could be trained to its end; see the warnings above, and check the data")
+        config = write_text(out / "tuned.yaml", _yaml(search, finished, n_trials=len(_ended(trials))))
+    return Tuned(config=config.path, trials=table.path, summary=_summary(search, finished))
+
+
+def _rank(trial: FrozenTrial) -> tuple[float, float]:
+    """Order trials that pass every gate first, then those that miss them least; among equals by utility."""
+    return excess_of(trial), -(trial.value or 0.0)
+
+
+def _yaml(search: Search, finished: Sequence[FrozenTrial], *, n_trials: int) -> str:
+    best, given = finished[0], _given(search, finished)
+    missed = [gate for gate, excess in best.constraints.items() if excess > 0]
+    judges = ", ".join(f"{judge} {figure(ratio)}" for judge, ratio in best.user_attrs["ratios"].items())
+    head = [
+        f"Found by sdrm tune: trial {best.number} of {n_trials}.",
+        f"Data and roles: {search.input_digest}",
+        f"Utility on validation users, {METRIC} over that of real users: {figure(best.value)} ({judges}).",
+        f"The settings the search started from: {figure(given.value) if given else 'not measured'}.",
+        f"Privacy gates not passed against validation users: {', '.join(missed) or 'none'}.",
+        "Holdout and evaluation users were not looked at: run this to learn how it fares with them.",
+    ]
+    settings = with_values(search.tuning.config, best.params).model_dump(mode="json")
+    comment = "".join(f"# {line}\n" for line in head)
+    return f"{comment}\n{yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)}"
+
+
+def _given(search: Search, finished: Sequence[FrozenTrial]) -> FrozenTrial | None:
+    given = values_of(search.tuning.config)
+    return next((trial for trial in finished if trial.params == given), None)
+
+
+def _ended(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    return [trial for trial in trials if trial.state.is_finished()]
+
+
+def _frame(trials: Sequence[FrozenTrial]) -> pd.DataFrame:
+    """Return one row a trial: how it ended, its utility, its settings, and the verdict of each gate."""
+    return pd.DataFrame(
+        [
+            {
+                "trial": trial.number,
+                "state": trial.state.name.lower(),
+                "utility": trial.value if trial.state == TrialState.COMPLETE else None,
+                "privacy_excess": excess_of(trial) if trial.state == TrialState.COMPLETE else None,
+                "seconds": trial.duration.total_seconds() if trial.duration else None,
+                **{f"ratio_{judge}": ratio for judge, ratio in trial.user_attrs.get("ratios", {}).items()},
+                **trial.params,
+                **{f"gate_{gate}": verdict for gate, verdict in trial.user_attrs.get("gates", {}).items()},
+            }
+            for trial in _ended(trials)
+        ]
+    )
+
+
+def _summary(search: Search, finished: Sequence[FrozenTrial]) -> str:
+    """Return the best trials and the given settings as aligned lines."""
+    given = _given(search, finished)
+    shown = list(finished[:_SHOWN])
+    if given and given not in shown:
+        shown.append(given)
+    names = [
+        path.split(".")[1] if path.split(".")[0] == "sampling" else path for path in values_of(search.tuning.config)
+    ]
+    lines = [["trial", "utility", "gates missed", *names]]
+    for trial in shown:
+        missed = sum(excess > 0 for excess in trial.constraints.values())
+        label = f"{trial.number} (given)" if trial is given else str(trial.number)
+        values = [f"{trial.params[path]:.4g}" for path in values_of(search.tuning.config)]
+        lines.append([label, figure(trial.value), str(missed), *values])
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return "\n".join("  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)) for line in lines)
