@@ -65,5 +65,7 @@ def _noised(vectors: Tensor, *, generator: torch.Generator) -> Tensor:
 CODIGEM = ItemVectorArm(
     "codigem",
     Codigem,
-    DescentSettings(learning_rate=1e-3, weight_decay=0.0, batch_users=128, max_epochs=300, patience_epochs=15),
+    DescentSettings(
+        learning_rate=1e-3, weight_decay=0.0, batch_users=128, max_epochs=300, max_steps=3000, patience_epochs=15
+    ),
 )

@@ -112,5 +112,7 @@ class DiffRec(ItemVectorNetwork):
 DIFFREC = ItemVectorArm(
     "diffrec",
     DiffRec,
-    DescentSettings(learning_rate=1e-3, weight_decay=0.0, batch_users=128, max_epochs=100, patience_epochs=15),
+    DescentSettings(
+        learning_rate=1e-3, weight_decay=0.0, batch_users=128, max_epochs=100, max_steps=3000, patience_epochs=15
+    ),
 )

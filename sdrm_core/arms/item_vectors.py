@@ -64,6 +64,7 @@ class DescentSettings(NamedTuple):
         weight_decay: decoupled.
         batch_users: users per gradient step.
         max_epochs: passes over the training users at most.
+        max_steps: gradient steps at most, rounded up to whole passes: more users need fewer passes.
         patience_epochs: epochs without a lower validation loss before stopping.
     """
 
@@ -71,6 +72,7 @@ class DescentSettings(NamedTuple):
     weight_decay: float
     batch_users: int
     max_epochs: int
+    max_steps: int
     patience_epochs: int
 
     def __call__(
@@ -89,15 +91,17 @@ class DescentSettings(NamedTuple):
             network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
         )
         noise, shuffler = torch_stream(seed, stage, "noise", device=device), numpy_stream(seed, stage, "batches")
+        epoch_steps = -(-train.shape[0] // self.batch_users)
+        max_epochs = min(self.max_epochs, -(-self.max_steps // epoch_steps))
         progress = Progress(
             network,
             stage=stage,
-            max_epochs=self.max_epochs,
+            max_epochs=max_epochs,
             patience_epochs=self.patience_epochs,
             higher_is_better=False,
             on_epoch=on_epoch,
         )
-        for epoch in range(1, self.max_epochs + 1):
+        for epoch in range(1, max_epochs + 1):
             losses = []
             network.train()
             order = shuffler.permutation(train.shape[0])

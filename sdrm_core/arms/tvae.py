@@ -55,5 +55,7 @@ class Tvae(ItemVectorNetwork):
 TVAE = ItemVectorArm(
     "tvae",
     Tvae,
-    DescentSettings(learning_rate=1e-3, weight_decay=1e-5, batch_users=500, max_epochs=300, patience_epochs=30),
+    DescentSettings(
+        learning_rate=1e-3, weight_decay=1e-5, batch_users=500, max_epochs=300, max_steps=3000, patience_epochs=30
+    ),
 )
