@@ -1,0 +1,252 @@
+"""A small comparison from end to end: its figures, what a second call repeats, and what a kill costs."""
+
+import json
+import os
+import shutil
+import signal
+import time
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from flows.compare import run_comparison
+from sdrm_core.data.roles import Role
+from sdrm_core.data.simulate import simulate_interactions
+from sdrm_core.errors import ConfigError, SdrmError
+from sdrm_core.quality.augmentation import measure_augmentation
+from sdrm_core.quality.fidelity import measure_fidelity
+from sdrm_core.quality.utility import compare_arms, compare_pair
+from sdrm_core.records import Artifact
+from sdrm_core.storage import read_user_items, sha256_of
+from tasks.compare_plan import Comparison, parse_arms, parse_judges, parse_seeds
+from tests.conftest import small_night
+from tests.integration.processes import command, environment, eventually, started
+
+ARMS, JUDGES, SEEDS = "popularity,sdrm_full,sdrm_full@2", "popularity,svd", "0,1"
+
+
+def comparison(directory, out, *, arms=ARMS, judges=JUDGES, seeds=SEEDS, **sections):
+    return Comparison(
+        config=small_night(directory, **sections),
+        arms=parse_arms(arms),
+        judges=parse_judges(judges),
+        seeds=parse_seeds(seeds),
+        out=out,
+        command="sdrm compare small.yaml --out there",
+    )
+
+
+@pytest.fixture(scope="module")
+def compared(prefect_server, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("compare")
+    log = directory / "log.csv"
+    simulate_interactions(seed=5, n_users=600, n_items=120).to_pandas().to_csv(log, index=False)
+    asked = comparison(directory, directory / "out", source={"uri": str(log)})
+    return asked, run_comparison(asked, workers=2)
+
+
+@pytest.fixture(scope="module")
+def table(compared):
+    return pd.read_parquet(compared[1].table)
+
+
+def pieces(out):
+    return {path.relative_to(out): path.stat().st_mtime_ns for path in (out / "cells").rglob("*") if path.is_file()}
+
+
+def roles_of(out):
+    (path,) = out.glob("input/*/matrix/user_items.npz")
+    user_items, beside = read_user_items(artifact(path))
+    return {role.name.lower(): user_items[beside["roles"] == role] for role in Role}
+
+
+def artifact(path):
+    return Artifact(path=path, sha256=sha256_of(path))
+
+
+def users_of(out, arm):
+    return [
+        read_user_items(artifact(next((out / "cells" / arm).glob(f"users-seed-{seed}-*.npz"))))[0] for seed in (0, 1)
+    ]
+
+
+def row(table, **wanted):
+    found = table
+    for column, value in wanted.items():
+        found = found[found[column] == value]
+    assert len(found) == 1
+    return found.iloc[0]
+
+
+class TestFigures:
+    def test_utility_is_that_of_the_direct_computation(self, compared, table):
+        asked, _ = compared
+        roles = roles_of(asked.out)
+        arms = {choice.label: users_of(asked.out, choice.label) for choice in asked.arms}
+        utility = asked.config.utility.model_copy(update={"judges": asked.judges})
+        direct = compare_arms(
+            arms,
+            train=roles["train"],
+            validation=roles["validation"],
+            evaluation=roles["evaluation"],
+            config=utility,
+            seed=asked.config.seed,
+        )
+        for judge in asked.judges:
+            real = row(table, arm="real", kind="utility", judge=judge, measure="ndcg@10")
+            assert real["value"] == direct.judges[judge]["real"]["ndcg@10"].mean.value
+            for arm in arms:
+                report = direct.judges[judge][arm]["recall@10"]
+                found = row(table, arm=arm, kind="utility", judge=judge, measure="recall@10 ratio")
+                assert (found.value, found.low, found.high) == tuple(report.ratio.model_dump().values())
+                assert found.seeds == 2
+                difference = row(table, arm=arm, kind="difference", judge=judge, measure="recall@10", versus="real")
+                assert difference.verdict == report.verdict
+
+    def test_gains_are_those_of_the_direct_computation(self, compared, table):
+        asked, _ = compared
+        roles = roles_of(asked.out)
+        direct = measure_augmentation(
+            users_of(asked.out, "sdrm_full"),
+            train=roles["train"],
+            validation=roles["validation"],
+            evaluation=roles["evaluation"],
+            config=asked.config.utility.model_copy(update={"judges": ("svd",)}),
+            seed=asked.config.seed,
+        ).judges["svd"]
+        found = row(table, arm="sdrm_full", kind="augmentation", judge="svd", measure="recall@10")
+        assert found.value == direct.metrics["recall@10"].difference.value
+        assert row(table, arm="sdrm_full", kind="augmentation", judge="svd", measure="weight").value == direct.weight
+
+    def test_fidelity_stands_beside_real_users_nothing_has_seen(self, compared, table):
+        asked, _ = compared
+        roles = roles_of(asked.out)
+        publishable = np.bincount(roles["train"].indices, minlength=roles["train"].shape[1]) >= 5
+        direct = [
+            measure_fidelity(
+                users, train=roles["train"], holdout=roles["holdout"], publishable=publishable, seed=asked.config.seed
+            )
+            for users in users_of(asked.out, "popularity")
+        ]
+        values = [report.synthetic("popularity_spearman") for report in direct]
+        found = row(table, arm="popularity", kind="fidelity", measure="popularity_spearman")
+        assert found.value == pytest.approx(np.mean(values))
+        assert (found.low, found.high) == (min(values), max(values))
+        holdout = row(table, arm="holdout", kind="fidelity", measure="popularity_spearman")
+        assert holdout.value == direct[0].figures["popularity_spearman"].holdout
+
+    def test_every_gate_has_a_verdict_and_every_arm_its_cost(self, compared, table):
+        asked, _ = compared
+        for choice in asked.arms:
+            mine = table[table.arm == choice.label]
+            assert set(mine[mine.measure.str.endswith("passed")].verdict) <= {"PASS", "FAIL", "INCONCLUSIVE"}
+            assert len(mine[mine.measure.str.endswith(" passed")]) == 10
+            assert (mine[mine.kind == "cost"].value >= 0).all()
+
+    def test_ten_times_as_many_are_as_many_times_as_many(self, compared):
+        asked, _ = compared
+        once, twice = users_of(asked.out, "sdrm_full")[0], users_of(asked.out, "sdrm_full@2")[0]
+        assert twice.shape[0] == 2 * once.shape[0] == 2 * roles_of(asked.out)["train"].shape[0]
+        assert (twice[: once.shape[0]] != once).nnz == 0
+
+    def test_the_page_and_the_plots_can_be_opened(self, compared):
+        asked, found = compared
+        page = found.markdown.read_text()
+        assert page.rstrip().endswith("```console\nsdrm compare small.yaml --out there\n```")
+        assert all(f"`{choice.label}`" in page for choice in asked.arms)
+        assert str(asked.out) not in page
+        assert {path.suffix for path in found.plots} == {".svg", ".png"}
+        for path in found.plots:
+            if path.suffix == ".svg":
+                ET.parse(path)
+            else:
+                assert path.read_bytes().startswith(b"\x89PNG")
+
+    def test_everything_is_private(self, compared):
+        assert compared[0].out.stat().st_mode & 0o777 == 0o700
+
+
+class TestAgain:
+    @pytest.fixture
+    def copied(self, compared, tmp_path):
+        asked, _ = compared
+        shutil.copytree(asked.out, tmp_path / "out")
+        return asked.model_copy(update={"out": tmp_path / "out"})
+
+    def test_only_what_is_missing_is_computed(self, copied):
+        before = pieces(copied.out)
+        page = (copied.out / "table.parquet").read_bytes()
+        gone = next((copied.out / "cells" / "sdrm_full").glob("ranks-svd-seed-1-*.npz"))
+        gone.unlink()
+        run_comparison(copied, workers=1)
+        after = pieces(copied.out)
+        assert set(after) == set(before)
+        changed = {path for path in after if after[path] != before[path]}
+        assert changed == {path.relative_to(copied.out) for path in (gone, gone.with_suffix(".json"))}
+        assert (copied.out / "table.parquet").read_bytes() == page
+
+    def test_an_arm_more_leaves_the_others_as_they_are(self, copied):
+        before = pieces(copied.out)
+        more = copied.model_copy(update={"arms": parse_arms(f"{ARMS},sdrm_multi"), "judges": parse_judges("svd")})
+        run_comparison(more, workers=1)
+        after = pieces(copied.out)
+        assert {path: after[path] for path in before} == before
+        assert {path.parts[1] for path in set(after) - set(before)} == {"sdrm_multi"}
+        assert len(list((copied.out / "models").iterdir())) == 4  # one fit serves both resolutions
+
+    def test_another_configuration_is_refused_and_nothing_changes(self, copied):
+        before = pieces(copied.out)
+        vae = copied.config.vae.model_copy(update={"max_epochs": 9})
+        other = copied.model_copy(update={"config": copied.config.model_copy(update={"vae": vae})})
+        with pytest.raises(ConfigError, match=r"vae.max_epochs was 10 and is 9"):
+            run_comparison(other, workers=1)
+        assert pieces(copied.out) == before
+
+    def test_other_roles_are_other_data(self, copied, monkeypatch):
+        monkeypatch.setenv("SDRM_ROLE_KEY", "another key")
+        with pytest.raises(ConfigError, match="other data"):
+            run_comparison(copied, workers=1)
+
+    def test_a_damaged_piece_is_named(self, copied):
+        damaged = next((copied.out / "cells" / "popularity").glob("users-seed-0-*.npz"))
+        damaged.write_bytes(damaged.read_bytes()[:-1])
+        next((copied.out / "cells" / "popularity").glob("fidelity-seed-0-*.json")).unlink()
+        with pytest.raises(SdrmError, match=rf"1 of 6 pieces.*\n  popularity, seed 0: .*{damaged.name}"):
+            run_comparison(copied, workers=1)
+
+
+def test_a_killed_comparison_goes_on_and_ends_alike(compared, tmp_path):
+    asked, _ = compared
+    config = asked.config.model_dump(mode="json")
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(config))
+    out = tmp_path / "out"
+    call = command("sdrm", "compare", "small.yaml", "--arms", ARMS, "--judges", JUDGES, "--seeds", SEEDS)
+    env = environment(tmp_path / "prefect", OMP_NUM_THREADS="1")
+    with started([*call, "--out", "out"], env=env, log=tmp_path / "log", cwd=tmp_path) as process:
+        eventually("a piece is finished", lambda: list(out.glob("cells/*/users-seed-0-*.json")), every=0.01)
+        time.sleep(0.3)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    kept = pieces(out)
+    assert not (out / "table.md").exists()
+    run_comparison(asked.model_copy(update={"out": out}), workers=1)
+    assert {path: pieces(out)[path] for path in kept if path.suffix != ".tmp"} == {
+        path: stamp for path, stamp in kept.items() if path.suffix != ".tmp"
+    }
+    columns = ["arm", "kind", "judge", "measure", "versus", "value", "low", "high", "verdict"]
+    mine, theirs = (pd.read_parquet(path / "table.parquet")[columns] for path in (out, asked.out))
+    pd.testing.assert_frame_equal(mine[mine.kind != "cost"], theirs[theirs.kind != "cost"])
+    assert json.loads((out / "compare.json").read_text())["input"]
+
+
+def test_a_difference_between_arms_is_paired():
+    values = np.random.default_rng(0).random((3, 50, 12))
+    better = compare_pair(values + 0.1, values, draws=200, seed=0)["recall@10"]
+    assert better.verdict == "better"
+    assert better.difference.low == pytest.approx(0.1)
+    assert better.difference.high == pytest.approx(0.1)
+    assert compare_pair(values, values + 0.1, draws=200, seed=0)["ndcg@1"].verdict == "worse"
+    assert compare_pair(values, values, draws=200, seed=0)["ndcg@1"].verdict == "no difference"

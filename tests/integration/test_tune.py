@@ -1,0 +1,86 @@
+"""A search of two trials, its continuation, and the file it leaves."""
+
+import shutil
+
+import pandas as pd
+import pytest
+
+from flows.tune import tune
+from sdrm_core.config import load_config
+from sdrm_core.data.roles import Role
+from sdrm_core.data.simulate import simulate_interactions
+from sdrm_core.errors import ConfigError
+from tasks import tune as stages
+from tasks.tune import Tuning, open_study
+from tasks.tune_space import values_of
+from tests.conftest import small_night
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+SMALL = {"diffusion": {"hidden_units": 64, "depth": 1, "max_epochs": 4, "epoch_steps": 5, "reverse_steps": 4}}
+NO_TIME = 1e-6  # one trial a call
+
+
+@pytest.fixture(scope="module")
+def tuned(prefect_server, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("tune")
+    log = directory / "log.csv"
+    simulate_interactions(seed=5, n_users=600, n_items=120).to_pandas().to_csv(log, index=False)
+    config = small_night(directory, **SMALL, source={"uri": str(log)})
+    tuning = Tuning(config=config, minutes=NO_TIME, out=directory / "out")
+    looked_at = []
+    users_of = stages.users_of
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stages, "users_of", lambda matrix, role: looked_at.append(role) or users_of(matrix, role))
+        tune(tuning)
+        result = tune(tuning)
+    return tuning, result, looked_at
+
+
+def test_the_given_settings_are_tried_first_and_a_second_call_goes_on(tuned):
+    tuning, result, _ = tuned
+    trials = pd.read_parquet(result.trials)
+    assert list(trials.trial) == [0, 1]
+    assert open_study(tuning).trials[0].params == values_of(tuning.config)
+    assert open_study(tuning).trials[1].params != values_of(tuning.config)
+    assert (trials.utility > 0).all()
+    assert {"ratio_svd", "ratio_ease", "gate_membership", "vae.beta", "privacy_excess", "seconds"} <= set(trials)
+
+
+def test_the_file_is_a_configuration_that_can_be_run(tuned):
+    tuning, result, _ = tuned
+    found = load_config(result.config)
+    trials = pd.read_parquet(result.trials).sort_values(["privacy_excess", "utility"], ascending=[True, False])
+    assert values_of(found) == {path: trials.iloc[0][path] for path in values_of(found)}
+    same = found.model_dump(exclude={"vae", "diffusion", "sampling"})
+    assert same == tuning.config.model_dump(exclude={"vae", "diffusion", "sampling"})
+    head = result.config.read_text().split("\n\n")[0]
+    assert "of 2." in head
+    assert "Data and roles: " in head
+    assert "(given)" in result.summary
+
+
+def test_holdout_and_evaluation_users_are_never_looked_at(tuned):
+    assert set(tuned[2]) == {Role.TRAIN, Role.VALIDATION}
+
+
+def test_a_killed_trial_counts_as_failed_and_the_search_goes_on(tuned, tmp_path):
+    tuning, _, _ = tuned
+    shutil.copytree(tuning.out, tmp_path / "out")
+    tuning = tuning.model_copy(update={"out": tmp_path / "out"})
+    open_study(tuning).ask()  # and nobody ever tells how it ended
+    trials = pd.read_parquet(tune(tuning).trials)
+    assert list(trials.state) == ["complete", "complete", "fail", trials.state.iloc[-1]]
+    assert trials.state.iloc[-1] in {"complete", "pruned"}
+
+
+def test_a_study_of_other_settings_is_refused(tuned):
+    tuning, _, _ = tuned
+    other = tuning.model_copy(update={"config": tuning.config.model_copy(update={"seed": 3})})
+    with pytest.raises(ConfigError, match="seed was 0 and is 3"):
+        tune(other)
+
+
+def test_a_study_of_other_data_is_refused(tuned, monkeypatch):
+    monkeypatch.setenv("SDRM_ROLE_KEY", "another key")
+    with pytest.raises(ConfigError, match="other data"):
+        tune(tuned[0])

@@ -1,0 +1,52 @@
+"""The searched settings are real ones, their bounds hold the defaults, and gates missed are measured alike."""
+
+import optuna
+import pytest
+
+from sdrm_core.config import PipelineConfig
+from sdrm_core.privacy.statistics import Estimate
+from sdrm_core.privacy.verdicts import Figure, GateVerdict, Verdict
+from tasks.tune import gate_excess
+from tasks.tune_space import SPACE, suggested, values_of, with_values
+
+
+def test_every_setting_is_of_the_configuration_and_holds_its_default():
+    for path, value in values_of(PipelineConfig()).items():
+        (setting,) = (setting for setting in SPACE if setting.path == path)
+        assert setting.low <= value <= setting.high
+
+
+@pytest.mark.parametrize("bound", ["low", "high"])
+def test_the_bounds_are_valid_settings(bound):
+    values = {
+        setting.path: int(value) if setting.is_integer else value
+        for setting in SPACE
+        for value in [getattr(setting, bound)]
+    }
+    assert values_of(with_values(PipelineConfig(), values)) == values
+
+
+@pytest.mark.parametrize("hidden_units", [600, 64, 333, 5000])
+def test_the_given_settings_can_be_tried_whatever_they_are(hidden_units):
+    given = PipelineConfig.model_validate({"vae": {"hidden_units": hidden_units}, "sampling": {"temperature": 2.5}})
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    study.enqueue_trial(values_of(given))
+    assert suggested(study.ask(), given=given) == values_of(given)
+    others = [with_values(given, suggested(study.ask(), given=given)) for _ in range(20)]
+    assert len({other.vae.hidden_units for other in others}) > 10
+
+
+def verdict(answer, *figures):
+    return GateVerdict(gate="closer_to_train", verdict=answer, sentence="", figures=figures)
+
+
+def judged(upper, p_value=0.5):
+    return Figure.judged("x", Estimate(0.52, 0.51, upper, p_value), n=100, margin=0.55, null=0.5)
+
+
+def test_a_gate_is_missed_by_what_its_bound_exceeds_the_margin():
+    assert gate_excess(verdict(Verdict.PASS, judged(0.54)), accepted=False) == 0
+    assert gate_excess(verdict(Verdict.INCONCLUSIVE, judged(0.56)), accepted=False) == pytest.approx(0.2)
+    assert gate_excess(verdict(Verdict.INCONCLUSIVE, judged(0.56)), accepted=True) == 0
+    assert gate_excess(verdict(Verdict.FAIL, judged(0.60, p_value=0.001)), accepted=True) == pytest.approx(1)
+    assert gate_excess(verdict(Verdict.FAIL), accepted=True) == 1
