@@ -54,7 +54,7 @@ def _yaml(search: Search, finished: Sequence[FrozenTrial], *, n_trials: int) -> 
     missed = [gate for gate, excess in best.constraints.items() if excess > 0]
     judges = ", ".join(f"{judge} {figure(ratio)}" for judge, ratio in best.user_attrs["ratios"].items())
     head = [
-        f"Found by sdrm tune: trial {best.number} of {n_trials}.",
+        f"Found by sdrm tune: the best of {n_trials} trials, number {best.number}.",
         f"Data and roles: {search.input_digest}",
         f"Utility on validation users, {METRIC} over that of real users: {figure(best.value)} ({judges}).",
         f"The settings the search started from: {figure(given.value) if given else 'not measured'}.",

@@ -54,7 +54,7 @@ def test_the_file_is_a_configuration_that_can_be_run(tuned):
     same = found.model_dump(exclude={"vae", "diffusion", "sampling"})
     assert same == tuning.config.model_dump(exclude={"vae", "diffusion", "sampling"})
     head = result.config.read_text().split("\n\n")[0]
-    assert "of 2." in head
+    assert "the best of 2 trials" in head
     assert "Data and roles: " in head
     assert "(given)" in result.summary
 
