@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -30,6 +31,9 @@ PrivacyGate = Literal[
     "completion",
     "dissimilarity",
 ]
+
+
+_MIN_LATENT_DIM = 4
 
 
 class Section(BaseModel):
@@ -128,30 +132,46 @@ class RolesConfig(Section):
 
 
 class VaeConfig(Section):
-    """The MultiVAE (Liang et al. 2018) that maps users to latents and back."""
+    """The variational autoencoder that maps users to latents and back."""
 
-    hidden_units: int = Field(600, ge=1, description="units of the one hidden layer on each side")
-    latent_dim: int = Field(32, ge=1, description="dimensions of the latent space")
-    dropout: Share = Field(0.5, lt=1, description="share of input items dropped while training")
-    beta: float = Field(1.0, ge=0, description="final weight of the KL term")
-    anneal_epochs: int = Field(30, ge=0, description="epochs over which beta grows from 0")
-    learning_rate: float = Field(1e-3, gt=0, description="Adam's step size")
-    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
+    hidden_units: int = Field(300, ge=1, description="units of the encoder's one hidden layer")
+    decoder_units: int = Field(
+        0, ge=0, description="units of the decoder's hidden layer; 0: an item's logit is linear in the latent"
+    )
+    latent_dim: int | None = Field(
+        None, ge=1, description="dimensions of the latent space; null: a third of the root of the training users"
+    )
+    dropout: Share = Field(0.5, lt=1, description="share of a user's items hidden from the encoder while training")
+    beta: float = Field(0.1, ge=0, description="final weight of the KL term")
+    anneal_epochs: int = Field(20, ge=0, description="epochs over which beta grows from 0")
+    item_precision: float = Field(
+        2.0, ge=0, description="precision of the Gaussian prior on the decoder's item vectors; 0: none"
+    )
+    learning_rate: float = Field(2e-3, gt=0, description="Adam's step size")
     batch_users: int = Field(256, ge=1, description="users per gradient step")
     max_epochs: int = Field(200, ge=1, description="passes over the training users at most")
-    patience_epochs: int = Field(15, ge=1, description="epochs without a better validation ndcg before stopping")
+    patience_epochs: int = Field(15, ge=1, description="epochs without a better validation result before stopping")
+
+    def sized_for(self, n_train_users: int) -> Self:
+        """Return these settings with a number for ``latent_dim``.
+
+        What a latent space can learn without learning single people by heart grows with their number: too many
+        dimensions for few users give them away, too few for many leave structure unused.
+        """
+        dimensions = self.latent_dim or max(_MIN_LATENT_DIM, round(math.sqrt(n_train_users) / 3))
+        return self.model_copy(update={"latent_dim": dimensions})
 
 
 class DiffusionConfig(Section):
     """The score-based diffusion model over latents (in the coordinates of ``sdrm_core.model.schedule``)."""
 
-    hidden_units: int = Field(256, ge=1, description="width of the residual denoiser")
-    depth: int = Field(3, ge=1, description="residual blocks of the denoiser")
+    hidden_units: int = Field(64, ge=1, description="width of the residual denoiser")
+    depth: int = Field(1, ge=1, description="residual blocks of the denoiser")
     learning_rate: float = Field(1e-3, gt=0, description="Adam's peak step size")
     batch_users: int = Field(256, ge=1, description="latents per gradient step")
     epoch_steps: int = Field(50, ge=1, description="gradient steps between two looks at the validation loss")
-    max_epochs: int = Field(20, ge=1, description="epochs of that many steps at most")
-    patience_epochs: int = Field(10, ge=1, description="epochs without a lower validation loss before stopping")
+    max_epochs: int = Field(5, ge=1, description="epochs of that many steps at most")
+    patience_epochs: int = Field(3, ge=1, description="epochs without a lower validation loss before stopping")
     ema_decay: Share = Field(0.999, lt=1, description="decay of the weights' running average used to sample")
     reverse_steps: int = Field(10, ge=2, description="steps of the reverse process at full resolution")
 
@@ -163,10 +183,14 @@ class SamplingConfig(Section):
     resolution: Resolution = Field(
         "full", description="full: every user takes all reverse steps; multi: each a random number of them"
     )
-    temperature: float = Field(
-        0.7, ge=0, le=5, description="randomness of the item draw: 0 takes the likeliest items, 1 the model's own"
+    temperature: float | None = Field(
+        None,
+        ge=0,
+        le=5,
+        description="randomness of the item draw: 0 takes the likeliest items, 1 the model's own; null: the lowest at "
+        "which the users leak little, by the privacy gates with validation users in the holdout's place",
     )
-    margin_rounds: int = Field(20, ge=0, description="rounds that fit item popularity; 0 leaves it to the decoder")
+    margin_rounds: int = Field(12, ge=0, description="rounds that fit item popularity; 0 leaves it to the decoder")
     margin_users: int = Field(4096, ge=64, description="users drawn per round")
 
 

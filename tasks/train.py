@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -12,6 +13,7 @@ from sdrm_core.model.fitting import fit_sdrm
 from sdrm_core.model.pretraining import train_vae
 from sdrm_core.model.training import EpochReport
 from sdrm_core.model.weights import load_vae, save_vae
+from sdrm_core.privacy.leak import share_of_tolerated_leak
 from sdrm_core.records import Artifact, FittedModel, Run, TrainedVae, UserItemMatrix
 from sdrm_core.storage import checked, private_directory, write_json
 from tasks.matrix import users_of
@@ -46,14 +48,19 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae) -> FittedModel:
     config = run.config
     with Meter("diffuse") as meter:
         device = resolve_device(config.compute.device)
+        train, validation = users_of(matrix, Role.TRAIN), users_of(matrix, Role.VALIDATION)
         model, curve = fit_sdrm(
             load_vae(checked(vae.weights), device=device),
-            users_of(matrix, Role.TRAIN),
-            users_of(matrix, Role.VALIDATION),
+            train,
+            validation,
             config=config,
             device=device,
+            leak=partial(
+                share_of_tolerated_leak, train=train, validation=validation, config=config.privacy, seed=config.seed
+            ),
             on_epoch=report_epoch,
         )
+        LOG.info("items are drawn at temperature %g", model.temperature)
         folder = private_directory(run.directory / "model")
         item_ids = pq.read_table(checked(matrix.items)).column("item_id").combine_chunks()
         fitted = FittedModel(

@@ -34,7 +34,7 @@ from tasks.matrix import users_of
 from tasks.resumable import bind_input, code_digest, digest_of
 from tasks.stage import LOG, Meter, stage
 from tasks.train import report_epoch
-from tasks.tune_space import SPACE, suggested, values_of, with_values
+from tasks.tune_space import SPACE, settled, suggested, values_of, with_values
 
 METRIC = "recall@10"
 _COLUMN = METRICS.index(METRIC)
@@ -84,6 +84,8 @@ def open_search(tuning: Tuning, ingested: Ingested, matrix: UserItemMatrix) -> S
     bind_input(tuning.out, command="tune", input_digest=input_digest)
     with Meter("judge the real users"):
         real = _recall(users_of(matrix, Role.TRAIN), users_of(matrix, Role.VALIDATION), tuning.config)
+    config = settled(tuning.config, n_train_users=matrix.users_by_role["train"])
+    tuning = tuning.model_copy(update={"config": config})
     study = open_study(tuning)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):  # of a process that was killed
         study.tell(trial.number, state=TrialState.FAIL)
@@ -172,7 +174,7 @@ def _synthetic(
 ) -> csr_matrix:
     device, seed = resolve_device(config.compute.device), config.seed
     vae, _ = train_vae(train, validation, config=config.vae, seed=seed, device=device, on_epoch=on_epoch)
-    model, _ = fit_sdrm(vae, train, validation, config=config, device=device, on_epoch=on_epoch)
+    model, _ = fit_sdrm(vae, train, validation, config=config, device=device, leak=_unasked, on_epoch=on_epoch)
     return model.sample(
         0,
         train.shape[0],
@@ -180,6 +182,11 @@ def _synthetic(
         resolution=config.sampling.resolution,
         batch_users=config.compute.batch_users,
     )
+
+
+def _unasked(_: csr_matrix) -> float:
+    """Every trial says at which temperature it draws."""
+    raise AssertionError("a trial without a temperature")
 
 
 def _pruning(trial: Trial) -> Callable[[EpochReport], None]:

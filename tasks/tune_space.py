@@ -29,16 +29,26 @@ class Setting(Record):
     step: int = 1
 
 
+_FIRST_TEMPERATURE = 1.0  # the model's own: where a search begins that is not told where
+
 SPACE = (
-    Setting(path="vae.latent_dim", low=8, high=256, is_integer=True, is_log=True),
+    Setting(path="vae.latent_dim", low=4, high=256, is_integer=True, is_log=True),
     Setting(path="vae.hidden_units", low=100, high=1200, is_integer=True, step=50),
     Setting(path="vae.beta", low=0.02, high=2.0, is_log=True),
+    Setting(path="vae.item_precision", low=0.1, high=50.0, is_log=True),
     Setting(path="vae.dropout", low=0.0, high=0.8),
     Setting(path="vae.learning_rate", low=2e-4, high=5e-3, is_log=True),
     Setting(path="diffusion.hidden_units", low=64, high=512, is_integer=True, step=32),
     Setting(path="diffusion.max_epochs", low=5, high=80, is_integer=True, is_log=True),
-    Setting(path="sampling.temperature", low=0.2, high=1.5),
+    Setting(path="sampling.temperature", low=0.2, high=2.0),
 )
+
+
+def settled(config: PipelineConfig, *, n_train_users: int) -> PipelineConfig:
+    """Return the configuration with a number for every searched setting, those that go by the data included."""
+    temperature = _FIRST_TEMPERATURE if config.sampling.temperature is None else config.sampling.temperature
+    sampling = config.sampling.model_copy(update={"temperature": temperature})
+    return config.model_copy(update={"vae": config.vae.sized_for(n_train_users), "sampling": sampling})
 
 
 def values_of(config: PipelineConfig) -> dict[str, Any]:

@@ -54,7 +54,7 @@ JUDGES: Mapping[str, str] = {"popularity": "Popularity", "svd": "SVD", "ease": "
 
 # Training stage → (title, what the loss is, what the validation figure is; None if it is the loss).
 TRAINING: Mapping[str, tuple[str, str, str | None]] = {
-    "vae": ("VAE", "training loss", "ranking of hidden items, ndcg@100 (higher is better)"),
+    "vae": ("VAE", "training loss", "log-likelihood of hidden items, nats (higher is better)"),
     "diffusion": ("Diffusion", "training loss", "denoising loss of validation users (lower is better)"),
     "margins-full": ("Item margins, full", "distance of item popularity (lower is better)", None),
     "margins-multi": ("Item margins, multi", "distance of item popularity (lower is better)", None),

@@ -35,7 +35,7 @@ from sdrm_core.arms.item_vectors import descend, dropped, gaussian
 from sdrm_core.arms.storing import load_arm, save_arm
 from sdrm_core.config import ArmName, PipelineConfig, VaeConfig
 from sdrm_core.model.networks import initialise
-from sdrm_core.model.pretraining import train_vae
+from sdrm_core.model.pretraining import REPEAT_INPUT, train_vae
 from sdrm_core.model.training import EpochReport, OnEpoch
 from sdrm_core.model.vae import MultiVAE, encode_users, sample_posterior
 from sdrm_core.model.weights import load_into
@@ -193,7 +193,15 @@ class PublishedArm:
         require_users(train=train, validation=validation)
         settings = _BEST_TRIALS.get(config.dataset, _ELSEWHERE)
         vae_config = _vae_config(settings, n_users=train.shape[0])
-        vae, _ = train_vae(train, validation, config=vae_config, seed=config.seed, device=device, on_epoch=on_epoch)
+        vae, _ = train_vae(
+            train,
+            validation,
+            config=vae_config,
+            seed=config.seed,
+            device=device,
+            on_epoch=on_epoch,
+            objective=REPEAT_INPUT,
+        )
         network = _Network(train.shape[1], settings=settings, vae=vae)
         weights = torch_stream(config.seed, _STAGE, "weights")
         for layer in (network.entry, network.repeated, network.exit):
@@ -220,8 +228,10 @@ def _vae_config(settings: Settings, *, n_users: int) -> VaeConfig:
     epoch_steps = -(-n_users // settings.vae_batch_users)
     return VaeConfig(
         hidden_units=settings.vae_hidden_units,
+        decoder_units=settings.vae_hidden_units,
         latent_dim=settings.latent_dim,
         beta=_VAE_BETA,
+        item_precision=0.0,
         anneal_epochs=_ANNEAL_STEPS // epoch_steps,
         learning_rate=settings.vae_learning_rate,
         batch_users=settings.vae_batch_users,

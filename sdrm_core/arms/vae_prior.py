@@ -1,4 +1,4 @@
-"""The MultiVAE's prior, decoded: what a latent diffusion has to be better than."""
+"""The prior of the paper's MultiVAE (Liang et al. 2018), decoded: what the published system amounts to."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +13,22 @@ from sdrm_core.arms.blocks import activity_of, sample_in_blocks
 from sdrm_core.arms.storing import load_arm, save_arm
 from sdrm_core.config import ArmName, PipelineConfig, VaeConfig
 from sdrm_core.model.draw import ItemDraw, item_popularity, publishable_items
-from sdrm_core.model.pretraining import train_vae
+from sdrm_core.model.pretraining import REPEAT_INPUT, train_vae
 from sdrm_core.model.training import OnEpoch
 from sdrm_core.model.vae import MultiVAE
 from sdrm_core.model.weights import load_into
 from sdrm_core.threads import one_thread
 
 _TEMPERATURE = 1.0
+_SETTINGS = VaeConfig(
+    hidden_units=600,
+    decoder_units=600,
+    latent_dim=200,
+    beta=0.2,
+    item_precision=0.0,
+    anneal_epochs=30,
+    learning_rate=1e-3,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +54,7 @@ class FittedVaePrior:
         margins = torch.zeros(len(self.publishable), device=device)
 
         def draw(counts: np.ndarray, generator: torch.Generator) -> csr_matrix:
-            latents = torch.randn(len(counts), self.vae.config.latent_dim, generator=generator, device=device)
+            latents = torch.randn(len(counts), self.vae.latent_dim, generator=generator, device=device)
             features = self.vae.decoder_features(latents)
             return item_draw(features, counts=counts, margins=margins, generator=generator)
 
@@ -67,7 +76,7 @@ class FittedVaePrior:
 
 
 class VaePriorArm:
-    """The run's MultiVAE, its latents drawn from N(0, I): no diffusion and no fitted item margins."""
+    """The paper's MultiVAE, its latents drawn from N(0, I): no diffusion and no fitted item margins."""
 
     name: ClassVar[ArmName] = "vae_prior"
     family: ClassVar[str] = name
@@ -81,10 +90,18 @@ class VaePriorArm:
         device: torch.device,
         on_epoch: OnEpoch,
     ) -> FittedVaePrior:
-        """Train the VAE with the run's settings and seed: it is the very one below the sdrm arms."""
+        """Train the VAE with the paper's settings, the same on all data, and the run's seed."""
         require_users(train=train, validation=validation)
         publishable = publishable_items(item_popularity(train), k_anonymity=config.privacy.k_anonymity)
-        vae, _ = train_vae(train, validation, config=config.vae, seed=config.seed, device=device, on_epoch=on_epoch)
+        vae, _ = train_vae(
+            train,
+            validation,
+            config=_SETTINGS,
+            seed=config.seed,
+            device=device,
+            on_epoch=on_epoch,
+            objective=REPEAT_INPUT,
+        )
         return FittedVaePrior(vae, np.minimum(activity_of(train), len(publishable)), publishable)
 
     def adopt(self, fitted: FittedArm) -> FittedArm:

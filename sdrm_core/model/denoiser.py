@@ -12,6 +12,7 @@ from sdrm_core.model.schedule import add_noise, training_angles, velocity
 
 _ANGLE_FEATURES = 64
 _CONDITION_WIDTH = 128
+_ACTIVITY_TERMS = 3
 
 
 def sinusoids(values: Tensor) -> Tensor:
@@ -19,6 +20,11 @@ def sinusoids(values: Tensor) -> Tensor:
     frequencies = torch.logspace(0, math.log10(30), _ANGLE_FEATURES // 2, device=values.device)
     angles = values * frequencies
     return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+
+def activity_terms(activity: Tensor) -> Tensor:
+    """Return (n, 3) of 1, the activity (n, 1) and its square less 1: orthogonal for normal scores."""
+    return torch.cat([torch.ones_like(activity), activity, activity.square() - 1], dim=1)
 
 
 class ResidualBlock(nn.Module):
@@ -41,7 +47,14 @@ class ResidualBlock(nn.Module):
 class Denoiser(nn.Module):
     """A residual MLP in the space of standardised latents.
 
-    ``latent_mean`` and ``latent_std`` lead from the VAE's latents to mean 0 and variance 1, and back.
+    Standardised means: less what the user's activity alone lets expect, and turned and scaled to uncorrelated
+    coordinates of variance 1. An untrained network expects nothing, and its reverse process returns the noise it
+    was given: a Gaussian with the latents' own mean and covariance. Training starts there and, where data are too
+    few to learn more, ends there.
+
+    Attributes:
+        latent_mean: (3, latent_dim) coefficients of the mean, a quadratic function of activity.
+        latent_factor: (latent_dim, latent_dim) lower triangular factor of the covariance.
     """
 
     def __init__(self, latent_dim: int, *, config: DiffusionConfig) -> None:
@@ -54,30 +67,42 @@ class Denoiser(nn.Module):
         self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(config.depth))
         self.exit = nn.Linear(width, latent_dim)
         self.latent_mean: Tensor
-        self.latent_std: Tensor
-        self.register_buffer("latent_mean", torch.zeros(latent_dim))
-        self.register_buffer("latent_std", torch.ones(latent_dim))
+        self.latent_factor: Tensor
+        self.register_buffer("latent_mean", torch.zeros(_ACTIVITY_TERMS, latent_dim))
+        self.register_buffer("latent_factor", torch.eye(latent_dim))
 
     @classmethod
     def untrained(cls, latent_dim: int, *, config: DiffusionConfig, generator: torch.Generator) -> "Denoiser":
-        """Return a network with the initial weights that ``generator`` (on the CPU) draws."""
+        """Return a network with the initial weights that ``generator`` (on the CPU) draws, and an exit of zeros."""
         denoiser = cls(latent_dim, config=config)
         initialise(denoiser, generator=generator)
+        nn.init.zeros_(denoiser.exit.weight)
         return denoiser
 
-    def fit_scale(self, mean: Tensor, log_variance: Tensor) -> None:
-        """Set mean and standard deviation to those of the mixture of posteriors (n_users, latent_dim)."""
-        self.latent_mean.copy_(mean.mean(dim=0))
-        self.latent_std.copy_((mean.var(dim=0, correction=0) + log_variance.exp().mean(dim=0)).sqrt())
+    def fit_scale(self, mean: Tensor, log_variance: Tensor, activity: Tensor) -> None:
+        """Set mean and covariance to those of the mixture of posteriors.
 
-    def standardise(self, latents: Tensor) -> Tensor:
-        """Return the VAE's latents at mean 0 and variance 1."""
-        standardised: Tensor = (latents - self.latent_mean) / self.latent_std
+        Args:
+            mean: (n_users, latent_dim) of the posteriors.
+            log_variance: (n_users, latent_dim), likewise.
+            activity: (n_users, 1) normal scores.
+        """
+        terms, mean = activity_terms(activity.double()), mean.double()
+        coefficients = torch.linalg.lstsq(terms, mean).solution
+        rest = mean - terms @ coefficients
+        covariance = rest.T @ rest / len(rest) + log_variance.double().exp().mean(dim=0).diag()
+        self.latent_mean.copy_(coefficients)
+        self.latent_factor.copy_(torch.linalg.cholesky(covariance))
+
+    def standardise(self, latents: Tensor, activity: Tensor) -> Tensor:
+        """Return the VAE's latents (n, latent_dim) of users of this activity (n, 1) at mean 0 and covariance 1."""
+        rest = latents - activity_terms(activity) @ self.latent_mean
+        standardised: Tensor = torch.linalg.solve_triangular(self.latent_factor, rest.T, upper=False).T
         return standardised
 
-    def restore(self, standardised: Tensor) -> Tensor:
+    def restore(self, standardised: Tensor, activity: Tensor) -> Tensor:
         """Return standardised latents as the VAE's."""
-        return standardised * self.latent_std + self.latent_mean
+        return standardised @ self.latent_factor.T + activity_terms(activity) @ self.latent_mean
 
     def forward(self, noisy: Tensor, angle: Tensor, activity: Tensor) -> Tensor:
         """Return the expected velocity (n, latent_dim) of the noisy latents.

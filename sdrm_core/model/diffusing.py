@@ -64,7 +64,8 @@ def train_denoiser(
 ) -> tuple[Denoiser, tuple[EpochReport, ...]]:
     """Train the denoiser on fresh posterior samples until its averaged weights denoise V no better.
 
-    An epoch is ``config.epoch_steps`` gradient steps, whatever the number of users.
+    An epoch is ``config.epoch_steps`` gradient steps, whatever the number of users. If none is better than the
+    untrained network, which makes Gaussian latents, that is what comes back.
 
     Returns:
         The denoiser with the best averaged weights, frozen, and one report an epoch.
@@ -74,7 +75,7 @@ def train_denoiser(
     """
     weights = torch_stream(seed, STAGE, "weights")
     denoiser = Denoiser.untrained(train.mean.shape[1], config=config, generator=weights).to(train.mean.device)
-    denoiser.fit_scale(train.mean, train.log_variance)
+    denoiser.fit_scale(train.mean, train.log_variance, train.activity)
     averaged = copy.deepcopy(denoiser).requires_grad_(False)
     optimizer = torch.optim.AdamW(denoiser.parameters(), lr=config.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.max_epochs * config.epoch_steps)
@@ -87,6 +88,7 @@ def train_denoiser(
         higher_is_better=False,
         on_epoch=on_epoch,
     )
+    progress.start(validation=_validation_loss(averaged, validation, seed=seed))
     for epoch in range(1, config.max_epochs + 1):
         losses = []
         for step in range((epoch - 1) * config.epoch_steps, epoch * config.epoch_steps):
@@ -106,7 +108,10 @@ def _loss_pieces(denoiser: Denoiser, train: Posteriors, *, batch_users: int, see
 
     def loss_of(generator: torch.Generator) -> Tensor:
         latents, activity = train.sample(n_draws, generator=generator)
-        return denoising_loss(denoiser, denoiser.standardise(latents), activity, generator=generator) / BATCH_PIECES
+        return (
+            denoising_loss(denoiser, denoiser.standardise(latents, activity), activity, generator=generator)
+            / BATCH_PIECES
+        )
 
     generators = [torch_stream(seed, STAGE, "noise", piece, device=device) for piece in range(BATCH_PIECES)]
     return [partial(loss_of, generator) for generator in generators]
@@ -117,4 +122,4 @@ def _validation_loss(denoiser: Denoiser, validation: Posteriors, *, seed: int) -
     """Return the denoising loss on validation users, with the same latents and noise at every call."""
     generator = torch_stream(seed, STAGE, "validation", device=validation.mean.device)
     latents, activity = validation.sample(_VALIDATION_DRAWS, generator=generator)
-    return float(denoising_loss(denoiser, denoiser.standardise(latents), activity, generator=generator))
+    return float(denoising_loss(denoiser, denoiser.standardise(latents, activity), activity, generator=generator))

@@ -5,15 +5,21 @@ from dataclasses import replace
 import numpy as np
 import torch
 from scipy.sparse import csr_matrix
+from torch import Tensor
 
-from sdrm_core.config import PipelineConfig
+from sdrm_core.config import PipelineConfig, Resolution
 from sdrm_core.model.devices import Workers
 from sdrm_core.model.diffusing import Posteriors, train_denoiser
 from sdrm_core.model.draw import item_popularity, publishable_items
 from sdrm_core.model.margins import fit_margins
 from sdrm_core.model.sdrm import RESOLUTIONS, SdrmModel
+from sdrm_core.model.temperature import LeakMeasure, choose_temperature
 from sdrm_core.model.training import EpochReport, OnEpoch
 from sdrm_core.model.vae import MultiVAE
+from sdrm_core.randomness import stream_seed
+
+_MAX_LEAK_USERS = 20_000  # synthetic users drawn to see what leaks; more would cost time and tell little
+_LEAK_BATCH_USERS = 4096  # on a GPU
 
 
 def fit_sdrm(
@@ -23,6 +29,7 @@ def fit_sdrm(
     *,
     config: PipelineConfig,
     device: torch.device,
+    leak: LeakMeasure,
     on_epoch: OnEpoch,
 ) -> tuple[SdrmModel, tuple[EpochReport, ...]]:
     """Train the diffusion on the VAE's latents and fit the draw to the training users.
@@ -33,6 +40,7 @@ def fit_sdrm(
         validation: (n_validation_users, n_items) binary; decides when to stop, nothing else.
         config: the run's configuration.
         device: where to fit.
+        leak: decides how random the draw has to be, if the configuration does not say.
         on_epoch: called after each epoch of the diffusion and each round of the margins.
 
     Returns:
@@ -53,24 +61,57 @@ def fit_sdrm(
             workers=workers,
             on_epoch=on_epoch,
         )
-        unfitted = SdrmModel(
-            vae=vae,
-            denoiser=denoiser,
-            activity=np.sort(np.minimum(counts, len(publishable))).astype(np.int64),
-            publishable=publishable,
-            margins={},
-            temperature=config.sampling.temperature,
+    unfitted = SdrmModel(
+        vae=vae,
+        denoiser=denoiser,
+        activity=np.sort(np.minimum(counts, len(publishable))).astype(np.int64),
+        publishable=publishable,
+        margins={},
+        temperature=1.0,
+    )
+
+    def drawing_at(temperature: float, resolutions: tuple[Resolution, ...]) -> tuple[SdrmModel, list[EpochReport]]:
+        return _with_margins(
+            replace(unfitted, temperature=temperature),
+            resolutions,
+            popularity=popularity[publishable],
+            config=config,
+            on_epoch=on_epoch,
         )
-        margins = {}
-        for resolution in RESOLUTIONS:
+
+    def leak_at(temperature: float) -> float:
+        resolution = config.sampling.resolution
+        candidate, _ = drawing_at(temperature, (resolution,))
+        n_users = min(len(counts), _MAX_LEAK_USERS)
+        seed = stream_seed(config.seed, "temperature")
+        return leak(candidate.sample(0, n_users, seed=seed, resolution=resolution, batch_users=_LEAK_BATCH_USERS))
+
+    given = config.sampling.temperature
+    model, rounds = drawing_at(choose_temperature(leak_at) if given is None else given, RESOLUTIONS)
+    return model, (*reports, *rounds)
+
+
+def _with_margins(
+    model: SdrmModel,
+    resolutions: tuple[Resolution, ...],
+    *,
+    popularity: np.ndarray,
+    config: PipelineConfig,
+    on_epoch: OnEpoch,
+) -> tuple[SdrmModel, list[EpochReport]]:
+    """Fit the item margins of some resolutions; ``popularity`` is that of the publishable items."""
+    margins: dict[Resolution, Tensor] = {}
+    reports: list[EpochReport] = []
+    with Workers(model.vae.device) as workers:
+        for resolution in resolutions:
             margins[resolution], rounds = fit_margins(
-                unfitted,
-                popularity=popularity[publishable],
+                model,
+                popularity=popularity,
                 resolution=resolution,
                 config=config.sampling,
                 seed=config.seed,
                 workers=workers,
                 on_epoch=on_epoch,
             )
-            reports += rounds
-    return replace(unfitted, margins=margins), reports
+            reports.extend(rounds)
+    return replace(model, margins=margins), reports

@@ -1,4 +1,4 @@
-"""How well a VAE ranks items that a user hid from it: what early stopping looks at."""
+"""How well a VAE knows the items that a user hid from it: what early stopping looks at."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
-from sdrm_core.model.vae import ItemBags, MultiVAE, as_dense
+from sdrm_core.model.vae import ItemBags, MultiVAE, as_dense, hidden_log_probabilities, unit_weights
 
 NDCG_CUTOFF = 100
 INPUT_SHARE = 0.8
@@ -59,3 +59,16 @@ def fold_in_ndcg(vae: MultiVAE, users: FoldIn) -> float:
         hits = as_dense(targets, n_items=vae.n_items).gather(1, logits.topk(cutoff, dim=1).indices)
         total += float(((hits * discount).sum(dim=1) / ideal[targets.counts().clamp(max=cutoff)]).sum())
     return total / n_users if n_users else float("nan")
+
+
+@torch.no_grad()
+def fold_in_log_likelihood(vae: MultiVAE, users: FoldIn) -> float:
+    """Return the mean log-likelihood of the target items in nats, given the input items; NaN without users."""
+    total, targets = 0.0, users.targets
+    for start in range(0, targets.shape[0], _BATCH_USERS):
+        batch = slice(start, start + _BATCH_USERS)
+        divided = (users.inputs[batch] + 2 * targets[batch]).tocsr()
+        bags, is_shown = ItemBags.of(divided, device=vae.device), torch.from_numpy(divided.data == 1).to(vae.device)
+        mean, _ = vae.encode(bags, weights=unit_weights(bags, is_shown=is_shown))
+        total += float(hidden_log_probabilities(vae.decode(mean), bags, is_shown=is_shown).sum(dtype=torch.float64))
+    return total / targets.nnz if targets.nnz else float("nan")

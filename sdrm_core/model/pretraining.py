@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -11,12 +12,46 @@ from torch import Tensor
 from sdrm_core.config import VaeConfig
 from sdrm_core.errors import TrainingError
 from sdrm_core.model.devices import Workers
-from sdrm_core.model.fold_in import fold_in, fold_in_ndcg
+from sdrm_core.model.draw import item_popularity
+from sdrm_core.model.fold_in import FoldIn, fold_in, fold_in_log_likelihood, fold_in_ndcg
 from sdrm_core.model.training import BATCH_PIECES, EpochReport, OnEpoch, Progress, gradient_step
-from sdrm_core.model.vae import ItemBags, MultiVAE, annealed_beta, vae_loss
+from sdrm_core.model.vae import (
+    ItemBags,
+    MultiVAE,
+    annealed_beta,
+    item_penalty,
+    prediction_loss,
+    reconstruction_loss,
+)
 from sdrm_core.randomness import numpy_stream, torch_stream
 
 STAGE = "vae"
+
+
+class Loss(Protocol):
+    """What a gradient step lowers."""
+
+    def __call__(self, vae: MultiVAE, bags: ItemBags, *, beta: float, generator: torch.Generator) -> Tensor:
+        """Return the mean over the users of a batch, in nats."""
+
+
+class Objective(NamedTuple):
+    """What a VAE is trained for.
+
+    Attributes:
+        loss: of a batch.
+        quality: of the VAE on validation users, higher is better; decides when to stop.
+    """
+
+    loss: Loss
+    quality: Callable[[MultiVAE, FoldIn], float]
+
+
+PREDICT_HIDDEN = Objective(prediction_loss, fold_in_log_likelihood)
+"""Tell items a user hides: what this pipeline trains for."""
+
+REPEAT_INPUT = Objective(reconstruction_loss, fold_in_ndcg)
+"""Tell all items of a user, the shown ones too: Liang et al. 2018, for the arms from the literature."""
 
 
 def train_vae(
@@ -27,8 +62,9 @@ def train_vae(
     seed: int,
     device: torch.device,
     on_epoch: OnEpoch,
+    objective: Objective = PREDICT_HIDDEN,
 ) -> tuple[MultiVAE, tuple[EpochReport, ...]]:
-    """Train a MultiVAE until the ranking of validation users' hidden items no longer improves.
+    """Train a MultiVAE until it knows validation users' hidden items no better.
 
     Args:
         train: (n_train_users, n_items) binary.
@@ -37,6 +73,7 @@ def train_vae(
         seed: the run's seed.
         device: where to train.
         on_epoch: called after each epoch.
+        objective: what it is trained for.
 
     Returns:
         The VAE with the weights of its best epoch, frozen, and one report an epoch.
@@ -47,10 +84,10 @@ def train_vae(
     divided = fold_in(validation, rng=numpy_stream(seed, STAGE, "fold-in"))
     if not divided.inputs.shape[0]:
         raise TrainingError("vae: no validation user has 2 items to divide; raise roles.validation or use more data")
+    config = config.sized_for(train.shape[0])
     vae = MultiVAE.untrained(train.shape[1], config=config, generator=torch_stream(seed, STAGE, "weights")).to(device)
-    optimizer = torch.optim.AdamW(
-        vae.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-    )
+    vae.output.bias.data = log_popularity(train).to(device)
+    optimizer = torch.optim.Adam(vae.parameters(), lr=config.learning_rate, fused=True)
     generators = [torch_stream(seed, STAGE, "noise", piece, device=device) for piece in range(BATCH_PIECES)]
     shuffler = numpy_stream(seed, STAGE, "batches")
     progress = Progress(
@@ -66,9 +103,11 @@ def train_vae(
             beta = annealed_beta(epoch, config=config)
             losses = []
             for users in _batches(train.shape[0], batch_users=config.batch_users, rng=shuffler):
-                pieces = _loss_pieces(vae, train[users], beta=beta, generators=generators)
+                pieces = _loss_pieces(
+                    vae, train[users], loss=objective.loss, beta=beta, generators=generators, n_train=train.shape[0]
+                )
                 losses.append(gradient_step(pieces, optimizer, workers=workers, stage=STAGE, epoch=epoch))
-            if not progress.end_epoch(losses, validation=fold_in_ndcg(vae, divided)):
+            if not progress.end_epoch(losses, validation=objective.quality(vae, divided)):
                 break
     progress.restore_best()
     return vae, tuple(progress.reports)
@@ -81,8 +120,20 @@ def _batches(n_users: int, *, batch_users: int, rng: np.random.Generator) -> Ite
         yield order[start : start + batch_users]
 
 
+def log_popularity(user_items: csr_matrix) -> Tensor:
+    """Return (n_items,) logits under which everyone likes what most like: where training starts."""
+    shares = (item_popularity(user_items) + 1) / (user_items.shape[0] + 1)
+    return torch.from_numpy(np.log(shares).astype(np.float32))
+
+
 def _loss_pieces(
-    vae: MultiVAE, batch: csr_matrix, *, beta: float, generators: Sequence[torch.Generator]
+    vae: MultiVAE,
+    batch: csr_matrix,
+    *,
+    loss: Loss,
+    beta: float,
+    generators: Sequence[torch.Generator],
+    n_train: int,
 ) -> list[Callable[[], Tensor]]:
     """Return a loss for each part of the batch, weighted with its share of the users."""
     n_users = batch.shape[0]
@@ -91,6 +142,7 @@ def _loss_pieces(
     def loss_of(number: int) -> Tensor:
         part = parts[number]
         bags = ItemBags.of(batch[part], device=vae.device)
-        return len(part) / n_users * vae_loss(vae, bags, beta=beta, generator=generators[number])
+        per_user = loss(vae, bags, beta=beta, generator=generators[number]) + item_penalty(vae) / n_train
+        return len(part) / n_users * per_user
 
     return [partial(loss_of, number) for number in range(len(parts))]

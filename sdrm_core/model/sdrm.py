@@ -153,7 +153,7 @@ class SdrmModel:
         vae = load_vae(files.model_file(folder, files.VAE), device=device)
         path = files.model_file(folder, files.DIFFUSION)
         weights, about = load_weights(path)
-        denoiser = Denoiser(vae.config.latent_dim, config=DiffusionConfig.model_validate(about["config"]))
+        denoiser = Denoiser(vae.latent_dim, config=DiffusionConfig.model_validate(about["config"]))
         load_into(denoiser, weights, path=path)
         draw, about = load_weights(files.model_file(folder, files.DRAW))
         return cls(

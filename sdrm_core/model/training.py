@@ -21,7 +21,7 @@ class EpochReport(Record):
         epoch: from 1.
         of_epochs: epochs at most; early stopping may end before.
         loss: mean training loss of the epoch.
-        validation: ndcg@100 of hidden items for the VAE (higher is better); denoising loss for the diffusion
+        validation: log-likelihood of hidden items for the VAE (higher is better); denoising loss for the diffusion
             and total-variation distance of item popularity for the margins (lower is better).
         best: best ``validation`` so far.
     """
@@ -63,6 +63,10 @@ class Progress:
         self._best = -self._sign * math.inf
         self._weights: dict[str, Tensor] = {}
         self.reports: list[EpochReport] = []
+
+    def start(self, *, validation: float) -> None:
+        """Let the weights before any training be the best so far."""
+        self._best, self._weights = validation, copy.deepcopy(self._network.state_dict())
 
     def end_epoch(self, losses: Sequence[float], *, validation: float) -> bool:
         """Record an epoch, keep its weights if it is the best so far; return whether to go on.

@@ -62,7 +62,7 @@ class UserSource:
 
         Block b holds the users [b * users_per_block, (b + 1) * users_per_block).
         """
-        device = self.denoiser.latent_mean.device
+        device = self.denoiser.latent_factor.device
         generators = [torch_stream(seed, "users", number, device=device) for number in numbers]
         shape = (self.users_per_block, self.denoiser.latent_dim)
         noise = torch.cat([torch.randn(shape, generator=generator, device=device) for generator in generators])
@@ -77,7 +77,7 @@ class UserSource:
             expected: Tensor = self.denoiser(noisy, angle, activity[rows])
             return expected
 
-        latents = self.denoiser.restore(reverse_process(velocity, noise, steps=steps))
+        latents = self.denoiser.restore(reverse_process(velocity, noise, steps=steps), activity)
         return [
             UserBlock(latents=part, counts=part_counts, generator=generator)
             for part, part_counts, generator in zip(

@@ -1,4 +1,8 @@
-"""MultiVAE (Liang et al. 2018): a user's items to a latent and back to a distribution over items."""
+"""MultiVAE (Liang et al. 2018): a user's items to a latent and back to a distribution over items.
+
+It is trained to predict what it was not shown. Trained to repeat its input, as in the paper, it spends its latents on
+telling the training users apart: what they give away of single people, and what nobody needs to recommend.
+"""
 
 import math
 from typing import NamedTuple
@@ -10,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sdrm_core.config import VaeConfig
+from sdrm_core.errors import ConfigError
 from sdrm_core.model.networks import initialise
 
 
@@ -36,22 +41,35 @@ class ItemBags(NamedTuple):
         """Return (n_users,) numbers of items."""
         return self.offsets.diff()
 
+    def users(self) -> Tensor:
+        """Return (n_interactions,) the number of the user who has each item."""
+        counts = self.counts()
+        users = torch.arange(len(counts), device=counts.device)
+        return users.repeat_interleave(counts, output_size=len(self.items))
+
 
 class MultiVAE(nn.Module):
-    """One tanh layer on each side of a Gaussian latent.
+    """One tanh layer, a Gaussian latent, and a decoder that is linear or has one tanh layer too.
 
     The first layer sums the vectors of a user's items instead of multiplying by a row of zeros and ones.
+
+    Raises:
+        ConfigError: the configuration leaves the number of latent dimensions open.
     """
 
     def __init__(self, n_items: int, *, config: VaeConfig) -> None:
         super().__init__()
+        if config.latent_dim is None:
+            raise ConfigError("vae.latent_dim is open: VaeConfig.sized_for settles it by the number of training users")
         self.n_items = n_items
+        self.latent_dim = config.latent_dim
         self.config = config
         self.item_vectors = nn.EmbeddingBag(n_items, config.hidden_units, mode="sum", include_last_offset=True)
         self.input_bias = nn.Parameter(torch.zeros(config.hidden_units))
-        self.posterior = nn.Linear(config.hidden_units, 2 * config.latent_dim)
-        self.decoder_hidden = nn.Linear(config.latent_dim, config.hidden_units)
-        self.output = nn.Linear(config.hidden_units, n_items)
+        self.posterior = nn.Linear(config.hidden_units, 2 * self.latent_dim)
+        n_features = config.decoder_units or self.latent_dim
+        self.decoder_hidden = nn.Linear(self.latent_dim, n_features) if config.decoder_units else None
+        self.output = nn.Linear(n_features, n_items)
 
     @classmethod
     def untrained(cls, n_items: int, *, config: VaeConfig, generator: torch.Generator) -> "MultiVAE":
@@ -65,25 +83,22 @@ class MultiVAE(nn.Module):
         """Where the weights are."""
         return self.input_bias.device
 
-    def encode(self, bags: ItemBags, *, dropout_generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+    def encode(self, bags: ItemBags, *, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance, (n_users, latent_dim) each, of the users' posteriors.
 
         Args:
             bags: the users; one without items gets the posterior of an empty vector.
-            dropout_generator: draws the items left out of the input; None: all are used.
+            weights: (n_interactions,) what each item counts; None: each user's items are a vector of length 1.
         """
-        counts = bags.counts()
-        weights = torch.repeat_interleave(counts.clamp(min=1).rsqrt(), counts, output_size=len(bags.items))
-        if dropout_generator is not None:
-            kept = torch.rand(weights.shape, generator=dropout_generator, device=weights.device) >= self.config.dropout
-            weights = weights * kept / (1 - self.config.dropout)
+        if weights is None:
+            weights = unit_weights(bags, is_shown=torch.ones_like(bags.items, dtype=torch.bool))
         hidden = torch.tanh(self.item_vectors(bags.items, bags.offsets, weights) + self.input_bias)
         mean, log_variance = self.posterior(hidden).chunk(2, dim=1)
         return mean, log_variance
 
     def decoder_features(self, latents: Tensor) -> Tensor:
-        """Return the decoder's hidden layer (n_users, hidden_units) for latents (n_users, latent_dim)."""
-        return torch.tanh(self.decoder_hidden(latents))
+        """Return what the items' logits are linear in: the latents, or the decoder's hidden layer."""
+        return latents if self.decoder_hidden is None else torch.tanh(self.decoder_hidden(latents))
 
     def decode(self, latents: Tensor) -> Tensor:
         """Return logits (n_users, n_items) for latents (n_users, latent_dim)."""
@@ -97,25 +112,75 @@ def sample_posterior(mean: Tensor, log_variance: Tensor, *, generator: torch.Gen
     return mean + noise * (log_variance / 2).exp()
 
 
-def vae_loss(vae: MultiVAE, bags: ItemBags, *, beta: float, generator: torch.Generator) -> Tensor:
-    """Return the mean over users of the multinomial negative log-likelihood plus beta times KL, in nats.
+def reconstruction_loss(vae: MultiVAE, bags: ItemBags, *, beta: float, generator: torch.Generator) -> Tensor:
+    """Return the mean over users of the negative log-likelihood of all their items plus beta times KL, in nats.
 
     Source: Liang et al. 2018, equations 2 and 7.
     """
-    mean, log_variance = vae.encode(bags, dropout_generator=generator)
-    latents = sample_posterior(mean, log_variance, generator=generator)
+    is_shown = _shown_items(vae, bags, generator)
+    weights = unit_weights(bags, is_shown=torch.ones_like(is_shown)) * is_shown / (1 - vae.config.dropout)
+    latents, divergence = _posterior_draw(vae, bags, weights, generator)
     log_probabilities = functional.log_softmax(vae.decode(latents), dim=1)
-    negative_log_likelihood = -(log_probabilities * as_dense(bags, n_items=vae.n_items)).sum(dim=1)
-    divergence = (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1) / 2
-    return (negative_log_likelihood + beta * divergence).mean()
+    negative_log_likelihood = -log_probabilities[bags.users(), bags.items].sum()
+    return (negative_log_likelihood + beta * divergence) / len(bags.counts())
+
+
+def prediction_loss(vae: MultiVAE, bags: ItemBags, *, beta: float, generator: torch.Generator) -> Tensor:
+    """Return the mean over users of the negative log-likelihood of the items not shown plus beta times KL, in nats."""
+    is_shown = _shown_items(vae, bags, generator)
+    latents, divergence = _posterior_draw(vae, bags, unit_weights(bags, is_shown=is_shown), generator)
+    negative_log_likelihood = -hidden_log_probabilities(vae.decode(latents), bags, is_shown=is_shown).sum()
+    return (negative_log_likelihood + beta * divergence) / len(bags.counts())
+
+
+def hidden_log_probabilities(logits: Tensor, bags: ItemBags, *, is_shown: Tensor) -> Tensor:
+    """Return the log-probability of each item not shown, among all items that the user was not shown.
+
+    Args:
+        logits: (n_users, n_items).
+        bags: the users' items.
+        is_shown: (n_interactions,) bool.
+
+    Returns:
+        (number of items not shown,), in their order in ``bags``.
+    """
+    users, items = bags.users(), bags.items
+    shown = torch.zeros(logits.shape, dtype=torch.bool, device=logits.device)
+    shown[users[is_shown], items[is_shown]] = True
+    log_probabilities = functional.log_softmax(logits.masked_fill(shown, -torch.inf), dim=1)
+    return log_probabilities[users[~is_shown], items[~is_shown]]
+
+
+def unit_weights(bags: ItemBags, *, is_shown: Tensor) -> Tensor:
+    """Return (n_interactions,) weights that make each user's shown items a vector of length 1."""
+    n_shown = torch.zeros(len(bags.counts()), device=is_shown.device).index_add_(0, bags.users(), is_shown.float())
+    weights: Tensor = is_shown * n_shown.clamp(min=1).rsqrt()[bags.users()]
+    return weights
+
+
+def item_penalty(vae: MultiVAE) -> Tensor:
+    """Return the negative log-density of the decoder's item vectors under their Gaussian prior, but for a constant."""
+    return vae.config.item_precision / 2 * vae.output.weight.square().sum()
+
+
+def _shown_items(vae: MultiVAE, bags: ItemBags, generator: torch.Generator) -> Tensor:
+    drawn = torch.rand(bags.items.shape, generator=generator, device=bags.items.device)
+    return drawn >= vae.config.dropout
+
+
+def _posterior_draw(
+    vae: MultiVAE, bags: ItemBags, weights: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Draw a latent of each user; beside them the summed divergence of the posteriors from N(0, I)."""
+    mean, log_variance = vae.encode(bags, weights=weights)
+    divergence = (mean.square() + log_variance.exp() - 1 - log_variance).sum() / 2
+    return sample_posterior(mean, log_variance, generator=generator), divergence
 
 
 def as_dense(bags: ItemBags, *, n_items: int) -> Tensor:
     """Return a batch as (n_users, n_items) zeros and ones."""
-    counts = bags.counts()
-    users = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
-    dense = torch.zeros(len(counts), n_items, device=counts.device)
-    dense[users, bags.items] = 1.0
+    dense = torch.zeros(len(bags.counts()), n_items, device=bags.items.device)
+    dense[bags.users(), bags.items] = 1.0
     return dense
 
 

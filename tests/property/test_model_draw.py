@@ -28,7 +28,7 @@ def test_a_draw_has_exact_counts_no_duplicates_and_publishable_items_alone(case,
     vae = MultiVAE(n_items, config=VaeConfig(hidden_units=2, latent_dim=1)).requires_grad_(False)
     vae.output.bias.copy_(torch.tensor(logits))
     users = ItemDraw(vae, publishable, temperature=temperature)(
-        torch.zeros(len(counts), 2),
+        torch.zeros(len(counts), vae.latent_dim),
         counts=counts,
         margins=torch.tensor(margins),
         generator=torch.Generator().manual_seed(seed),

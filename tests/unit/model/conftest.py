@@ -30,6 +30,8 @@ SETTINGS = (
     "diffusion.epoch_steps=20",
     "diffusion.reverse_steps=8",
     "sampling.margin_users=4096",
+    "sampling.margin_rounds=20",
+    "sampling.temperature=0.7",
 )
 
 
@@ -70,4 +72,4 @@ def vae(train, validation, config):
 
 @pytest.fixture(scope="session")
 def model(vae, train, validation, config) -> SdrmModel:
-    return fit_sdrm(vae, train, validation, config=config, device=CPU, on_epoch=lambda _: None)[0]
+    return fit_sdrm(vae, train, validation, config=config, device=CPU, leak=lambda _: 0.0, on_epoch=lambda _: None)[0]

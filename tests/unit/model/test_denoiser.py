@@ -32,8 +32,10 @@ def test_each_layer_of_depth_adds_the_same_number_of_parameters():
     assert sizes[1] - sizes[0] == sizes[2] - sizes[1]
 
 
-def test_every_parameter_gets_a_gradient():
+def test_an_untrained_network_expects_nothing_and_every_parameter_learns_after_the_first_step():
     network = denoiser(depth=3)
+    assert torch.equal(network(*batch()), torch.zeros(32, 4))
+    torch.nn.init.normal_(network.exit.weight)  # what the first step moves, and nothing else can be moved before
     loss_of(network).backward()
     idle = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert idle == []
@@ -51,6 +53,7 @@ def test_initial_weights_follow_their_generator_and_not_the_global_seed():
 def test_activity_changes_what_is_expected():
     latents, angle, activity = batch()
     network = denoiser()
+    torch.nn.init.normal_(network.exit.weight)
     assert not torch.allclose(network(latents, angle, activity), network(latents, angle, activity + 1))
 
 
@@ -69,11 +72,16 @@ def test_training_lowers_the_loss_on_latents_with_structure():
     assert sum(losses[-20:]) < 0.75 * sum(losses[:20])
 
 
-def test_scale_of_posteriors_is_that_of_their_mixture():
-    network = denoiser()
-    mean = torch.tensor([[0.0] * 4, [2.0] * 4])
-    network.fit_scale(mean, torch.zeros(2, 4))  # each posterior has variance 1
-    assert torch.allclose(network.latent_mean, torch.ones(4))
-    assert torch.allclose(network.latent_std, torch.full((4,), 2.0).sqrt())
-    latents = torch.tensor([[0.5, -1.0, 3.0, 0.0]])
-    assert torch.allclose(network.restore(network.standardise(latents)), latents, atol=1e-6)
+def test_standardised_posteriors_have_no_mean_at_any_activity_and_no_correlation():
+    network, g = denoiser(), torch.Generator().manual_seed(4)
+    activity = torch.randn(20_000, 1, generator=g)
+    mixing = torch.tensor([[1.0, 0, 0, 0], [2, 1, 0, 0], [0, 0, 3, 0], [1, 0, -1, 0.5]])
+    mean = torch.randn(20_000, 4, generator=g) @ mixing.T + 2 * activity - activity.square() + 5
+    log_variance = torch.full((20_000, 4), 0.25).log()
+    network.fit_scale(mean, log_variance, activity)
+    latents = mean + torch.randn(mean.shape, generator=g) / 2
+    standardised = network.standardise(latents, activity)
+    assert torch.allclose(standardised.T.cov(), torch.eye(4), atol=0.05)
+    for terms in (activity, activity.square() - 1, torch.ones_like(activity)):
+        assert (terms * standardised).mean(dim=0).abs().max() < 0.05
+    assert torch.allclose(network.restore(standardised, activity), latents, atol=1e-4)

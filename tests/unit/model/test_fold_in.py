@@ -6,7 +6,7 @@ import torch
 from scipy.sparse import csr_matrix
 
 from sdrm_core.config import VaeConfig
-from sdrm_core.model.fold_in import FoldIn, fold_in, fold_in_ndcg
+from sdrm_core.model.fold_in import FoldIn, fold_in, fold_in_log_likelihood, fold_in_ndcg
 from sdrm_core.model.vae import MultiVAE
 
 
@@ -46,3 +46,16 @@ def test_ndcg_by_hand():
     # The second user's target 4 stands at place 4 of 0, 1, 3, 4.
     second = 1 / math.log2(5)
     assert fold_in_ndcg(vae_that_ranks([0, 1, 2, 3, 4]), users) == pytest.approx((first + second) / 2)
+
+
+def test_log_likelihood_by_hand():
+    vae = vae_that_ranks([0, 1, 2, 3])
+    vae.output.bias.data = torch.tensor([5.0, 1.0, 3.0, 2.0]).log()
+    users = FoldIn(
+        inputs=csr_matrix(np.array([[1, 0, 0, 0], [0, 1, 0, 0]], dtype=np.float32)),
+        targets=csr_matrix(np.array([[0, 0, 1, 1], [1, 0, 0, 0]], dtype=np.float32)),
+    )
+    expected = (math.log(3 / 6) + math.log(2 / 6) + math.log(5 / 10)) / 3
+    assert fold_in_log_likelihood(vae, users) == pytest.approx(expected)
+    empty = csr_matrix((0, 4), dtype=np.float32)
+    assert math.isnan(fold_in_log_likelihood(vae, FoldIn(empty, empty)))

@@ -21,6 +21,10 @@ def sample(model, start, stop, *, seed=5, resolution="full", batch_users=64):
     return model.sample(start, stop, seed=seed, resolution=resolution, batch_users=batch_users)
 
 
+def no_leak(_):
+    return 0.0
+
+
 def same(left, right):
     return left.shape == right.shape and (left != right).nnz == 0
 
@@ -94,7 +98,7 @@ def test_an_empty_range_gives_no_users(model):
 def test_nobody_gets_more_items_than_may_be_published(vae, train, validation):
     strict = load_config(None, [*SETTINGS, "privacy.k_anonymity=60", "sampling.margin_rounds=2"])
     strict = strict.model_copy(update={"diffusion": strict.diffusion.model_copy(update={"max_epochs": 1})})
-    model, _ = fit_sdrm(vae, train, validation, config=strict, device=CPU, on_epoch=lambda _: None)
+    model, _ = fit_sdrm(vae, train, validation, config=strict, device=CPU, leak=no_leak, on_epoch=lambda _: None)
     n_publishable = len(model.publishable)
     assert n_publishable < np.diff(train.indptr).max()
     counts = np.diff(sample(model, 0, 500).indptr)
@@ -111,7 +115,7 @@ def test_fitting_reports_every_stage_and_repeats_to_the_byte(  # noqa: PLR0917 -
     vae, model, train, validation, config, tmp_path
 ):
     reports = []
-    again, returned = fit_sdrm(vae, train, validation, config=config, device=CPU, on_epoch=reports.append)
+    again, returned = fit_sdrm(vae, train, validation, config=config, device=CPU, leak=no_leak, on_epoch=reports.append)
     assert tuple(reports) == returned
     assert list(dict.fromkeys(report.stage for report in reports)) == ["diffusion", "margins-full", "margins-multi"]
     first = model.save(tmp_path / "first", item_ids=ITEM_IDS)
@@ -124,7 +128,7 @@ def test_a_diverging_diffusion_stops_at_once(vae, train, validation, config):
         update={"diffusion": config.diffusion.model_copy(update={"learning_rate": 1e30, "max_epochs": 50})}
     )
     with pytest.raises(TrainingError, match=r"diffusion: the training loss is (nan|inf) in epoch 1;"):
-        fit_sdrm(vae, train, validation, config=diverging, device=CPU, on_epoch=lambda _: None)
+        fit_sdrm(vae, train, validation, config=diverging, device=CPU, leak=no_leak, on_epoch=lambda _: None)
 
 
 def test_a_loaded_model_makes_the_same_users(model, folder):

@@ -43,6 +43,18 @@ def test_training_ends_when_patience_is_spent_and_the_best_weights_return(higher
     assert (last.epoch, last.of_epochs, last.loss, last.best) == (4, 10, 1.5, results[1])
 
 
+def test_weights_before_any_training_return_where_none_are_better():
+    network = one_weight()
+    progress = progress_of(network, higher_is_better=False)
+    progress.start(validation=1.0)
+    network.weight.data.fill_(1)
+    assert progress.end_epoch([1.0], validation=2.0)
+    assert not progress.end_epoch([1.0], validation=1.5)
+    progress.restore_best()
+    assert network.weight.item() == 0
+    assert [report.best for report in progress.reports] == [1.0, 1.0]
+
+
 def test_a_validation_result_that_is_not_finite_is_an_error():
     with pytest.raises(TrainingError, match=r"stage: the validation result is nan in epoch 1"):
         progress_of(one_weight(), higher_is_better=True).end_epoch([1.0], validation=float("nan"))

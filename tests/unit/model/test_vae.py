@@ -6,9 +6,20 @@ import torch
 from scipy.sparse import csr_matrix
 
 from sdrm_core.config import VaeConfig
-from sdrm_core.errors import TrainingError
+from sdrm_core.errors import ConfigError, TrainingError
 from sdrm_core.model.pretraining import train_vae
-from sdrm_core.model.vae import ItemBags, MultiVAE, annealed_beta, as_dense, encode_users, vae_loss
+from sdrm_core.model.vae import (
+    ItemBags,
+    MultiVAE,
+    annealed_beta,
+    as_dense,
+    encode_users,
+    hidden_log_probabilities,
+    item_penalty,
+    prediction_loss,
+    reconstruction_loss,
+    unit_weights,
+)
 
 CPU = torch.device("cpu")
 USERS = csr_matrix(np.array([[1, 0, 1, 0, 0], [0, 1, 0, 0, 0], [1, 1, 1, 1, 0]], dtype=np.float32))
@@ -44,39 +55,69 @@ def test_loss_of_a_vae_of_zeros_is_the_uniform_distributions():
     vae = small_vae()
     for parameter in vae.parameters():
         torch.nn.init.zeros_(parameter)
-    loss = vae_loss(vae, bags(), beta=1.0, generator=torch.Generator().manual_seed(0))
+    loss = reconstruction_loss(vae, bags(), beta=1.0, generator=torch.Generator().manual_seed(0))
     mean_items = (2 + 1 + 4) / 3
     assert loss.item() == pytest.approx(mean_items * math.log(5), rel=1e-6)  # and no divergence from N(0, I)
 
 
-def test_divergence_is_weighted_by_beta():
+@pytest.mark.parametrize("loss", [reconstruction_loss, prediction_loss])
+def test_divergence_is_weighted_by_beta(loss):
     vae = small_vae()
     for parameter in vae.parameters():
         torch.nn.init.zeros_(parameter)
     torch.nn.init.constant_(vae.posterior.bias[:3], 2.0)  # each user's posterior is N(2, 1) in three dimensions
-    losses = [vae_loss(vae, bags(), beta=b, generator=torch.Generator().manual_seed(0)).item() for b in (0.0, 0.5)]
+    losses = [loss(vae, bags(), beta=b, generator=torch.Generator().manual_seed(0)).item() for b in (0.0, 0.5)]
     assert losses[1] - losses[0] == pytest.approx(0.5 * 3 * 2.0**2 / 2, rel=1e-5)
 
 
-def test_every_parameter_gets_a_gradient_and_evaluation_is_deterministic():
-    vae = small_vae()
-    vae_loss(vae, bags(), beta=0.2, generator=torch.Generator().manual_seed(0)).backward()
+@pytest.mark.parametrize("loss", [reconstruction_loss, prediction_loss])
+@pytest.mark.parametrize("decoder_units", [0, 6])
+def test_every_parameter_gets_a_gradient_and_evaluation_is_deterministic(loss, decoder_units):
+    vae = small_vae(decoder_units=decoder_units)
+    loss(vae, bags(), beta=0.2, generator=torch.Generator().manual_seed(0)).backward()
     assert [name for name, p in vae.named_parameters() if not p.grad.abs().sum() > 0] == []
     assert torch.equal(vae.encode(bags())[0], vae.encode(bags())[0])
 
 
-def test_dropout_leaves_items_out_and_keeps_the_expected_input():
-    vae = small_vae(dropout=0.5)
-    many = ItemBags.of(csr_matrix(np.ones((4000, 5), dtype=np.float32)), device=CPU)
-    torch.nn.init.ones_(vae.item_vectors.weight)
-    torch.nn.init.eye_(vae.posterior.weight)
-    vae.input_bias.data.fill_(-math.sqrt(5))
-    dropped = vae.encode(many, dropout_generator=torch.Generator().manual_seed(0))[0][:, 0].atanh()
-    assert dropped.std() > 0.1
-    kept = vae.encode(many)[0][:, 0]
-    assert torch.allclose(kept, torch.zeros(4000), atol=1e-6)
-    assert (dropped.isfinite()).all()
-    assert abs(dropped.mean()) < 0.05
+def test_without_decoder_units_logits_are_linear_in_the_latent():
+    vae, latents = small_vae(), torch.randn(2, 3, generator=torch.Generator().manual_seed(0))
+    middle = vae.decode(latents.mean(dim=0, keepdim=True))
+    assert torch.allclose(middle, vae.decode(latents).mean(dim=0, keepdim=True), atol=1e-6)
+
+
+def test_items_not_shown_compete_with_what_was_not_shown_alone():
+    is_shown = torch.tensor([True, False, False, False, True, False, True])
+    logits = torch.log(torch.tensor([[9.0, 1, 2, 3, 4], [5.0, 1, 1, 1, 2], [1.0, 7, 2, 5, 3]]))
+    found = hidden_log_probabilities(logits, bags(), is_shown=is_shown).exp()
+    # User 0 was shown item 0; user 1 nothing; user 2, who has items 0 to 3, was shown 1 and 3.
+    assert found.tolist() == pytest.approx([2 / 10, 1 / 10, 1 / 6, 2 / 6])
+
+
+def test_prediction_asks_for_nothing_where_nothing_is_hidden():
+    vae = small_vae(dropout=0.0)
+    loss = prediction_loss(vae, bags(), beta=0.0, generator=torch.Generator().manual_seed(0))
+    assert loss.item() == 0.0
+
+
+def test_shown_items_are_a_vector_of_length_one():
+    is_shown = torch.tensor([True, False, False, True, True, True, True])
+    expected = [1.0, 0.0, 0.0, 0.5, 0.5, 0.5, 0.5]
+    assert unit_weights(bags(), is_shown=is_shown).tolist() == pytest.approx(expected)
+
+
+def test_the_penalty_on_item_vectors_is_that_of_a_gaussian_prior():
+    vae = small_vae(item_precision=3.0)
+    torch.nn.init.constant_(vae.output.weight, 2.0)
+    assert item_penalty(vae).item() == pytest.approx(3.0 / 2 * 5 * 3 * 2.0**2)
+    assert item_penalty(small_vae(item_precision=0.0)).item() == 0.0
+
+
+def test_the_latent_space_grows_with_the_root_of_the_users():
+    sizes = [VaeConfig().sized_for(n_users).latent_dim for n_users in (10, 656, 4_164, 1_000_000)]
+    assert sizes == [4, 9, 22, 333]
+    assert VaeConfig(latent_dim=7).sized_for(1_000_000).latent_dim == 7
+    with pytest.raises(ConfigError, match=r"vae.latent_dim is open"):
+        MultiVAE(5, config=VaeConfig())
 
 
 def test_as_dense_is_the_matrix():

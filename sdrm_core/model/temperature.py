@@ -1,0 +1,31 @@
+"""The temperature of the draw: as low as privacy allows.
+
+The lower it is, the more useful the users are and the more they give away of those who trained the model.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable
+
+from scipy.sparse import csr_matrix
+
+LADDER = tuple(round(1.1**step, 2) for step in range(-7, 3))
+"""Temperatures tried: from half the model's own randomness to a fifth above it, each a tenth above the one before.
+
+Further up users lose what makes them useful faster than what they give away.
+"""
+
+TOLERATED = 0.9
+"""Of what the privacy gates tolerate: the people they compare with are others, and chance needs room."""
+
+LeakMeasure = Callable[[csr_matrix], float]
+"""Takes synthetic users (n_users, n_items); returns what they may leak, 1 being all that the gates tolerate."""
+
+
+def choose_temperature(leak_at: Callable[[float], float]) -> float:
+    """Return the lowest temperature of the ladder at which little leaks; the highest where it does at none.
+
+    Args:
+        leak_at: the leak of users drawn at a temperature; taken to fall as it rises, so that halving finds it.
+    """
+    place = bisect_left(LADDER, True, key=lambda temperature: leak_at(temperature) <= TOLERATED)
+    return LADDER[min(place, len(LADDER) - 1)]

@@ -1,0 +1,63 @@
+"""How much of the tolerated leak synthetic users show: a figure to choose settings by, never a verdict on a release."""
+
+from math import inf
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from sdrm_core.config import PrivacyConfig
+from sdrm_core.privacy import gates
+from sdrm_core.privacy.evidence import gather
+from sdrm_core.privacy.similarity import canonical, check_same_catalogue
+from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS, Verdict
+from sdrm_core.randomness import numpy_stream
+
+_CHANCE = 0.1
+
+
+def share_of_tolerated_leak(
+    synthetic: csr_matrix, *, train: csr_matrix, validation: csr_matrix, config: PrivacyConfig, seed: int
+) -> float:
+    """Return how far the gates' upper bounds reach towards their margins, validation users in the holdout's place.
+
+    The holdout is not looked at, so that its verdict on a release stays worth what it says. A leak that chance alone
+    reaches in one case of ten counts as none: few validation users must not ask for more than they can show.
+
+    Args:
+        synthetic: (n_synthetic, n_items), drawn from the model that is being set.
+        train: (n_train, n_items), the users the model was trained on.
+        validation: (n_validation, n_items), users that decide settings, unseen in training.
+        config: margins and limits.
+        seed: of the run.
+
+    Returns:
+        The share of the gate that is nearest to its margin: up to 1 all would pass; 0 if nothing looks like a leak;
+        infinite if there are copies or too few users to tell.
+
+    Raises:
+        DataError: different catalogues, an empty set, or values other than 0 and 1.
+    """
+    check_same_catalogue({"synthetic": synthetic, "train": train, "validation": validation})
+    if validation.shape[0] < MIN_HOLDOUT_USERS:
+        return inf
+    evidence = gather(
+        canonical(synthetic, name="synthetic"),
+        canonical(train, name="train"),
+        canonical(validation, name="validation")[: train.shape[0]],
+        k_anonymity=config.k_anonymity,
+        max_pair_products=config.max_pair_products,
+        seed=seed,
+    )
+    copies = (gates.judge_unique_copies(evidence, config), gates.judge_near_copies(evidence, config))
+    if any(verdict.verdict == Verdict.FAIL for verdict in copies):
+        return inf
+    draws = (numpy_stream(seed, "leak", number) for number in range(4))
+    judges = (gates.judge_closer_to_train, gates.judge_membership, gates.judge_rare_pairs, gates.judge_completion)
+    figures = [
+        figure
+        for judge, draw in zip(judges, draws, strict=True)
+        for figure in judge(evidence, config, draw).figures
+        if figure.p_value < _CHANCE
+    ]
+    shares = [(figure.upper - figure.null) / (figure.margin - figure.null) for figure in figures]
+    return float(np.max([*shares, 0.0]))

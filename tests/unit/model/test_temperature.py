@@ -1,0 +1,47 @@
+from itertools import pairwise
+
+import pytest
+
+from sdrm_core.model.fitting import fit_sdrm
+from sdrm_core.model.temperature import LADDER, TOLERATED, choose_temperature
+from tests.unit.model.conftest import CPU
+
+
+def test_the_ladder_rises_by_about_a_tenth_from_half_the_models_own_randomness_to_a_fifth_above_it():
+    assert (LADDER[0], LADDER[-1]) == (0.51, 1.21)
+    assert 1.0 in LADDER
+    assert all(1.05 < above / below < 1.15 for below, above in pairwise(LADDER))
+
+
+@pytest.mark.parametrize("least", [*LADDER, 3.0])
+def test_the_lowest_temperature_that_leaks_little_is_found_in_four_tries(least):
+    tried = []
+
+    def leak_at(temperature):
+        tried.append(temperature)
+        return TOLERATED if temperature >= least else TOLERATED + 0.01
+
+    assert choose_temperature(leak_at) == min(least, LADDER[-1])
+    assert len(tried) <= 4
+
+
+def test_a_leak_that_is_not_a_number_is_not_a_small_one():
+    assert choose_temperature(lambda _: float("nan")) == LADDER[-1]
+
+
+def test_fitting_asks_what_leaks_only_where_no_temperature_is_given(vae, train, validation, config):
+    asked = []
+
+    def leak(users):
+        asked.append(users)
+        return 1.0 if len(asked) == 1 else 0.0
+
+    def fit(temperature):
+        sampling = config.sampling.model_copy(update={"temperature": temperature, "margin_rounds": 2})
+        settings = config.model_copy(update={"sampling": sampling})
+        return fit_sdrm(vae, train, validation, config=settings, device=CPU, leak=leak, on_epoch=lambda _: None)[0]
+
+    assert fit(0.9).temperature == 0.9
+    assert asked == []
+    assert fit(None).temperature == LADDER[len(LADDER) // 2 + 1]  # the middle leaks, all others do not
+    assert all(users.shape == train.shape for users in asked)

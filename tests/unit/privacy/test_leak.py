@@ -1,0 +1,44 @@
+"""The figure that settings are chosen by: small for people like any other, without bound for copies."""
+
+from math import inf
+
+import pytest
+
+from sdrm_core.config import PrivacyConfig
+from sdrm_core.errors import DataError
+from sdrm_core.privacy.leak import share_of_tolerated_leak
+
+
+@pytest.fixture(scope="module")
+def people(simulate):
+    users = simulate(1700, seed=12)
+    return {"train": users[:900], "validation": users[900:1300], "fresh": users[1300:]}
+
+
+def leak_of(synthetic, people, **changes):
+    sets = {"train": people["train"], "validation": people["validation"], **changes}
+    return share_of_tolerated_leak(synthetic, config=PrivacyConfig(), seed=0, **sets)
+
+
+def test_people_nobody_has_seen_leak_nothing(people):
+    assert leak_of(people["fresh"], people) < 1
+
+
+def test_copies_leak_without_bound(people):
+    assert leak_of(people["train"][:200], people) == inf
+
+
+def test_half_a_copy_leaks_more_than_is_tolerated(people):
+    halves = people["train"][:400].copy()
+    halves.data[::2] = 0
+    halves.eliminate_zeros()
+    assert leak_of(halves, people) > 1
+
+
+def test_too_few_validation_users_cannot_clear_anything(people):
+    assert leak_of(people["fresh"], people, validation=people["validation"][:29]) == inf
+
+
+def test_other_catalogues_are_refused(people):
+    with pytest.raises(DataError, match="validation"):
+        leak_of(people["fresh"], people, validation=people["validation"][:, :-1])
