@@ -14,7 +14,7 @@ SMALL_NIGHT = {
     "dataset": "small",
     "vae": {"hidden_units": 64, "latent_dim": 16, "max_epochs": 10},
     "diffusion": {"hidden_units": 64, "depth": 1, "max_epochs": 4, "epoch_steps": 20, "reverse_steps": 4},
-    "sampling": {"margin_rounds": 4, "margin_users": 512},
+    "sampling": {"temperature": 0.8, "margin_rounds": 4, "margin_users": 512},
     "utility": {"fold_seeds": 2, "bootstrap_draws": 100},
     "privacy": {  # a model that has learned next to nothing is judged, but what is tested is the night around it
         "attempts": 1,

@@ -20,6 +20,8 @@ def share_of_tolerated_leak(
 ) -> float:
     """Return how far the gates' upper bounds reach towards their margins, validation users in the holdout's place.
 
+    ``closer_to_train`` is not asked: it hardly answers to what is chosen here, the randomness of the draw.
+
     The holdout is not looked at, so that its verdict on a release stays worth what it says. A leak that chance alone
     reaches in one case of ten counts as none: few validation users must not ask for more than they can show.
 
@@ -51,8 +53,8 @@ def share_of_tolerated_leak(
     copies = (gates.judge_unique_copies(evidence, config), gates.judge_near_copies(evidence, config))
     if any(verdict.verdict == Verdict.FAIL for verdict in copies):
         return inf
-    draws = (numpy_stream(seed, "leak", number) for number in range(4))
-    judges = (gates.judge_closer_to_train, gates.judge_membership, gates.judge_rare_pairs, gates.judge_completion)
+    judges = (gates.judge_membership, gates.judge_rare_pairs, gates.judge_completion)
+    draws = (numpy_stream(seed, "leak", number) for number in range(len(judges)))
     figures = [
         figure
         for judge, draw in zip(judges, draws, strict=True)
