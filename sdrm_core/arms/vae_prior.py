@@ -90,13 +90,13 @@ class VaePriorArm:
         device: torch.device,
         on_epoch: OnEpoch,
     ) -> FittedVaePrior:
-        """Train the VAE with the paper's settings, the same on all data, and the run's seed."""
+        """Train the VAE with the paper's settings, the same on all data, for as many epochs as the run allows."""
         require_users(train=train, validation=validation)
         publishable = publishable_items(item_popularity(train), k_anonymity=config.privacy.k_anonymity)
         vae, _ = train_vae(
             train,
             validation,
-            config=_SETTINGS,
+            config=_SETTINGS.model_copy(update={"max_epochs": config.vae.max_epochs}),
             seed=config.seed,
             device=device,
             on_epoch=on_epoch,
