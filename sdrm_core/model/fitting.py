@@ -19,7 +19,6 @@ from sdrm_core.model.vae import MultiVAE
 from sdrm_core.randomness import stream_seed
 
 _MAX_LEAK_USERS = 20_000  # synthetic users drawn to see what leaks; more would cost time and tell little
-_LEAK_BATCH_USERS = 4096  # on a GPU
 
 
 def fit_sdrm(
@@ -40,7 +39,7 @@ def fit_sdrm(
         validation: (n_validation_users, n_items) binary; decides when to stop, nothing else.
         config: the run's configuration.
         device: where to fit.
-        leak: decides how random the draw has to be, if the configuration does not say.
+        leak: decides how random the draw has to be, if the configuration does not say; not asked if it does.
         on_epoch: called after each epoch of the diffusion and each round of the margins.
 
     Returns:
@@ -82,9 +81,14 @@ def fit_sdrm(
     def leak_at(temperature: float) -> float:
         resolution = config.sampling.resolution
         candidate, _ = drawing_at(temperature, (resolution,))
-        n_users = min(len(counts), _MAX_LEAK_USERS)
-        seed = stream_seed(config.seed, "temperature")
-        return leak(candidate.sample(0, n_users, seed=seed, resolution=resolution, batch_users=_LEAK_BATCH_USERS))
+        users = candidate.sample(
+            0,
+            min(config.sampling.users or len(counts), _MAX_LEAK_USERS),  # the more there are, the more they tell
+            seed=stream_seed(config.seed, "temperature"),
+            resolution=resolution,
+            batch_users=config.compute.batch_users,
+        )
+        return leak(users)
 
     given = config.sampling.temperature
     model, rounds = drawing_at(choose_temperature(leak_at) if given is None else given, RESOLUTIONS)
