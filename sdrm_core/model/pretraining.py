@@ -41,16 +41,18 @@ class Objective(NamedTuple):
     Attributes:
         loss: of a batch.
         quality: of the VAE on validation users, higher is better; decides when to stop.
+        starts_popular: whether training starts where everyone likes what most like, or where everyone likes all alike.
     """
 
     loss: Loss
     quality: Callable[[MultiVAE, FoldIn], float]
+    starts_popular: bool
 
 
-PREDICT_HIDDEN = Objective(prediction_loss, fold_in_log_likelihood)
+PREDICT_HIDDEN = Objective(prediction_loss, fold_in_log_likelihood, starts_popular=True)
 """Tell items a user hides: what this pipeline trains for."""
 
-REPEAT_INPUT = Objective(reconstruction_loss, fold_in_ndcg)
+REPEAT_INPUT = Objective(reconstruction_loss, fold_in_ndcg, starts_popular=False)
 """Tell all items of a user, the shown ones too: Liang et al. 2018, for the arms from the literature."""
 
 
@@ -86,7 +88,8 @@ def train_vae(
         raise TrainingError("vae: no validation user has 2 items to divide; raise roles.validation or use more data")
     config = config.sized_for(train.shape[0])
     vae = MultiVAE.untrained(train.shape[1], config=config, generator=torch_stream(seed, STAGE, "weights")).to(device)
-    vae.output.bias.data = log_popularity(train).to(device)
+    if objective.starts_popular:
+        vae.output.bias.data = log_popularity(train).to(device)
     optimizer = torch.optim.Adam(vae.parameters(), lr=config.learning_rate, fused=True)
     generators = [torch_stream(seed, STAGE, "noise", piece, device=device) for piece in range(BATCH_PIECES)]
     shuffler = numpy_stream(seed, STAGE, "batches")
@@ -121,7 +124,7 @@ def _batches(n_users: int, *, batch_users: int, rng: np.random.Generator) -> Ite
 
 
 def log_popularity(user_items: csr_matrix) -> Tensor:
-    """Return (n_items,) logits under which everyone likes what most like: where training starts."""
+    """Return (n_items,) logits under which everyone likes what most like."""
     shares = (item_popularity(user_items) + 1) / (user_items.shape[0] + 1)
     return torch.from_numpy(np.log(shares).astype(np.float32))
 

@@ -7,7 +7,7 @@ from scipy.sparse import csr_matrix
 
 from sdrm_core.config import VaeConfig
 from sdrm_core.errors import ConfigError, TrainingError
-from sdrm_core.model.pretraining import train_vae
+from sdrm_core.model.pretraining import PREDICT_HIDDEN, REPEAT_INPUT, train_vae
 from sdrm_core.model.vae import (
     ItemBags,
     MultiVAE,
@@ -146,6 +146,19 @@ def test_training_stops_early_restores_the_best_and_repeats_to_the_bit(train, va
     assert reports[-1].best == max(report.validation for report in reports) > reports[0].validation
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), vae.parameters(), strict=True))
     assert not any(parameter.requires_grad for parameter in again.parameters())
+
+
+@pytest.mark.parametrize(("objective", "starts_popular"), [(PREDICT_HIDDEN, True), (REPEAT_INPUT, False)])
+def test_only_our_own_objective_knows_popularity_before_it_learns(  # noqa: PLR0917 - fixtures
+    train, validation, config, objective, starts_popular
+):
+    settings = config.vae.model_copy(update={"max_epochs": 1, "learning_rate": 1e-9})
+    vae, _ = train_vae(
+        train, validation, config=settings, seed=0, device=CPU, on_epoch=lambda _: None, objective=objective
+    )
+    shares = (np.bincount(train.indices, minlength=train.shape[1]) + 1) / (train.shape[0] + 1)
+    expected = np.log(shares) if starts_popular else np.zeros(train.shape[1])
+    assert np.allclose(vae.output.bias.numpy(), expected, atol=1e-5)
 
 
 def test_threads_change_no_weight(train, validation, config, vae):
