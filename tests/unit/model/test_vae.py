@@ -149,9 +149,7 @@ def test_training_stops_early_restores_the_best_and_repeats_to_the_bit(train, va
 
 
 @pytest.mark.parametrize(("objective", "starts_popular"), [(PREDICT_HIDDEN, True), (REPEAT_INPUT, False)])
-def test_only_our_own_objective_knows_popularity_before_it_learns(  # noqa: PLR0917 - fixtures
-    train, validation, config, objective, starts_popular
-):
+def test_only_our_own_objective_knows_popularity_before_it_learns(train, validation, config, objective, starts_popular):
     settings = config.vae.model_copy(update={"max_epochs": 1, "learning_rate": 1e-9})
     vae, _ = train_vae(
         train, validation, config=settings, seed=0, device=CPU, on_epoch=lambda _: None, objective=objective
