@@ -153,8 +153,9 @@ def hidden_log_probabilities(logits: Tensor, bags: ItemBags, *, is_shown: Tensor
 
 def unit_weights(bags: ItemBags, *, is_shown: Tensor) -> Tensor:
     """Return (n_interactions,) weights that make each user's shown items a vector of length 1."""
-    n_shown = torch.zeros(len(bags.counts()), device=is_shown.device).index_add_(0, bags.users(), is_shown.float())
-    weights: Tensor = is_shown * n_shown.clamp(min=1).rsqrt()[bags.users()]
+    users = bags.users()
+    n_shown = torch.zeros(len(bags.counts()), device=users.device).index_add_(0, users, is_shown.float())
+    weights: Tensor = is_shown * n_shown.clamp(min=1).rsqrt()[users]
     return weights
 
 
