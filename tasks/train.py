@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -55,9 +54,7 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae) -> FittedModel:
             validation,
             config=config,
             device=device,
-            leak=partial(
-                share_of_tolerated_leak, train=train, validation=validation, config=config.privacy, seed=config.seed
-            ),
+            leak=share_of_tolerated_leak,
             on_epoch=report_epoch,
         )
         LOG.info("items are drawn at temperature %g", model.temperature)

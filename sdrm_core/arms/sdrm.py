@@ -1,7 +1,6 @@
 """The product itself, at both resolutions: one fit, sampled in two ways."""
 
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -55,10 +54,9 @@ class SdrmArm:
         """Train the VAE, then everything on top of it."""
         require_users(train=train, validation=validation)
         vae, _ = train_vae(train, validation, config=config.vae, seed=config.seed, device=device, on_epoch=on_epoch)
-        leak = partial(
-            share_of_tolerated_leak, train=train, validation=validation, config=config.privacy, seed=config.seed
+        model, _ = fit_sdrm(
+            vae, train, validation, config=config, device=device, leak=share_of_tolerated_leak, on_epoch=on_epoch
         )
-        model, _ = fit_sdrm(vae, train, validation, config=config, device=device, leak=leak, on_epoch=on_epoch)
         return FittedSdrm(model, self.resolution, config.compute.batch_users)
 
     def adopt(self, fitted: FittedArm) -> FittedArm:

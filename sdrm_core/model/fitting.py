@@ -88,7 +88,7 @@ def fit_sdrm(
             resolution=resolution,
             batch_users=config.compute.batch_users,
         )
-        return leak(users)
+        return leak(users, train=train, validation=validation, config=config.privacy, seed=config.seed)
 
     given = config.sampling.temperature
     model, rounds = drawing_at(choose_temperature(leak_at) if given is None else given, RESOLUTIONS)

@@ -5,8 +5,11 @@ The lower it is, the more useful the users are and the more they give away of th
 
 from bisect import bisect_left
 from collections.abc import Callable
+from typing import Protocol
 
 from scipy.sparse import csr_matrix
+
+from sdrm_core.config import PrivacyConfig
 
 LADDER = tuple(round(1.1**step, 2) for step in range(-7, 3))
 """Temperatures tried: from half the model's own randomness to a fifth above it, each a tenth above the one before.
@@ -17,8 +20,20 @@ Further up users lose what makes them useful faster than what they give away.
 TOLERATED = 0.9
 """Of what the privacy gates tolerate: the people they compare with are others, and chance needs room."""
 
-LeakMeasure = Callable[[csr_matrix], float]
-"""Takes synthetic users (n_users, n_items); returns what they may leak, 1 being all that the gates tolerate."""
+
+class LeakMeasure(Protocol):
+    """How much of what the privacy gates tolerate synthetic users give away, 1 being all of it."""
+
+    def __call__(
+        self,
+        synthetic: csr_matrix,
+        *,
+        train: csr_matrix,
+        validation: csr_matrix,
+        config: PrivacyConfig,
+        seed: int,
+    ) -> float:
+        """Judge synthetic users (n_users, n_items) drawn from a model of ``train``."""
 
 
 def choose_temperature(leak_at: Callable[[float], float]) -> float:

@@ -1,6 +1,7 @@
 """The privacy judgement: all gates over one set of comparisons, failing closed."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -16,6 +17,7 @@ from sdrm_core.privacy.verdicts import (
     Histogram,
     PrivacyReport,
     Verdict,
+    closed,
     overall,
 )
 from sdrm_core.randomness import numpy_stream
@@ -94,18 +96,7 @@ def _statistical(evidence: Evidence, config: PrivacyConfig, *, seed: int) -> lis
     n_holdout = int((~evidence.is_train).sum())
     if n_holdout < MIN_HOLDOUT_USERS:
         return [_too_few(gate, n_holdout) for gate in judges]
-    return [_closed(gate, judge, numpy_stream(seed, "privacy", gate)) for gate, judge in judges.items()]
-
-
-def _closed(
-    gate: PrivacyGate, judge: Callable[[np.random.Generator], GateVerdict], draw: np.random.Generator
-) -> GateVerdict:
-    """Turn an error of the computation into a FAIL: what could not be judged is not safe."""
-    try:
-        return judge(draw)
-    except (ArithmeticError, ValueError, IndexError, np.linalg.LinAlgError, MemoryError) as error:
-        sentence = f"This gate could not be computed ({type(error).__name__}: {error}), so it counts as failed."
-        return GateVerdict(gate=gate, verdict=Verdict.FAIL, sentence=sentence)
+    return [closed(gate, partial(judge, numpy_stream(seed, "privacy", gate))) for gate, judge in judges.items()]
 
 
 def _too_few(gate: PrivacyGate, n_holdout: int) -> GateVerdict:

@@ -1,15 +1,17 @@
 """How much of the tolerated leak synthetic users show: a figure to choose settings by, never a verdict on a release."""
 
+from collections.abc import Callable
+from functools import partial
 from math import inf
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from sdrm_core.config import PrivacyConfig
+from sdrm_core.config import PrivacyConfig, PrivacyGate
 from sdrm_core.privacy import gates
-from sdrm_core.privacy.evidence import gather
+from sdrm_core.privacy.evidence import Evidence, gather
 from sdrm_core.privacy.similarity import canonical, check_same_catalogue
-from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS, Verdict
+from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS, GateVerdict, Verdict, closed
 from sdrm_core.randomness import numpy_stream
 
 _CHANCE = 0.1
@@ -34,7 +36,7 @@ def share_of_tolerated_leak(
 
     Returns:
         The share of the gate that is nearest to its margin: up to 1 all would pass; 0 if nothing looks like a leak;
-        infinite if there are copies or too few users to tell.
+        infinite if there are copies, too few users to tell, or a gate that could not be computed.
 
     Raises:
         DataError: different catalogues, an empty set, or values other than 0 and 1.
@@ -53,13 +55,20 @@ def share_of_tolerated_leak(
     copies = (gates.judge_unique_copies(evidence, config), gates.judge_near_copies(evidence, config))
     if any(verdict.verdict == Verdict.FAIL for verdict in copies):
         return inf
-    judges = (gates.judge_membership, gates.judge_rare_pairs, gates.judge_completion)
-    draws = (numpy_stream(seed, "leak", number) for number in range(len(judges)))
-    figures = [
-        figure
-        for judge, draw in zip(judges, draws, strict=True)
-        for figure in judge(evidence, config, draw).figures
-        if figure.p_value < _CHANCE
-    ]
-    shares = [(figure.upper - figure.null) / (figure.margin - figure.null) for figure in figures]
-    return float(np.max([*shares, 0.0]))
+    judges: dict[PrivacyGate, Callable[[Evidence, PrivacyConfig, np.random.Generator], GateVerdict]] = {
+        "membership": gates.judge_membership,
+        "rare_pairs": gates.judge_rare_pairs,
+        "completion": gates.judge_completion,
+    }
+    return max(
+        _share(closed(gate, partial(judge, evidence, config, numpy_stream(seed, "leak", gate))))
+        for gate, judge in judges.items()
+    )
+
+
+def _share(verdict: GateVerdict) -> float:
+    """Return the share of the figure nearest to its margin; infinite where the gate fails without a leak to show."""
+    leaks = [figure for figure in verdict.figures if figure.p_value < _CHANCE]
+    share = max(((figure.upper - figure.null) / (figure.margin - figure.null) for figure in leaks), default=0.0)
+    was_computed = verdict.verdict != Verdict.FAIL or share > 1
+    return max(share, 0.0) if was_computed else inf

@@ -1,8 +1,10 @@
 """What a privacy gate answers, and the report they make together. Plain records, readable as JSON."""
 
+from collections.abc import Callable
 from enum import StrEnum
 from math import isfinite
 
+import numpy as np
 from pydantic import Field
 
 from sdrm_core.config import PrivacyGate
@@ -100,6 +102,15 @@ class GateVerdict(Record):
     figures: tuple[Figure, ...] = ()
     holdout_needed: int | None = None
     baseline: dict[str, float] = Field(default_factory=dict)
+
+
+def closed(gate: PrivacyGate, judge: Callable[[], GateVerdict]) -> GateVerdict:
+    """Return what ``judge`` finds; an error of its computation is a FAIL: what could not be judged is not safe."""
+    try:
+        return judge()
+    except (ArithmeticError, ValueError, IndexError, np.linalg.LinAlgError, MemoryError) as error:
+        sentence = f"This gate could not be computed ({type(error).__name__}: {error}), so it counts as failed."
+        return GateVerdict(gate=gate, verdict=Verdict.FAIL, sentence=sentence)
 
 
 class Histogram(Record):

@@ -72,4 +72,6 @@ def vae(train, validation, config):
 
 @pytest.fixture(scope="session")
 def model(vae, train, validation, config) -> SdrmModel:
-    return fit_sdrm(vae, train, validation, config=config, device=CPU, leak=lambda _: 0.0, on_epoch=lambda _: None)[0]
+    return fit_sdrm(
+        vae, train, validation, config=config, device=CPU, leak=lambda *_, **__: 0.0, on_epoch=lambda _: None
+    )[0]

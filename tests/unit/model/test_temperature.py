@@ -33,7 +33,7 @@ def test_where_no_temperature_is_enough_it_is_the_highest(leak):
 def test_fitting_asks_what_leaks_only_where_no_temperature_is_given(vae, train, validation, config):
     asked = []
 
-    def leak(users):
+    def leak(users, **_):
         asked.append(users)
         return 1.0 if len(asked) == 1 else 0.0
 

@@ -1,12 +1,15 @@
 """The figure that settings are chosen by: small for people like any other, without bound for copies."""
 
-from math import inf
+from math import inf, nan
 
+import numpy as np
 import pytest
 
 from sdrm_core.config import PrivacyConfig
 from sdrm_core.errors import DataError
+from sdrm_core.privacy import gates
 from sdrm_core.privacy.leak import share_of_tolerated_leak
+from sdrm_core.privacy.statistics import Estimate
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +40,20 @@ def test_half_a_copy_leaks_more_than_is_tolerated(people):
 
 def test_too_few_validation_users_cannot_clear_anything(people):
     assert leak_of(people["fresh"], people, validation=people["validation"][:29]) == inf
+
+
+def nothing_finite(*_):
+    return {name: Estimate(nan, nan, nan, nan) for name in ("auc", "tpr", "rare taste auc")}
+
+
+def no_solution(*_):
+    raise np.linalg.LinAlgError("singular")
+
+
+@pytest.mark.parametrize("measure", [nothing_finite, no_solution])
+def test_what_cannot_be_computed_clears_nobody(people, monkeypatch, measure):
+    monkeypatch.setattr(gates, "measure_membership", measure)
+    assert leak_of(people["fresh"], people) == inf
 
 
 def test_other_catalogues_are_refused(people):
