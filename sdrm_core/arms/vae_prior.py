@@ -12,7 +12,7 @@ from sdrm_core.arms.arm import FittedArm, require_users
 from sdrm_core.arms.blocks import activity_of, sample_in_blocks
 from sdrm_core.arms.storing import load_arm, save_arm
 from sdrm_core.config import ArmName, PipelineConfig, VaeConfig
-from sdrm_core.model.draw import ItemDraw, item_popularity, publishable_items
+from sdrm_core.model.draw import ItemDraw, Offsets, item_popularity, publishable_items
 from sdrm_core.model.pretraining import REPEAT_INPUT, train_vae
 from sdrm_core.model.training import OnEpoch
 from sdrm_core.model.vae import MultiVAE
@@ -51,12 +51,12 @@ class FittedVaePrior:
         """Return (n_users, n_items) users of k-anonymous items, drawn as the decoder has it; none is empty."""
         device = self.vae.device
         item_draw = ItemDraw(self.vae, self.publishable, temperature=_TEMPERATURE)
-        margins = torch.zeros(len(self.publishable), device=device)
+        offsets = Offsets.none(len(self.publishable), device=device)
 
         def draw(counts: np.ndarray, generator: torch.Generator) -> csr_matrix:
             latents = torch.randn(len(counts), self.vae.latent_dim, generator=generator, device=device)
             features = self.vae.decoder_features(latents)
-            return item_draw(features, counts=counts, margins=margins, generator=generator)
+            return item_draw(features, counts=counts, offsets=offsets, generator=generator)
 
         return sample_in_blocks(
             draw,

@@ -1,14 +1,18 @@
 """From latents to items: only publishable ones, each at most once, as many as the user's activity says."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
-from scipy.sparse import csr_matrix
+from scipy.sparse import coo_matrix, csr_matrix
 from torch import Tensor
 
 from sdrm_core.errors import TrainingError
 from sdrm_core.model.vae import MultiVAE
+
+_PARTS = 4
 
 
 def publishable_items(popularity: np.ndarray, *, k_anonymity: int) -> np.ndarray:
@@ -36,6 +40,38 @@ def item_popularity(user_items: csr_matrix) -> np.ndarray:
     return popularity
 
 
+@dataclass(frozen=True, eq=False)
+class Offsets:
+    """What is added to the decoder's logits.
+
+    Attributes:
+        items: (n_publishable,) to each item's.
+        pairs: (n_publishable, n_publishable) symmetric; row i is added once item i is drawn.
+    """
+
+    TENSORS: ClassVar = ("margins", "pair_starts", "pair_items", "pair_offsets")
+    items: Tensor
+    pairs: csr_matrix
+
+    @classmethod
+    def none(cls, n_publishable: int, *, device: torch.device) -> Self:
+        """Return offsets that change nothing."""
+        no_pairs = _binary_matrix(np.zeros(0, np.int32), np.zeros(n_publishable, np.int64), n_items=n_publishable)
+        return cls(torch.zeros(n_publishable, device=device), no_pairs)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all there is to store, by the names of ``TENSORS``."""
+        parts = (self.pairs.indptr, self.pairs.indices, self.pairs.data)
+        return dict(zip(self.TENSORS, (self.items, *map(torch.from_numpy, parts)), strict=True))
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor], *, device: torch.device) -> Self:
+        """Return what ``tensors()`` came from."""
+        items, indptr, indices, values = (tensors[name] for name in cls.TENSORS)
+        pairs = csr_matrix((values.numpy(), indices.numpy(), indptr.numpy()), shape=(len(items), len(items)))
+        return cls(items.to(device), pairs)
+
+
 class ItemDraw:
     """The decoder's last layer, cut down to the items that may be published, and the random draw behind it."""
 
@@ -49,14 +85,16 @@ class ItemDraw:
         self._temperature = temperature
 
     def __call__(
-        self, features: Tensor, *, counts: np.ndarray, margins: Tensor, generator: torch.Generator
+        self, features: Tensor, *, counts: np.ndarray, offsets: Offsets, generator: torch.Generator
     ) -> csr_matrix:
         """Draw ``counts`` different items for each user by Gumbel-top-k.
+
+        With offsets for pairs a user's items are drawn in quarters, each knowing the ones before.
 
         Args:
             features: (n_users, hidden_units) of the decoder.
             counts: (n_users,) items to draw, at most the number of publishable ones.
-            margins: (n_publishable,) offsets added to the items' logits.
+            offsets: added to the items' logits.
             generator: on the features' device.
 
         Returns:
@@ -64,15 +102,37 @@ class ItemDraw:
 
         Source: Kool, van Hoof and Welling 2019, "Stochastic Beams and Where to Find Them", section 2.3.
         """
-        scores = torch.addmm(self._item_bias + margins, features, self._item_vectors)
+        scores = torch.addmm(self._item_bias + offsets.items, features, self._item_vectors)
         if self._temperature > 0:
             uniform = torch.rand(scores.shape, generator=generator, device=scores.device)
             scores -= self._temperature * uniform.log_().neg_().log_()
-        n_drawn = torch.from_numpy(counts).to(scores.device)
-        ranked = scores.topk(int(counts.max(initial=0)), dim=1).indices
-        taken = torch.arange(ranked.shape[1], device=scores.device) < n_drawn.unsqueeze(1)
-        columns = self.publishable[ranked[taken].cpu().numpy()]
-        return _binary_matrix(columns, counts, n_items=self.n_items)
+        drawn = _best(scores, counts) if offsets.pairs.nnz == 0 else _best_by_parts(scores, counts, pairs=offsets.pairs)
+        columns = self.publishable[drawn.indices]  # ascending, as they were
+        return csr_matrix((drawn.data, columns, drawn.indptr), shape=(len(counts), self.n_items))
+
+
+def _best(scores: Tensor, counts: np.ndarray) -> csr_matrix:
+    """Return the ``counts`` best items of each user, (n_users, n_publishable)."""
+    n_drawn = torch.from_numpy(counts).to(scores.device)
+    ranked = scores.topk(int(counts.max(initial=0)), dim=1).indices
+    taken = torch.arange(ranked.shape[1], device=scores.device) < n_drawn.unsqueeze(1)
+    return _binary_matrix(ranked[taken].cpu().numpy(), counts, n_items=scores.shape[1])
+
+
+def _best_by_parts(scores: Tensor, counts: np.ndarray, *, pairs: csr_matrix) -> csr_matrix:
+    """Return the items of each user, a part of them at a time; what is drawn moves the ``scores`` of the rest."""
+    parts: list[csr_matrix] = []
+    for part in range(_PARTS):
+        if parts:
+            drawn, moved = parts[-1].tocoo(), (parts[-1] @ pairs).tocoo()
+            scores[_places(moved, scores.device)] += torch.from_numpy(moved.data).to(scores.device)
+            scores[_places(drawn, scores.device)] = -torch.inf
+        parts.append(_best(scores, -(-counts * (part + 1) // _PARTS) - -(-counts * part // _PARTS)))
+    return sum(parts[1:], start=parts[0])
+
+
+def _places(matrix: coo_matrix, device: torch.device) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(matrix.row).to(device), torch.from_numpy(matrix.col).to(device)
 
 
 def _binary_matrix(columns: np.ndarray, counts: np.ndarray, *, n_items: int) -> csr_matrix:

@@ -5,13 +5,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 from scipy.sparse import csr_matrix
-from torch import Tensor
 
 from sdrm_core.config import PipelineConfig, Resolution
 from sdrm_core.model.devices import Workers
 from sdrm_core.model.diffusing import Posteriors, train_denoiser
 from sdrm_core.model.draw import item_popularity, publishable_items
-from sdrm_core.model.margins import fit_margins
+from sdrm_core.model.offsets import OffsetFit
 from sdrm_core.model.sdrm import RESOLUTIONS, SdrmModel
 from sdrm_core.model.temperature import LeakMeasure, choose_temperature
 from sdrm_core.model.training import EpochReport, OnEpoch
@@ -65,18 +64,22 @@ def fit_sdrm(
         denoiser=denoiser,
         activity=np.sort(np.minimum(counts, len(publishable))).astype(np.int64),
         publishable=publishable,
-        margins={},
+        offsets={},
         temperature=1.0,
+    )
+    fit_offsets = OffsetFit(popularity[publishable], config=config.sampling, seed=config.seed, on_epoch=on_epoch)
+    pairs = fit_offsets.find_pairs(
+        unfitted,
+        train[:, publishable],
+        resolution=config.sampling.resolution,
+        k_anonymity=config.privacy.k_anonymity,
     )
 
     def drawing_at(temperature: float, resolutions: tuple[Resolution, ...]) -> tuple[SdrmModel, list[EpochReport]]:
-        return _with_margins(
-            replace(unfitted, temperature=temperature),
-            resolutions,
-            popularity=popularity[publishable],
-            config=config,
-            on_epoch=on_epoch,
-        )
+        model = replace(unfitted, temperature=temperature)
+        fitted = {resolution: fit_offsets(model, pairs, resolution=resolution) for resolution in resolutions}
+        offsets = {resolution: offsets for resolution, (offsets, _) in fitted.items()}
+        return replace(model, offsets=offsets), [report for _, rounds in fitted.values() for report in rounds]
 
     def leak_at(temperature: float) -> float:
         resolution = config.sampling.resolution
@@ -93,29 +96,3 @@ def fit_sdrm(
     given = config.sampling.temperature
     model, rounds = drawing_at(choose_temperature(leak_at) if given is None else given, RESOLUTIONS)
     return model, (*reports, *rounds)
-
-
-def _with_margins(
-    model: SdrmModel,
-    resolutions: tuple[Resolution, ...],
-    *,
-    popularity: np.ndarray,
-    config: PipelineConfig,
-    on_epoch: OnEpoch,
-) -> tuple[SdrmModel, list[EpochReport]]:
-    """Fit the item margins of some resolutions; ``popularity`` is that of the publishable items."""
-    margins: dict[Resolution, Tensor] = {}
-    reports: list[EpochReport] = []
-    with Workers(model.vae.device) as workers:
-        for resolution in resolutions:
-            margins[resolution], rounds = fit_margins(
-                model,
-                popularity=popularity,
-                resolution=resolution,
-                config=config.sampling,
-                seed=config.seed,
-                workers=workers,
-                on_epoch=on_epoch,
-            )
-            reports.extend(rounds)
-    return replace(model, margins=margins), reports

@@ -10,14 +10,13 @@ import numpy as np
 import pyarrow as pa
 import torch
 from scipy.sparse import csr_matrix
-from torch import Tensor
 
 from sdrm_core.config import DiffusionConfig, Resolution
 from sdrm_core.errors import ArtifactError
 from sdrm_core.model import folder as files
 from sdrm_core.model.denoiser import Denoiser
 from sdrm_core.model.devices import Workers
-from sdrm_core.model.draw import ItemDraw, stack_users
+from sdrm_core.model.draw import ItemDraw, Offsets, stack_users
 from sdrm_core.model.users import UserSource, block_users
 from sdrm_core.model.vae import MultiVAE
 from sdrm_core.model.weights import load_into, load_vae, load_weights, save_vae, save_weights
@@ -36,7 +35,7 @@ class SdrmModel:
         denoiser: makes latents.
         activity: (n_train_users,) sorted numbers of items per training user, at most ``len(publishable)``.
         publishable: (n_publishable,) columns that may be drawn, ascending.
-        margins: by resolution, (n_publishable,) offsets that set item popularity.
+        offsets: by resolution, what sets the frequencies of items and pairs of items.
         temperature: randomness of the item draw.
     """
 
@@ -44,7 +43,7 @@ class SdrmModel:
     denoiser: Denoiser
     activity: np.ndarray
     publishable: np.ndarray
-    margins: Mapping[Resolution, Tensor]
+    offsets: Mapping[Resolution, Offsets]
     temperature: float
 
     @cached_property
@@ -89,12 +88,12 @@ class SdrmModel:
 
     @torch.no_grad()
     def _draw_blocks(self, numbers: range, *, seed: int, resolution: Resolution) -> csr_matrix:
-        margins = self.margins[resolution]
+        offsets = self.offsets[resolution]
         parts = [
             self.draw(
                 self.vae.decoder_features(block.latents),
                 counts=block.counts,
-                margins=margins,
+                offsets=offsets,
                 generator=block.generator,
             )
             for block in self.source.blocks(numbers, seed=seed, resolution=resolution)
@@ -114,7 +113,11 @@ class SdrmModel:
         items = files.write_items(folder, item_ids)
         diffusion = {"kind": "diffusion", "config": self.denoiser.config.model_dump()}
         draw = {"kind": "draw", "temperature": self.temperature}
-        tensors = {f"margins.{resolution}": margins for resolution, margins in self.margins.items()}
+        tensors = {
+            f"{name}.{resolution}": tensor
+            for resolution, offsets in self.offsets.items()
+            for name, tensor in offsets.tensors().items()
+        }
         tensors["publishable"] = torch.from_numpy(self.publishable)
         tensors["activity"] = torch.from_numpy(self.activity)
         written = (
@@ -161,6 +164,11 @@ class SdrmModel:
             denoiser=denoiser.to(device),
             activity=draw["activity"].numpy(),
             publishable=draw["publishable"].numpy(),
-            margins={resolution: draw[f"margins.{resolution}"].to(device) for resolution in RESOLUTIONS},
+            offsets={
+                resolution: Offsets.from_tensors(
+                    {name: draw[f"{name}.{resolution}"] for name in Offsets.TENSORS}, device=device
+                )
+                for resolution in RESOLUTIONS
+            },
             temperature=about["temperature"],
         )

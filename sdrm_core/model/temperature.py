@@ -11,11 +11,8 @@ from scipy.sparse import csr_matrix
 
 from sdrm_core.config import PrivacyConfig
 
-LADDER = tuple(round(1.1**step, 2) for step in range(-7, 3))
-"""Temperatures tried: from half the model's own randomness to a fifth above it, each a tenth above the one before.
-
-Further up users lose what makes them useful faster than what they give away.
-"""
+LADDER = tuple(round(1.1**step, 2) for step in range(-7, 8))
+"""Temperatures tried: from half the model's own randomness to twice that, each a tenth above the one before."""
 
 TOLERATED = 0.9
 """Of what the privacy gates tolerate: the people they compare with are others, and chance needs room."""

@@ -17,12 +17,12 @@ class EpochReport(Record):
     """One epoch of one stage, for progress displays and training curves.
 
     Attributes:
-        stage: ``vae``, ``diffusion``, ``margins-full`` or ``margins-multi``.
+        stage: ``vae``, ``diffusion``, ``margins-full``, ``pairs-full``, ``margins-multi`` or ``pairs-multi``.
         epoch: from 1.
         of_epochs: epochs at most; early stopping may end before.
         loss: mean training loss of the epoch.
         validation: log-likelihood of hidden items for the VAE (higher is better); denoising loss for the diffusion
-            and total-variation distance of item popularity for the margins (lower is better).
+            and total-variation distance of item popularity for the offsets (lower is better).
         best: best ``validation`` so far.
     """
 

@@ -5,7 +5,7 @@ from scipy.sparse import csr_matrix
 
 from sdrm_core.config import VaeConfig
 from sdrm_core.errors import TrainingError
-from sdrm_core.model.draw import ItemDraw, item_popularity, publishable_items, stack_users
+from sdrm_core.model.draw import ItemDraw, Offsets, item_popularity, publishable_items, stack_users
 from sdrm_core.model.vae import MultiVAE
 
 N_ITEMS = 6
@@ -20,11 +20,18 @@ def item_draw(publishable, *, temperature):
     return ItemDraw(vae, np.asarray(publishable), temperature=temperature)
 
 
-def draw_users(draw, counts, *, margins=None, seed=0):
+def draw_users(draw, counts, *, offsets=None, seed=0):
     counts = np.asarray(counts)
-    margins = torch.zeros(len(draw.publishable)) if margins is None else margins
+    offsets = Offsets.none(len(draw.publishable), device=torch.device("cpu")) if offsets is None else offsets
     generator = torch.Generator().manual_seed(seed)
-    return draw(torch.zeros(len(counts), 2), counts=counts, margins=margins, generator=generator)
+    return draw(torch.zeros(len(counts), 2), counts=counts, offsets=offsets, generator=generator)
+
+
+def pair_matrix(n_items, *pairs):
+    matrix = np.zeros((n_items, n_items), dtype=np.float32)
+    for first, second, offset in pairs:
+        matrix[first, second] = matrix[second, first] = offset
+    return csr_matrix(matrix)
 
 
 def test_publishable_items_are_those_with_enough_users():
@@ -44,10 +51,30 @@ def test_without_temperature_the_likeliest_publishable_items_are_taken():
     assert users.toarray().tolist() == [[1, 0, 0, 0, 0, 0], [1, 0, 1, 0, 0, 0], [1, 0, 1, 0, 0, 1]]
 
 
-def test_margins_are_added_to_the_logits():
-    margins = torch.tensor([0.0, 9.0, 0.0, 0.0, 0.0])
-    users = draw_users(item_draw([0, 1, 2, 4, 5], temperature=0.0), [1], margins=margins)
+def test_offsets_of_items_are_added_to_the_logits():
+    offsets = Offsets(torch.tensor([0.0, 9.0, 0.0, 0.0, 0.0]), pair_matrix(5))
+    users = draw_users(item_draw([0, 1, 2, 4, 5], temperature=0.0), [1], offsets=offsets)
     assert users.indices.tolist() == [1]
+
+
+def test_a_drawn_item_brings_the_items_it_pairs_with():
+    offsets = Offsets(torch.zeros(5), pair_matrix(5, (0, 3, 9.0), (1, 4, 9.0)))  # items 0 and 4, items 1 and 5
+    users = draw_users(item_draw([0, 1, 2, 4, 5], temperature=0.0), [1, 2, 3], offsets=offsets)
+    assert users.toarray().tolist() == [[1, 0, 0, 0, 0, 0], [1, 0, 0, 0, 1, 0], [1, 0, 1, 0, 1, 0]]
+
+
+def test_pairs_that_move_nothing_change_no_user():
+    counts = np.arange(1, N_ITEMS + 1)
+    still = Offsets(torch.zeros(N_ITEMS), pair_matrix(N_ITEMS, (0, 1, 1e-30), (2, 5, 1e-30)))
+    plain, by_parts = (draw_users(item_draw(range(N_ITEMS), temperature=1.0), counts, offsets=o) for o in (None, still))
+    assert (plain != by_parts).nnz == 0
+
+
+def test_offsets_come_back_from_their_tensors():
+    offsets = Offsets(torch.tensor([0.5, -1.0, 2.0]), pair_matrix(3, (0, 2, 1.5)))
+    again = Offsets.from_tensors(offsets.tensors(), device=torch.device("cpu"))
+    assert torch.equal(again.items, offsets.items)
+    assert (again.pairs != offsets.pairs).nnz == 0
 
 
 def test_at_temperature_1_a_single_item_is_drawn_from_the_models_own_distribution():

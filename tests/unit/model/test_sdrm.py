@@ -14,6 +14,7 @@ from sdrm_core.storage import sha256_of
 from tests.unit.model.conftest import CPU, N_ITEMS, SETTINGS
 
 ITEM_IDS = pa.array([f"item-{number}" for number in range(N_ITEMS)])
+STAGES = ["diffusion", "margins-full", "margins-multi"]
 FILES = ["items.parquet", "vae.safetensors", "diffusion.safetensors", "draw.safetensors", "model.json"]
 
 
@@ -117,7 +118,7 @@ def test_fitting_reports_every_stage_and_repeats_to_the_byte(  # noqa: PLR0917 -
     reports = []
     again, returned = fit_sdrm(vae, train, validation, config=config, device=CPU, leak=no_leak, on_epoch=reports.append)
     assert tuple(reports) == returned
-    assert list(dict.fromkeys(report.stage for report in reports)) == ["diffusion", "margins-full", "margins-multi"]
+    assert list(dict.fromkeys(report.stage for report in reports)) == STAGES
     first = model.save(tmp_path / "first", item_ids=ITEM_IDS)
     second = again.save(tmp_path / "second", item_ids=ITEM_IDS)
     assert [file.sha256 for file in first] == [file.sha256 for file in second]

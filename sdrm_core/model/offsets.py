@@ -1,0 +1,192 @@
+"""Offsets to the decoder's logits, fitted until drawn users have the training users' item popularity and item pairs.
+
+The decoder alone favours the head of the catalogue; of all corrections the items' offsets restore most. Those of pairs
+add the small, sharp groups of items that a few latent dimensions cannot hold.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+from torch import Tensor
+
+from sdrm_core.config import Resolution, SamplingConfig
+from sdrm_core.model.devices import Workers
+from sdrm_core.model.draw import Offsets, item_popularity, stack_users
+from sdrm_core.model.pairs import Pairs, outstanding_pairs
+from sdrm_core.model.sdrm import SdrmModel
+from sdrm_core.model.training import EpochReport, OnEpoch
+from sdrm_core.randomness import stream_seed, torch_stream
+
+_ITEM_GAIN = 0.6
+_PAIR_GAIN = 0.7
+_LEAST_TEMPERATURE = 0.5
+_MAX_PAIR_OFFSET = 6.0
+_EXPECTED_ROUNDS = 3
+
+_Round = Callable[[np.ndarray, int], tuple[np.ndarray, float]]
+"""Takes the offsets and the number of the round; returns the change, and the distance of item popularity."""
+
+
+@dataclass(frozen=True, eq=False)
+class OffsetFit:
+    """Fits the offsets of a model of which all else is fixed.
+
+    Offsets are vectors here: those of the publishable items, then those of the pairs.
+
+    Attributes:
+        popularity: (n_publishable,) training users an item has.
+        config: rounds and users per round.
+        seed: the run's seed.
+        on_epoch: called after each round.
+    """
+
+    popularity: np.ndarray
+    config: SamplingConfig
+    seed: int
+    on_epoch: OnEpoch
+
+    def __call__(
+        self, model: SdrmModel, pairs: Pairs, *, resolution: Resolution
+    ) -> tuple[Offsets, tuple[EpochReport, ...]]:
+        """Make drawn items as popular as training users have them, and ``pairs`` as frequent.
+
+        Above temperature 1 pairs become less frequent than that: what the decoder knows of items is levelled there,
+        and what stands out of it must not make up for that.
+
+        Args:
+            model: all but the offsets fitted.
+            pairs: of publishable items.
+            resolution: offsets differ with it, because the latents do.
+
+        Returns:
+            The offsets, and one report a round.
+        """
+        with Workers(model.vae.device) as workers:
+            panel = self._panel(model, resolution, workers)
+            offsets, reports = self._fit_items(panel)
+            if not len(pairs.share):
+                return panel.offsets(offsets), reports
+            offsets, more = self._fit_pairs(panel, pairs, items=offsets)
+            return panel.offsets(offsets, pairs), (*reports, *more)
+
+    def find_pairs(self, model: SdrmModel, train: csr_matrix, *, resolution: Resolution, k_anonymity: int) -> Pairs:
+        """Return the pairs that stand out of a model whose items are as popular as they should be.
+
+        Args:
+            model: all but the offsets fitted.
+            train: (n_train_users, n_publishable) the training users' publishable items.
+            resolution: of the latents.
+            k_anonymity: training users that must have both items.
+        """
+        if not self.config.pair_rounds:
+            return Pairs.none()
+        with Workers(model.vae.device) as workers:
+            panel = self._panel(model, resolution, workers)
+            offsets, _ = replace(self, on_epoch=lambda _: None)._fit_items(panel)
+            drawn = panel.draw(panel.offsets(offsets), "expected", 0)
+        return outstanding_pairs(train, drawn, k_anonymity=k_anonymity, seed=self.seed)
+
+    def _panel(self, model: SdrmModel, resolution: Resolution, workers: Workers) -> "_Panel":
+        seed = stream_seed(self.seed, "offsets", resolution)
+        return _Panel.of(model, n_users=self.config.margin_users, resolution=resolution, seed=seed, workers=workers)
+
+    def _fit_pairs(
+        self, panel: "_Panel", pairs: Pairs, *, items: np.ndarray
+    ) -> tuple[np.ndarray, tuple[EpochReport, ...]]:
+        plain = panel.offsets(items)
+        expected = np.mean(
+            [pairs.share_in(panel.draw(plain, "expected", number)) for number in range(_EXPECTED_ROUNDS)], axis=0
+        )
+        wanted = expected * (pairs.share / expected) ** (1 / max(panel.model.temperature, 1))
+        half_a_user = 0.5 / panel.n_users
+
+        def step(offsets: np.ndarray, number: int) -> tuple[np.ndarray, float]:
+            drawn = panel.draw(panel.offsets(offsets, pairs), "pairs", number)
+            of_items, distance = self._item_step(panel, drawn)
+            before = offsets[len(of_items) :]
+            of_pairs = _PAIR_GAIN * panel.step_unit * np.log((wanted + half_a_user) / pairs.share_in(drawn))
+            after = np.clip(before + of_pairs, 0, _MAX_PAIR_OFFSET)
+            return np.concatenate([of_items, after - before]), distance
+
+        start, stage = np.concatenate([items, np.zeros(len(wanted))]), f"pairs-{panel.resolution}"
+        return self._iterate(step, start, stage=stage, rounds=self.config.pair_rounds)
+
+    def _fit_items(self, panel: "_Panel") -> tuple[np.ndarray, tuple[EpochReport, ...]]:
+        def step(offsets: np.ndarray, number: int) -> tuple[np.ndarray, float]:
+            return self._item_step(panel, panel.draw(panel.offsets(offsets), "items", number))
+
+        start, stage = np.zeros(len(self.popularity)), f"margins-{panel.resolution}"
+        return self._iterate(step, start, stage=stage, rounds=self.config.margin_rounds)
+
+    def _item_step(self, panel: "_Panel", drawn: csr_matrix) -> tuple[np.ndarray, float]:
+        target, popularity = self.popularity / self.popularity.sum(), item_popularity(drawn)
+        step = _ITEM_GAIN * panel.step_unit * np.log((target * popularity.sum() + 1) / (popularity + 1))
+        return step, float(np.abs(popularity / popularity.sum() - target).sum() / 2)
+
+    def _iterate(
+        self, step: _Round, start: np.ndarray, *, stage: str, rounds: int
+    ) -> tuple[np.ndarray, tuple[EpochReport, ...]]:
+        """Return the mean of the later half of the rounds: each alone carries the noise of its draw."""
+        offsets, reports = [start], list[EpochReport]()
+        for number in range(1, rounds + 1):
+            change, distance = step(offsets[-1], number)
+            offsets.append(offsets[-1] + change)
+            best = min([distance, *(report.best for report in reports)])
+            reports.append(
+                EpochReport(stage=stage, epoch=number, of_epochs=rounds, loss=distance, validation=distance, best=best)
+            )
+            self.on_epoch(reports[-1])
+        return np.mean(offsets[-(rounds // 2) - 1 :], axis=0), tuple(reports)
+
+
+@dataclass(frozen=True, eq=False)
+class _Panel:
+    """Synthetic users that stay the same over the rounds, up to the decoder's features; their items are redrawn."""
+
+    model: SdrmModel
+    resolution: Resolution
+    workers: Workers
+    features: list[Tensor]
+    counts: list[np.ndarray]
+    seed: int
+
+    @classmethod
+    def of(cls, model: SdrmModel, *, n_users: int, resolution: Resolution, seed: int, workers: Workers) -> "_Panel":
+        numbers = range(-(-n_users // model.source.users_per_block))
+
+        def features_and_counts(number: int) -> tuple[Tensor, np.ndarray]:
+            (block,) = model.source.blocks(range(number, number + 1), seed=seed, resolution=resolution)
+            return model.vae.decoder_features(block.latents), block.counts
+
+        blocks = workers.map(features_and_counts, numbers)
+        features, counts = [features for features, _ in blocks], [counts for _, counts in blocks]
+        return cls(model, resolution, workers, features, counts, seed)
+
+    @property
+    def n_users(self) -> int:
+        return sum(len(counts) for counts in self.counts)
+
+    @property
+    def step_unit(self) -> float:
+        """How far a logit must move to change a frequency e-fold: about the temperature."""
+        return max(self.model.temperature, _LEAST_TEMPERATURE)
+
+    def offsets(self, values: np.ndarray, pairs: Pairs | None = None) -> Offsets:
+        n_items = len(self.model.publishable)
+        none = Offsets.none(n_items, device=self.model.vae.device)
+        items = torch.from_numpy(values[:n_items].astype(np.float32)).to(none.items.device)
+        return Offsets(items, none.pairs if pairs is None else pairs.matrix(values[n_items:], n_items=n_items))
+
+    def draw(self, offsets: Offsets, phase: str, round_number: int) -> csr_matrix:
+        """Return (n_users, n_publishable) items."""
+        model = self.model
+
+        def draw_block(number: int) -> csr_matrix:
+            generator = torch_stream(self.seed, phase, round_number, number, device=offsets.items.device)
+            return model.draw(self.features[number], counts=self.counts[number], offsets=offsets, generator=generator)
+
+        users = stack_users(self.workers.map(draw_block, range(len(self.features))), n_items=model.vae.n_items)
+        return users[:, model.publishable]

@@ -1,0 +1,70 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sdrm_core.model.draw import Offsets, item_popularity
+from sdrm_core.model.fitting import fit_sdrm
+from tests.unit.model.conftest import CPU, two_communities
+
+BUNDLE = (41, 52)  # rare items of different communities
+
+
+def popularity_distance(model, train, *, resolution):
+    drawn = item_popularity(model.sample(0, 4000, seed=11, resolution=resolution, batch_users=1))[model.publishable]
+    target = item_popularity(train)[model.publishable]
+    return np.abs(drawn / drawn.sum() - target / target.sum()).sum() / 2
+
+
+def test_margins_give_drawn_items_the_training_users_popularity(model, train):
+    for resolution in ("full", "multi"):
+        assert popularity_distance(model, train, resolution=resolution) < 0.03
+
+
+def test_without_margins_popularity_is_further_off(model, train):
+    none = Offsets.none(len(model.publishable), device=CPU)
+    bare = replace(model, offsets=dict.fromkeys(model.offsets, none))
+    assert popularity_distance(bare, train, resolution="full") > 2 * popularity_distance(
+        model, train, resolution="full"
+    )
+
+
+def with_bundle(user_items, n_users):
+    """The same users, the first of whom have both items of a pair that the two communities do not explain."""
+    bundled = user_items.tolil()
+    for user in range(n_users):
+        bundled[user, list(BUNDLE)] = 1
+    return bundled.tocsr()
+
+
+def both(user_items):
+    return (user_items[:, BUNDLE[0]].multiply(user_items[:, BUNDLE[1]])).nnz / user_items.shape[0]
+
+
+@pytest.mark.parametrize(("temperature", "least", "most"), [(0.7, 0.8, 1.25), (1.9, 0.1, 0.7)])
+def test_a_pair_of_a_small_group_is_as_frequent_as_in_training_and_less_so_at_high_temperatures(  # noqa: PLR0917
+    vae, validation, config, temperature, least, most
+):
+    train = with_bundle(two_communities(300, seed=0), 30)
+    sampling = config.sampling.model_copy(update={"temperature": temperature})
+    settings = config.model_copy(update={"sampling": sampling})
+
+    def share(pair_rounds):
+        rounds = settings.model_copy(update={"sampling": sampling.model_copy(update={"pair_rounds": pair_rounds})})
+        model, _ = fit_sdrm(
+            vae, train, validation, config=rounds, device=CPU, leak=lambda *_, **__: 0.0, on_epoch=lambda _: None
+        )
+        return both(model.sample(0, 4000, seed=1, resolution="full", batch_users=64)) / both(train)
+
+    assert least < share(8) < most
+    assert share(0) < share(8) / 1.5
+
+
+def test_a_pair_too_few_people_have_is_not_learnt(vae, validation, config):
+    few = config.privacy.k_anonymity - 1
+    train = with_bundle(two_communities(300, seed=0), few)
+    model, _ = fit_sdrm(
+        vae, train, validation, config=config, device=CPU, leak=lambda *_, **__: 0.0, on_epoch=lambda _: None
+    )
+    place = [np.searchsorted(model.publishable, item) for item in BUNDLE]
+    assert all(model.offsets[resolution].pairs[place[0], place[1]] == 0 for resolution in model.offsets)

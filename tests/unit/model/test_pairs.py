@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+
+from sdrm_core.model import pairs as module
+from sdrm_core.model.pairs import Pairs, outstanding_pairs
+
+N_ITEMS = 80
+
+
+def independent(n_users, *, seed, bundled=0, bundle=(70, 75)):
+    """Users who have each item or not, whatever else they have; the first ones also have both items of the bundle."""
+    users = np.random.default_rng(seed).random((n_users, N_ITEMS)) < np.linspace(0.3, 0.01, N_ITEMS)
+    users[np.ix_(range(bundled), bundle)] = True
+    return csr_matrix(users.astype(np.float32))
+
+
+def found(train, **changes):
+    settings = {"k_anonymity": 5, "seed": 0, **changes}
+    pairs = outstanding_pairs(train, independent(4000, seed=1), **settings)
+    return list(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True))
+
+
+def test_what_chance_explains_is_not_found():
+    assert found(independent(2000, seed=2)) == []
+
+
+def test_a_pair_that_more_users_have_than_the_model_makes_is_found_with_its_share():
+    train = independent(2000, seed=2, bundled=12)
+    pairs = outstanding_pairs(train, independent(4000, seed=1), k_anonymity=5, seed=0)
+    assert (pairs.first.tolist(), pairs.second.tolist()) == ([70], [75])
+    assert pairs.share[0] == (train[:, 70].multiply(train[:, 75])).nnz / 2000
+
+
+def test_a_pair_of_fewer_people_than_anonymity_asks_for_is_left_alone():
+    train = independent(2000, seed=2, bundled=12)
+    assert found(train, k_anonymity=40) == []
+
+
+def test_a_small_block_finds_the_same(monkeypatch):
+    train = independent(2000, seed=2, bundled=12, bundle=(60, 79))
+    whole = found(train)
+    monkeypatch.setattr(module, "_BLOCK_CELLS", 3 * N_ITEMS)
+    assert found(train) == whole
+    assert whole == [(60, 79)]
+
+
+def test_of_too_many_users_a_part_is_looked_at(monkeypatch):
+    train = independent(2000, seed=2, bundled=24)
+    monkeypatch.setattr(module, "_MAX_PRODUCTS", 2e5)
+    assert (np.diff(train.indptr).astype(float) ** 2).sum() > 1.3 * 2e5
+    pairs = outstanding_pairs(train, independent(4000, seed=1), k_anonymity=5, seed=0)
+    assert (pairs.first.tolist(), pairs.second.tolist()) == ([70], [75])
+    assert pairs.share[0] == pytest.approx(0.0145, rel=0.5)
+
+
+def test_shares_and_matrix_of_pairs():
+    pairs = Pairs(np.array([0, 1]), np.array([2, 2]), np.array([0.5, 0.5]))
+    users = csr_matrix(np.array([[1, 0, 1], [1, 1, 1], [1, 1, 0], [0, 0, 1]], dtype=np.float32))
+    assert pairs.share_in(users).tolist() == [2.5 / 4, 1.5 / 4]
+    assert pairs.matrix(np.array([3.0, 4.0]), n_items=3).toarray().tolist() == [[0, 0, 3], [0, 0, 4], [3, 4, 0]]
