@@ -67,7 +67,7 @@ class OffsetFit:
         with Workers(model.vae.device) as workers:
             panel = self._panel(model, resolution, workers)
             offsets, reports = self._fit_items(panel)
-            if not len(pairs.share):
+            if not len(pairs.first):
                 return panel.offsets(offsets), reports
             offsets, more = self._fit_pairs(panel, pairs, items=offsets)
             return panel.offsets(offsets, pairs), (*reports, *more)
@@ -98,16 +98,15 @@ class OffsetFit:
     ) -> tuple[np.ndarray, tuple[EpochReport, ...]]:
         plain = panel.offsets(items)
         expected = np.mean(
-            [pairs.share_in(panel.draw(plain, "expected", number)) for number in range(_EXPECTED_ROUNDS)], axis=0
+            [pairs.log_odds_in(panel.draw(plain, "expected", number)) for number in range(_EXPECTED_ROUNDS)], axis=0
         )
-        wanted = expected * (pairs.share / expected) ** (1 / max(panel.model.temperature, 1))
-        half_a_user = 0.5 / panel.n_users
+        wanted = expected + (pairs.log_odds - expected) / max(panel.model.temperature, 1)
 
         def step(offsets: np.ndarray, number: int) -> tuple[np.ndarray, float]:
             drawn = panel.draw(panel.offsets(offsets, pairs), "pairs", number)
             of_items, distance = self._item_step(panel, drawn)
             before = offsets[len(of_items) :]
-            of_pairs = _PAIR_GAIN * panel.step_unit * np.log((wanted + half_a_user) / pairs.share_in(drawn))
+            of_pairs = _PAIR_GAIN * panel.step_unit * (wanted - pairs.log_odds_in(drawn))
             after = np.clip(before + of_pairs, 0, _MAX_PAIR_OFFSET)
             return np.concatenate([of_items, after - before]), distance
 
@@ -164,10 +163,6 @@ class _Panel:
         blocks = workers.map(features_and_counts, numbers)
         features, counts = [features for features, _ in blocks], [counts for _, counts in blocks]
         return cls(model, resolution, workers, features, counts, seed)
-
-    @property
-    def n_users(self) -> int:
-        return sum(len(counts) for counts in self.counts)
 
     @property
     def step_unit(self) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.sparse import csr_matrix, triu
 from scipy.stats import false_discovery_control, poisson
 
+from sdrm_core.model.draw import item_popularity
 from sdrm_core.randomness import numpy_stream
 
 _FALSE_DISCOVERIES = 0.01
@@ -25,23 +26,25 @@ class Pairs(NamedTuple):
     Attributes:
         first: (n_pairs,) columns.
         second: (n_pairs,) columns, above ``first``.
-        share: (n_pairs,) share of the training users that have both.
+        log_odds: (n_pairs,) that a training user who has the rarer item also has the other.
     """
 
     first: np.ndarray
     second: np.ndarray
-    share: np.ndarray
+    log_odds: np.ndarray
 
     @classmethod
     def none(cls) -> Self:
         """Return no pairs."""
         return cls(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int32), np.zeros(0))
 
-    def share_in(self, user_items: csr_matrix) -> np.ndarray:
-        """Return (n_pairs,) the share of these users that have both, half a user added: it is never 0."""
-        columns = user_items.tocsc()
-        both = columns[:, self.first].multiply(columns[:, self.second]).sum(axis=0)
-        return (np.asarray(both).ravel() + _HALF_A_USER) / user_items.shape[0]
+    def log_odds_in(self, user_items: csr_matrix) -> np.ndarray:
+        """Return (n_pairs,) the log odds among these users; half a user on either side keeps them finite."""
+        columns, popularity = user_items.tocsc(), item_popularity(user_items)
+        both = np.asarray(columns[:, self.first].multiply(columns[:, self.second]).sum(axis=0)).ravel()
+        one = np.minimum(popularity[self.first], popularity[self.second]) - both
+        log_odds: np.ndarray = np.log((both + _HALF_A_USER) / (one + _HALF_A_USER))
+        return log_odds
 
     def matrix(self, values: np.ndarray, *, n_items: int) -> csr_matrix:
         """Return the symmetric (n_items, n_items) matrix with ``values`` (n_pairs,) at the pairs, float32."""
@@ -67,7 +70,8 @@ def outstanding_pairs(train: csr_matrix, drawn: csr_matrix, *, k_anonymity: int,
         return Pairs.none()
     p_values = poisson.sf(users - 1, expected)
     found = false_discovery_control(p_values) < _FALSE_DISCOVERIES
-    return Pairs(first[found], second[found], users[found] / looked_at.shape[0])
+    pairs = Pairs(first[found], second[found], np.zeros(found.sum()))
+    return pairs._replace(log_odds=pairs.log_odds_in(looked_at))
 
 
 def _candidates(train: csr_matrix, drawn: csr_matrix, *, at_least: int) -> tuple[np.ndarray, ...]:

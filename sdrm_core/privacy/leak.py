@@ -14,7 +14,7 @@ from sdrm_core.privacy.similarity import canonical, check_same_catalogue
 from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS, GateVerdict, Verdict, closed
 from sdrm_core.randomness import numpy_stream
 
-_CHANCE = 0.1
+_CHANCE = 0.02
 
 
 def share_of_tolerated_leak(
@@ -25,7 +25,8 @@ def share_of_tolerated_leak(
     ``closer_to_train`` is not asked: it hardly answers to what is chosen here, the randomness of the draw.
 
     The holdout is not looked at, so that its verdict on a release stays worth what it says. A leak that chance alone
-    reaches in one case of ten counts as none: few validation users must not ask for more than they can show.
+    reaches in one case of fifty (one of ten, for five figures) counts as none: few validation users must not ask for
+    more than they can show.
 
     Args:
         synthetic: (n_synthetic, n_items), drawn from the model that is being set.

@@ -25,11 +25,13 @@ def test_what_chance_explains_is_not_found():
     assert found(independent(2000, seed=2)) == []
 
 
-def test_a_pair_that_more_users_have_than_the_model_makes_is_found_with_its_share():
+def test_a_pair_that_more_users_have_than_the_model_makes_is_found_with_its_odds():
     train = independent(2000, seed=2, bundled=12)
     pairs = outstanding_pairs(train, independent(4000, seed=1), k_anonymity=5, seed=0)
     assert (pairs.first.tolist(), pairs.second.tolist()) == ([70], [75])
-    assert pairs.share[0] == (train[:, 70].multiply(train[:, 75])).nnz / 2000
+    both = train[:, 70].multiply(train[:, 75]).nnz
+    rarer = min(train[:, 70].nnz, train[:, 75].nnz)
+    assert pairs.log_odds[0] == pytest.approx(np.log((both + 0.5) / (rarer - both + 0.5)))
 
 
 def test_a_pair_of_fewer_people_than_anonymity_asks_for_is_left_alone():
@@ -51,11 +53,11 @@ def test_of_too_many_users_a_part_is_looked_at(monkeypatch):
     assert (np.diff(train.indptr).astype(float) ** 2).sum() > 1.3 * 2e5
     pairs = outstanding_pairs(train, independent(4000, seed=1), k_anonymity=5, seed=0)
     assert (pairs.first.tolist(), pairs.second.tolist()) == ([70], [75])
-    assert pairs.share[0] == pytest.approx(0.0145, rel=0.5)
+    assert pairs.log_odds[0] == pytest.approx(pairs.log_odds_in(train)[0], abs=0.7)
 
 
-def test_shares_and_matrix_of_pairs():
-    pairs = Pairs(np.array([0, 1]), np.array([2, 2]), np.array([0.5, 0.5]))
+def test_odds_and_matrix_of_pairs():
+    pairs = Pairs(np.array([0, 1]), np.array([2, 2]), np.zeros(2))
     users = csr_matrix(np.array([[1, 0, 1], [1, 1, 1], [1, 1, 0], [0, 0, 1]], dtype=np.float32))
-    assert pairs.share_in(users).tolist() == [2.5 / 4, 1.5 / 4]
+    assert pairs.log_odds_in(users).tolist() == pytest.approx([np.log(2.5 / 1.5), np.log(1.5 / 1.5)])
     assert pairs.matrix(np.array([3.0, 4.0]), n_items=3).toarray().tolist() == [[0, 0, 3], [0, 0, 4], [3, 4, 0]]
