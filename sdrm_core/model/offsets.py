@@ -23,7 +23,8 @@ from sdrm_core.randomness import stream_seed, torch_stream
 _ITEM_GAIN = 0.6
 _PAIR_GAIN = 0.7
 _LEAST_TEMPERATURE = 0.5
-_MAX_PAIR_OFFSET = 6.0
+_PAIR_LEVELLING = 5  # power of the temperature
+_MAX_PAIR_OFFSET = 6.0  # several partners add up
 _EXPECTED_ROUNDS = 3
 
 _Round = Callable[[np.ndarray, int], tuple[np.ndarray, float]]
@@ -54,7 +55,7 @@ class OffsetFit:
         """Make drawn items as popular as training users have them, and ``pairs`` as frequent.
 
         Above temperature 1 pairs become less frequent than that: what the decoder knows of items is levelled there,
-        and what stands out of it must not make up for that.
+        and so is what stands out of it, faster, as fewer people are behind it.
 
         Args:
             model: all but the offsets fitted.
@@ -100,7 +101,8 @@ class OffsetFit:
         expected = np.mean(
             [pairs.log_odds_in(panel.draw(plain, "expected", number)) for number in range(_EXPECTED_ROUNDS)], axis=0
         )
-        wanted = expected + (pairs.log_odds - expected) / max(panel.model.temperature, 1)
+        levelled = max(panel.model.temperature, 1) ** -_PAIR_LEVELLING
+        wanted = expected + (pairs.log_odds - expected) * levelled
 
         def step(offsets: np.ndarray, number: int) -> tuple[np.ndarray, float]:
             drawn = panel.draw(panel.offsets(offsets, pairs), "pairs", number)

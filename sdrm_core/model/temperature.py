@@ -5,17 +5,23 @@ The lower it is, the more useful the users are and the more they give away of th
 
 from bisect import bisect_left
 from collections.abc import Callable
+from math import inf
 from typing import Protocol
 
 from scipy.sparse import csr_matrix
 
 from sdrm_core.config import PrivacyConfig
 
-LADDER = tuple(round(1.1**step, 2) for step in range(-7, 8))
-"""Temperatures tried: from half the model's own randomness to twice that, each a tenth above the one before."""
+LADDER = tuple(round(1.1**step, 2) for step in range(-7, 4))
+"""Temperatures tried: from half the model's own randomness to a third above it, each a tenth above the one before.
+
+Further up users lose what makes them useful faster than what they give away.
+"""
 
 TOLERATED = 0.9
 """Of what the privacy gates tolerate: the people they compare with are others, and chance needs room."""
+
+_HARDLY_MORE = 1.15
 
 
 class LeakMeasure(Protocol):
@@ -34,10 +40,22 @@ class LeakMeasure(Protocol):
 
 
 def choose_temperature(leak_at: Callable[[float], float]) -> float:
-    """Return the lowest temperature of the ladder at which little leaks; the highest where it does at none.
+    """Return the lowest temperature of the ladder at which little leaks.
+
+    Where too much leaks at all that were tried, it is the lowest of those that leak hardly more than the least leaking:
+    randomness that hides nobody only costs.
 
     Args:
         leak_at: the leak of users drawn at a temperature; taken to fall as it rises, so that halving finds it.
     """
-    place = bisect_left(LADDER, True, key=lambda temperature: leak_at(temperature) <= TOLERATED)
-    return LADDER[min(place, len(LADDER) - 1)]
+    leaks: dict[float, float] = {}
+
+    def is_tolerated(temperature: float) -> bool:
+        leaks[temperature] = leak_at(temperature)
+        return leaks[temperature] <= TOLERATED
+
+    place = bisect_left(LADDER, True, key=is_tolerated)
+    if place < len(LADDER):
+        return LADDER[place]
+    enough = _HARDLY_MORE * min(leaks.values())
+    return min((temperature for temperature, leak in leaks.items() if leak <= enough < inf), default=LADDER[-1])

@@ -7,8 +7,8 @@ from sdrm_core.model.temperature import LADDER, TOLERATED, choose_temperature
 from tests.unit.model.conftest import CPU
 
 
-def test_the_ladder_rises_by_about_a_tenth_from_half_the_models_own_randomness_to_twice_that():
-    assert (LADDER[0], LADDER[-1]) == (0.51, 1.95)
+def test_the_ladder_rises_by_about_a_tenth_from_half_the_models_own_randomness_to_a_third_above_it():
+    assert (LADDER[0], LADDER[-1]) == (0.51, 1.33)
     assert 1.0 in LADDER
     assert all(1.05 < above / below < 1.15 for below, above in pairwise(LADDER))
 
@@ -25,9 +25,17 @@ def test_the_lowest_temperature_that_leaks_little_is_found_in_four_tries(least):
     assert len(tried) <= 4
 
 
-@pytest.mark.parametrize("leak", [1.0, float("inf"), float("nan")])
-def test_where_no_temperature_is_enough_it_is_the_highest(leak):
+@pytest.mark.parametrize("leak", [float("inf"), float("nan")])
+def test_where_every_temperature_leaks_without_bound_it_is_the_highest(leak):
     assert choose_temperature(lambda _: leak) == LADDER[-1]
+
+
+def test_where_no_temperature_is_enough_it_is_the_highest_if_that_helps():
+    assert choose_temperature(lambda temperature: 10 - 6 * temperature) == LADDER[-1]
+
+
+def test_randomness_that_hides_nobody_is_not_bought():
+    assert choose_temperature(lambda temperature: 2 - 0.05 * temperature) == LADDER[5]
 
 
 def test_fitting_asks_what_leaks_only_where_no_temperature_is_given(vae, train, validation, config):
