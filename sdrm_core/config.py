@@ -190,11 +190,11 @@ class SamplingConfig(Section):
         description="randomness of the item draw: 0 takes the likeliest items, 1 the model's own; null: the lowest at "
         "which the users leak little, by the privacy gates with validation users in the holdout's place",
     )
-    margin_rounds: int = Field(12, ge=0, description="rounds that fit item popularity; 0 leaves it to the decoder")
+    margin_rounds: int = Field(8, ge=0, description="rounds that fit item popularity; 0 leaves it to the decoder")
     pair_rounds: int = Field(
         8, ge=0, description="rounds that fit pairs of items of small groups; 0 leaves them to the decoder"
     )
-    margin_users: int = Field(4096, ge=64, description="users drawn per round")
+    margin_users: int = Field(8192, ge=64, description="users drawn per round")
 
 
 class UtilityConfig(Section):

@@ -10,6 +10,7 @@ from scipy.sparse import coo_matrix, csr_matrix
 from torch import Tensor
 
 from sdrm_core.errors import TrainingError
+from sdrm_core.model.stratified import stratified_uniform
 from sdrm_core.model.vae import MultiVAE
 
 _PARTS = 4
@@ -89,7 +90,8 @@ class ItemDraw:
     ) -> csr_matrix:
         """Draw ``counts`` different items for each user by Gumbel-top-k.
 
-        With offsets for pairs a user's items are drawn in quarters, each knowing the ones before.
+        With offsets for pairs a user's items are drawn in quarters, each knowing the ones before. The draws of a user
+        are independent, those of an item over the users stratified: its popularity varies less, no user differs.
 
         Args:
             features: (n_users, hidden_units) of the decoder.
@@ -104,7 +106,7 @@ class ItemDraw:
         """
         scores = torch.addmm(self._item_bias + offsets.items, features, self._item_vectors)
         if self._temperature > 0:
-            uniform = torch.rand(scores.shape, generator=generator, device=scores.device)
+            uniform = stratified_uniform(scores.shape, generator)
             scores -= self._temperature * uniform.log_().neg_().log_()
         drawn = _best(scores, counts) if offsets.pairs.nnz == 0 else _best_by_parts(scores, counts, pairs=offsets.pairs)
         columns = self.publishable[drawn.indices]  # ascending, as they were

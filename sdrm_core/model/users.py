@@ -15,6 +15,7 @@ from sdrm_core.config import Resolution
 from sdrm_core.model.activity import counts_at, scores_of, spread_quantiles
 from sdrm_core.model.denoiser import Denoiser
 from sdrm_core.model.sampling import reverse_process
+from sdrm_core.model.stratified import stratified_uniform
 from sdrm_core.randomness import numpy_stream, torch_stream
 
 _BLOCK_CELLS = 1 << 22
@@ -65,7 +66,7 @@ class UserSource:
         device = self.denoiser.latent_factor.device
         generators = [torch_stream(seed, "users", number, device=device) for number in numbers]
         shape = (self.users_per_block, self.denoiser.latent_dim)
-        noise = torch.cat([torch.randn(shape, generator=generator, device=device) for generator in generators])
+        noise = torch.cat([torch.special.ndtri(stratified_uniform(shape, generator)) for generator in generators])
         steps = torch.cat([self._steps(number, seed=seed, resolution=resolution) for number in numbers])
         start, stop = numbers.start * self.users_per_block, numbers.stop * self.users_per_block
         quantiles = spread_quantiles(start, stop, shift=numpy_stream(seed, "activity").random())

@@ -1,0 +1,37 @@
+"""Random numbers spread evenly over users: statistics of many users vary less, and no single user differs."""
+
+from itertools import count
+from math import isqrt
+
+import torch
+from torch import Tensor
+
+_LEAST = 2.0**-24  # what is made of them by logarithms or quantiles is finite
+
+
+def stratified_uniform(shape: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """Return (n_users, n_columns) in (0, 1), a Latin hypercube sample: a column has a user in each stratum.
+
+    Every column gives each user another stratum, by an affine map of its own of the users' numbers modulo a prime. So
+    a user's numbers are uniform and independent, and no two users are closer to each other than any other two.
+
+    Args:
+        shape: numbers of users and columns.
+        generator: on the device where the numbers are to be.
+
+    Source: McKay, Beckman and Conover 1979, "A Comparison of Three Methods for Selecting Values of Input Variables".
+    """
+    n_users, n_columns = shape
+    n_strata = _prime_from(n_users)
+    factors = torch.randint(1, n_strata, (n_columns,), generator=generator, device=generator.device)
+    shifts = torch.randint(n_strata, (n_columns,), generator=generator, device=generator.device)
+    strata = torch.arange(n_users, device=generator.device).unsqueeze(1) * factors
+    strata += shifts
+    strata %= n_strata
+    within = torch.rand(shape, generator=generator, device=generator.device)
+    return within.add_(strata).div_(n_strata).clamp_(_LEAST, 1 - _LEAST)
+
+
+def _prime_from(least: int) -> int:
+    """Return the smallest prime that is not below ``least``."""
+    return next(n for n in count(max(least, 2)) if all(n % divisor for divisor in range(2, isqrt(n) + 1)))
