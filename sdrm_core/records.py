@@ -121,11 +121,18 @@ class TrainedVae(Record):
 
 
 class FittedModel(Record):
-    """The folder of a fitted model: weights, item map, draw statistics, configuration."""
+    """The folder of a fitted model: weights, item map, draw statistics, configuration.
+
+    Attributes:
+        temperature: at which items are drawn, given or found.
+        item_pairs: pairs of items that get an offset.
+    """
 
     folder: Path
     files: tuple[Artifact, ...]
     curve: Artifact
+    temperature: float
+    item_pairs: int
 
     @property
     def sha256(self) -> str:

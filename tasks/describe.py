@@ -41,7 +41,8 @@ def _describe_release(path: Path) -> str:
             f"release {manifest['dataset']} {manifest['version']}",
             f"synthetic: {_size(counts)}",
             f"source:    {_size(source)}",
-            f"model:     {manifest['model']['variant']}, {manifest['model']['resolution']} resolution",
+            f"model:     {manifest['model']['variant']}, {manifest['model']['resolution']} resolution, "
+            f"temperature {manifest['model']['temperature']:g}",
             f"gates:     {gates}",
             f"files:     {len(manifest['files'])}, all digests as recorded",
         ]
@@ -55,6 +56,8 @@ def _describe_model(path: Path) -> str:
             f"model {path}",
             f"catalogue: {model.vae.n_items:,} items, of which {len(model.publishable):,} may be published",
             f"activity:  {model.activity.mean():.1f} items per user on average",
+            f"draw:      at temperature {model.temperature:g}, "
+            + ", ".join(f"{offsets.n_pairs:,} pairs ({resolution})" for resolution, offsets in model.offsets.items()),
             "files:     all digests as recorded",
         ]
     )

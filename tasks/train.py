@@ -57,13 +57,16 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae) -> FittedModel:
             leak=share_of_tolerated_leak,
             on_epoch=report_epoch,
         )
-        LOG.info("items are drawn at temperature %g", model.temperature)
+        item_pairs = model.offsets[config.sampling.resolution].n_pairs
+        LOG.info("items are drawn at temperature %g, with offsets for %d pairs", model.temperature, item_pairs)
         folder = private_directory(run.directory / "model")
         item_ids = pq.read_table(checked(matrix.items)).column("item_id").combine_chunks()
         fitted = FittedModel(
             folder=folder,
             files=model.save(folder, item_ids=item_ids),
             curve=_write_curve(run.directory / "diffuse" / "curve.json", curve),
+            temperature=model.temperature,
+            item_pairs=item_pairs,
         )
     meter.save(run)
     return fitted

@@ -60,6 +60,11 @@ class Offsets:
         no_pairs = _binary_matrix(np.zeros(0, np.int32), np.zeros(n_publishable, np.int64), n_items=n_publishable)
         return cls(torch.zeros(n_publishable, device=device), no_pairs)
 
+    @property
+    def n_pairs(self) -> int:
+        """Return the number of pairs with an offset."""
+        return self.pairs.nnz // 2
+
     def tensors(self) -> dict[str, Tensor]:
         """Return all there is to store, by the names of ``TENSORS``."""
         parts = (self.pairs.indptr, self.pairs.indices, self.pairs.data)
@@ -108,7 +113,7 @@ class ItemDraw:
         if self._temperature > 0:
             uniform = stratified_uniform(scores.shape, generator)
             scores -= self._temperature * uniform.log_().neg_().log_()
-        drawn = _best(scores, counts) if offsets.pairs.nnz == 0 else _best_by_parts(scores, counts, pairs=offsets.pairs)
+        drawn = _best_by_parts(scores, counts, pairs=offsets.pairs) if offsets.n_pairs else _best(scores, counts)
         columns = self.publishable[drawn.indices]  # ascending, as they were
         return csr_matrix((drawn.data, columns, drawn.indptr), shape=(len(counts), self.n_items))
 

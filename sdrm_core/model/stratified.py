@@ -1,5 +1,6 @@
 """Random numbers spread evenly over users: statistics of many users vary less, and no single user differs."""
 
+from collections.abc import Sequence
 from itertools import count
 from math import isqrt
 
@@ -9,7 +10,7 @@ from torch import Tensor
 _LEAST = 2.0**-24  # what is made of them by logarithms or quantiles is finite
 
 
-def stratified_uniform(shape: tuple[int, int], generator: torch.Generator) -> Tensor:
+def stratified_uniform(shape: Sequence[int], generator: torch.Generator) -> Tensor:
     """Return (n_users, n_columns) in (0, 1), a Latin hypercube sample: a column has a user in each stratum.
 
     Every column gives each user another stratum, by an affine map of its own of the users' numbers modulo a prime. So

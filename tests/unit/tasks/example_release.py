@@ -69,7 +69,7 @@ def render_inputs(folder: Path) -> dict[str, Any]:
         matrix=UserItemMatrix(
             user_items=nothing, items=nothing, counts=counts(users), ratings=1, repeated_rows=0, users_by_role={}
         ),
-        model=FittedModel(folder=folder, files=(nothing,), curve=nothing),
+        model=FittedModel(folder=folder, files=(nothing,), curve=nothing, temperature=1.1, item_pairs=12),
         samples=Samples(attempt=0, shards=(), counts=counts(synthetic)),
         measures=Measures(
             fidelity=write_json(folder / "fidelity.json", fidelity.model_dump(mode="json")),
