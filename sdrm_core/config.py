@@ -126,8 +126,8 @@ class RolesConfig(Section):
     def _sum_to_one(self) -> Self:
         if abs(sum(self.shares) - 1) > 1e-9:
             raise ValueError(f"the four shares must add up to 1, they add up to {sum(self.shares):g}")
-        if min(self.train, self.validation) <= 0:
-            raise ValueError("train and validation need a share above 0")
+        if min(self.train, self.validation, self.holdout) <= 0:
+            raise ValueError("train, validation and holdout need a share above 0")
         return self
 
 
@@ -339,6 +339,12 @@ class PipelineConfig(Section):
     gates: GatesConfig = GatesConfig()
     compute: ComputeConfig = ComputeConfig()
     paths: PathsConfig = PathsConfig()
+
+    @model_validator(mode="after")
+    def _judged_by_svd(self) -> Self:
+        if "svd" not in self.utility.judges:
+            raise ValueError("utility.judges needs 'svd': gates.release.min_svd_recall_ratio is about it")
+        return self
 
     def result_digest(self) -> str:
         """Return the SHA-256 of the settings that can change a result: all but ``compute`` and ``paths``."""

@@ -140,6 +140,18 @@ class FittedModel(Record):
         return hashlib.sha256("\n".join(artifact.sha256 for artifact in self.files).encode()).hexdigest()
 
 
+class Leak(Record):
+    """What synthetic users give away, as far as people can tell who had no part in the model.
+
+    Attributes:
+        share: of what the privacy gates tolerate, 1 being all of it.
+        is_certain: whether there are people enough to tell that it is no more.
+    """
+
+    share: float
+    is_certain: bool
+
+
 class Samples(Record):
     """Synthetic users as shards of a binary matrix, in order."""
 

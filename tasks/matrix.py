@@ -13,7 +13,8 @@ from sdrm_core.data.interactions import index_interactions
 from sdrm_core.data.kcore import k_core
 from sdrm_core.data.matrix import to_user_items
 from sdrm_core.data.roles import Role, assign_roles, derive_key
-from sdrm_core.errors import ConfigError
+from sdrm_core.errors import ConfigError, DataError, Problem
+from sdrm_core.quality.ease import require_few_items
 from sdrm_core.records import Counts, Ingested, UserItemMatrix
 from sdrm_core.storage import checked, private_directory, read_user_items, write_artifact, write_user_items
 from tasks.preflight import require_space
@@ -41,6 +42,7 @@ def build_matrix(ingested: Ingested) -> UserItemMatrix:
             repeated_rows=log.n_repeated,
             users_by_role={role.name.lower(): int(np.sum(roles == role)) for role in Role},
         )
+    _require_measurable(config, matrix)
     require_space(run.directory, users=users_wanted(config, matrix), interactions_per_user=mean_activity(matrix))
     meter.save(run)
     return matrix
@@ -60,6 +62,20 @@ def users_wanted(config: PipelineConfig, matrix: UserItemMatrix) -> int:
 def mean_activity(matrix: UserItemMatrix) -> float:
     """Return the mean number of items per user."""
     return matrix.counts.interactions / matrix.counts.users
+
+
+def _require_measurable(config: PipelineConfig, matrix: UserItemMatrix) -> None:
+    """Say now what would end the run after hours of training.
+
+    Raises:
+        DataError: nobody trains, stops the training or is held out, or a recommender cannot judge so many items.
+    """
+    if "ease" in config.utility.judges:
+        require_few_items(matrix.counts.items)
+    empty = [role for role in ("train", "validation", "holdout") if not matrix.users_by_role[role]]
+    if empty:
+        what = f"0 of {matrix.counts.users} users that the filter left have this role"
+        raise DataError([Problem(f"roles.{role}", what, "Raise the share, or use more data") for role in empty])
 
 
 def _role_key(config: PipelineConfig) -> bytes:

@@ -28,7 +28,7 @@ from sdrm_core.quality.ease import MAX_ITEMS
 from sdrm_core.quality.ranking import METRICS
 from sdrm_core.quality.utility import make_folds, rank_arm
 from sdrm_core.randomness import numpy_stream, stream_seed
-from sdrm_core.records import Ingested, Record, Run, UserItemMatrix
+from sdrm_core.records import Ingested, Leak, Record, Run, UserItemMatrix
 from tasks.interactions import new_user_ids
 from tasks.matrix import users_of
 from tasks.resumable import bind_input, code_digest, digest_of
@@ -150,7 +150,8 @@ def gate_excess(gate: GateVerdict, *, accepted: bool) -> float:
     missed = [figure for figure in gate.figures if figure.verdict != Verdict.PASS]
     if not missed:
         return _UNMEASURED_EXCESS
-    return max(_LEAST_EXCESS, *((figure.upper - figure.margin) / (figure.margin - figure.null) for figure in missed))
+    excess = max(figure.share_of_tolerance for figure in missed) - 1
+    return min(max(_LEAST_EXCESS, excess), _UNMEASURED_EXCESS)
 
 
 def _evaluate(search: Search, config: PipelineConfig, trial: Trial) -> float:
@@ -184,7 +185,7 @@ def _synthetic(
     )
 
 
-def _unasked(*_: object, **__: object) -> float:
+def _unasked(*_: object, **__: object) -> Leak:
     """Every trial says at which temperature it draws."""
     raise AssertionError("a trial without a temperature")
 

@@ -8,6 +8,21 @@ from scipy.special import ndtri
 _GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
 
+def published_activity(counts: np.ndarray, *, k_anonymity: int, n_publishable: int) -> np.ndarray:
+    """Return the numbers of items that synthetic users may have, ascending: those of the training users, cut.
+
+    Nobody gets more items than may be published, nor more than ``k_anonymity`` training users have at least: the number
+    of the most active person is that person's alone.
+
+    Args:
+        counts: (n_train_users,) items per training user.
+        k_anonymity: training users.
+        n_publishable: items that may be published.
+    """
+    ordered = np.sort(counts).astype(np.int64)
+    return np.minimum(ordered, min(ordered[-min(k_anonymity, len(ordered))], n_publishable))
+
+
 def normal_scores(counts: np.ndarray, *, reference: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return the standard normal quantile of each user's place among the reference users.
 

@@ -7,6 +7,7 @@ import torch
 from scipy.sparse import csr_matrix
 
 from sdrm_core.config import PipelineConfig, Resolution
+from sdrm_core.model.activity import published_activity
 from sdrm_core.model.devices import Workers
 from sdrm_core.model.diffusing import Posteriors, train_denoiser
 from sdrm_core.model.draw import item_popularity, publishable_items
@@ -16,8 +17,9 @@ from sdrm_core.model.temperature import LeakMeasure, choose_temperature
 from sdrm_core.model.training import EpochReport, OnEpoch
 from sdrm_core.model.vae import MultiVAE
 from sdrm_core.randomness import stream_seed
+from sdrm_core.records import Leak
 
-_MAX_LEAK_USERS = 20_000  # synthetic users drawn to see what leaks; more would cost time and tell little
+_MAX_LEAK_USERS = 20_000  # synthetic users drawn to see what leaks: more tell more, but take time
 
 
 def fit_sdrm(
@@ -35,7 +37,7 @@ def fit_sdrm(
     Args:
         vae: trained, frozen.
         train: (n_train_users, n_items) binary, no user without items; the only source of target statistics.
-        validation: (n_validation_users, n_items) binary; decides when to stop, nothing else.
+        validation: (n_validation_users, n_items) binary; decides when to stop, and how random the draw has to be.
         config: the run's configuration.
         device: where to fit.
         leak: decides how random the draw has to be, if the configuration does not say; not asked if it does.
@@ -62,7 +64,7 @@ def fit_sdrm(
     unfitted = SdrmModel(
         vae=vae,
         denoiser=denoiser,
-        activity=np.sort(np.minimum(counts, len(publishable))).astype(np.int64),
+        activity=published_activity(counts, k_anonymity=config.privacy.k_anonymity, n_publishable=len(publishable)),
         publishable=publishable,
         offsets={},
         temperature=1.0,
@@ -81,12 +83,12 @@ def fit_sdrm(
         offsets = {resolution: offsets for resolution, (offsets, _) in fitted.items()}
         return replace(model, offsets=offsets), [report for _, rounds in fitted.values() for report in rounds]
 
-    def leak_at(temperature: float) -> float:
+    def leak_at(temperature: float) -> Leak:
         resolution = config.sampling.resolution
         candidate, _ = drawing_at(temperature, (resolution,))
         users = candidate.sample(
             0,
-            min(config.sampling.users or len(counts), _MAX_LEAK_USERS),  # the more there are, the more they tell
+            min(config.sampling.users or len(counts), _MAX_LEAK_USERS),
             seed=stream_seed(config.seed, "temperature"),
             resolution=resolution,
             batch_users=config.compute.batch_users,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
 from torch import Tensor
 
 from sdrm_core.config import Resolution, SamplingConfig
@@ -26,6 +26,7 @@ _LEAST_TEMPERATURE = 0.5
 _PAIR_LEVELLING = 5  # power of the temperature
 _MAX_PAIR_OFFSET = 6.0  # several partners add up
 _EXPECTED_ROUNDS = 3
+_FINDING_ROUNDS = 8
 
 _Round = Callable[[np.ndarray, int], tuple[np.ndarray, float]]
 """Takes the offsets and the number of the round; returns the change, and the distance of item popularity."""
@@ -87,7 +88,7 @@ class OffsetFit:
         with Workers(model.vae.device) as workers:
             panel = self._panel(model, resolution, workers)
             offsets, _ = replace(self, on_epoch=lambda _: None)._fit_items(panel)
-            drawn = panel.draw(panel.offsets(offsets), "expected", 0)
+            drawn = vstack([panel.draw(panel.offsets(offsets), "finding", number) for number in range(_FINDING_ROUNDS)])
         return outstanding_pairs(train, drawn, k_anonymity=k_anonymity, seed=self.seed)
 
     def _panel(self, model: SdrmModel, resolution: Resolution, workers: Workers) -> "_Panel":
@@ -107,6 +108,8 @@ class OffsetFit:
         def step(offsets: np.ndarray, number: int) -> tuple[np.ndarray, float]:
             drawn = panel.draw(panel.offsets(offsets, pairs), "pairs", number)
             of_items, distance = self._item_step(panel, drawn)
+            if not self.config.margin_rounds:
+                of_items = np.zeros_like(of_items)
             before = offsets[len(of_items) :]
             of_pairs = _PAIR_GAIN * panel.step_unit * (wanted - pairs.log_odds_in(drawn))
             after = np.clip(before + of_pairs, 0, _MAX_PAIR_OFFSET)

@@ -11,7 +11,7 @@ _LEAST = 2.0**-24  # what is made of them by logarithms or quantiles is finite
 
 
 def stratified_uniform(shape: Sequence[int], generator: torch.Generator) -> Tensor:
-    """Return (n_users, n_columns) in (0, 1), a Latin hypercube sample: a column has a user in each stratum.
+    """Return (n_users, n_columns) in (0, 1), a Latin hypercube sample: in a column no two users share a stratum.
 
     Every column gives each user another stratum, by an affine map of its own of the users' numbers modulo a prime. So
     a user's numbers are uniform and independent, and no two users are closer to each other than any other two.

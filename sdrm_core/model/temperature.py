@@ -11,6 +11,7 @@ from typing import Protocol
 from scipy.sparse import csr_matrix
 
 from sdrm_core.config import PrivacyConfig
+from sdrm_core.records import Leak
 
 LADDER = tuple(round(1.1**step, 2) for step in range(-7, 4))
 """Temperatures tried: from half the model's own randomness to a third above it, each a tenth above the one before.
@@ -25,7 +26,7 @@ _HARDLY_MORE = 1.15
 
 
 class LeakMeasure(Protocol):
-    """How much of what the privacy gates tolerate synthetic users give away, 1 being all of it."""
+    """Says what synthetic users give away."""
 
     def __call__(
         self,
@@ -35,13 +36,14 @@ class LeakMeasure(Protocol):
         validation: csr_matrix,
         config: PrivacyConfig,
         seed: int,
-    ) -> float:
+    ) -> Leak:
         """Judge synthetic users (n_users, n_items) drawn from a model of ``train``."""
 
 
-def choose_temperature(leak_at: Callable[[float], float]) -> float:
+def choose_temperature(leak_at: Callable[[float], Leak]) -> float:
     """Return the lowest temperature of the ladder at which little leaks.
 
+    Below 1, where users are more typical than the model has them, it takes certainty; from there on no sign of a leak.
     Where too much leaks at all that were tried, it is the lowest of those that leak hardly more than the least leaking:
     randomness that hides nobody only costs.
 
@@ -51,8 +53,9 @@ def choose_temperature(leak_at: Callable[[float], float]) -> float:
     leaks: dict[float, float] = {}
 
     def is_tolerated(temperature: float) -> bool:
-        leaks[temperature] = leak_at(temperature)
-        return leaks[temperature] <= TOLERATED
+        leak = leak_at(temperature)
+        leaks[temperature] = leak.share
+        return leak.share <= TOLERATED and (leak.is_certain or temperature >= 1)
 
     place = bisect_left(LADDER, True, key=is_tolerated)
     if place < len(LADDER):

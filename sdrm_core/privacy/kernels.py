@@ -148,21 +148,28 @@ def share_closer(index, similarity, is_holdout, miss):
 
 
 @compiled
-def pair_sums(u_starts, u_items, w_starts, w_items, weights, sums):
-    """Fill ``sums`` (n_users, n_kinds) with the pair weights (n_pairs, n_kinds) summed over each user's item pairs.
+def rarest_pairs(u_starts, u_items, p_starts, p_items, p_users, is_exposed, holders, n_synthetic, sums):
+    """Fill ``sums`` (3, n_users): number of a user's rarest pairs, exposed ones, and those expected to be by chance.
 
-    The pairs are a symmetric item × item pattern (w_starts, w_items), each stored once, above the diagonal.
+    The pairs are an item × item pattern (p_starts, p_items), each stored once, with the users that have both, and
+    whether a synthetic user has. Chance: ``holders`` (n_items,) of ``n_synthetic`` users have an item, independently.
     """
-    holds = np.zeros(len(w_starts) - 1, np.bool_)
+    holds = np.zeros(len(p_starts) - 1, np.bool_)
     for user in range(len(u_starts) - 1):
         items = u_items[u_starts[user] : u_starts[user + 1]]
         for item in items:
             holds[item] = True
+        rarest = np.inf
         for item in items:
-            for place in range(w_starts[item], w_starts[item + 1]):
-                if holds[w_items[place]]:
-                    for kind in range(weights.shape[1]):
-                        sums[user, kind] += weights[place, kind]
+            for place in range(p_starts[item], p_starts[item + 1]):
+                other = p_items[place]
+                if holds[other] and p_users[place] <= rarest:
+                    if p_users[place] < rarest:
+                        rarest = p_users[place]
+                        sums[:, user] = 0
+                    sums[0, user] += 1
+                    sums[1, user] += is_exposed[place]
+                    sums[2, user] -= np.expm1(-holders[item] * holders[other] / n_synthetic)
         for item in items:
             holds[item] = False
 

@@ -13,13 +13,15 @@ from sdrm_core.privacy.evidence import Evidence, gather
 from sdrm_core.privacy.similarity import canonical, check_same_catalogue
 from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS, GateVerdict, Verdict, closed
 from sdrm_core.randomness import numpy_stream
+from sdrm_core.records import Leak
 
 _CHANCE = 0.02
+_WITHOUT_BOUND = Leak(share=inf, is_certain=True)
 
 
 def share_of_tolerated_leak(
     synthetic: csr_matrix, *, train: csr_matrix, validation: csr_matrix, config: PrivacyConfig, seed: int
-) -> float:
+) -> Leak:
     """Return how far the gates' upper bounds reach towards their margins, validation users in the holdout's place.
 
     ``closer_to_train`` is not asked: it hardly answers to what is chosen here, the randomness of the draw.
@@ -36,15 +38,16 @@ def share_of_tolerated_leak(
         seed: of the run.
 
     Returns:
-        The share of the gate that is nearest to its margin: up to 1 all would pass; 0 if nothing looks like a leak;
-        infinite if there are copies, too few users to tell, or a gate that could not be computed.
+        The share of the gate that is nearest to its margin: up to 1 none would fail; 0 if nothing looks like a leak;
+        infinite if there are copies, too few users to tell, or a gate that could not be computed. It is certain if
+        all would pass.
 
     Raises:
         DataError: different catalogues, an empty set, or values other than 0 and 1.
     """
     check_same_catalogue({"synthetic": synthetic, "train": train, "validation": validation})
     if validation.shape[0] < MIN_HOLDOUT_USERS:
-        return inf
+        return _WITHOUT_BOUND
     evidence = gather(
         canonical(synthetic, name="synthetic"),
         canonical(train, name="train"),
@@ -55,21 +58,23 @@ def share_of_tolerated_leak(
     )
     copies = (gates.judge_unique_copies(evidence, config), gates.judge_near_copies(evidence, config))
     if any(verdict.verdict == Verdict.FAIL for verdict in copies):
-        return inf
+        return _WITHOUT_BOUND
     judges: dict[PrivacyGate, Callable[[Evidence, PrivacyConfig, np.random.Generator], GateVerdict]] = {
         "membership": gates.judge_membership,
         "rare_pairs": gates.judge_rare_pairs,
         "completion": gates.judge_completion,
     }
-    return max(
-        _share(closed(gate, partial(judge, evidence, config, numpy_stream(seed, "leak", gate))))
+    verdicts = [
+        closed(gate, partial(judge, evidence, config, numpy_stream(seed, "leak", gate)))
         for gate, judge in judges.items()
-    )
+    ]
+    is_certain = all(verdict.verdict == Verdict.PASS for verdict in verdicts)
+    return Leak(share=max(map(_share, verdicts)), is_certain=is_certain)
 
 
 def _share(verdict: GateVerdict) -> float:
     """Return the share of the figure nearest to its margin; infinite where the gate fails without a leak to show."""
     leaks = [figure for figure in verdict.figures if figure.p_value < _CHANCE]
-    share = max(((figure.upper - figure.null) / (figure.margin - figure.null) for figure in leaks), default=0.0)
+    share = max((figure.share_of_tolerance for figure in leaks), default=0.0)
     was_computed = verdict.verdict != Verdict.FAIL or share > 1
     return max(share, 0.0) if was_computed else inf

@@ -1,13 +1,14 @@
 """Exposure of rare combinations: pairs of items that hardly anybody has together betray who has them."""
 
 import numpy as np
-from scipy.sparse import csr_matrix, triu
+from scipy.sparse import csr_matrix
 
+from sdrm_core.data.cooccurrence import count_pairs
 from sdrm_core.privacy import kernels
 from sdrm_core.privacy.evidence import Evidence
 from sdrm_core.privacy.statistics import Estimate, adjusted, difference
 
-_MAX_PAIRS = 3e8  # user-item-item triples: a random subset of users beyond that
+_MAX_PAIRS = 1e8  # user-item-item triples: a random subset of users beyond that
 
 
 def measure_rare_pairs(evidence: Evidence, *, k_anonymity: int, draw: np.random.Generator) -> tuple[Estimate, int]:
@@ -23,12 +24,8 @@ def measure_rare_pairs(evidence: Evidence, *, k_anonymity: int, draw: np.random.
     """
     rows = _within_budget(evidence.complete, draw)
     users, is_train = evidence.real[rows], evidence.is_train[rows]
-    complete = evidence.complete[rows]
-    together = triu(complete.T @ complete, k=1).tocsr()
-    together.data[together.data >= k_anonymity] = 0
-    together.eliminate_zeros()
-    exposed, chance = _exposure(together, evidence.synthetic)
-    n_pairs, n_exposed, n_chance = _rarest_tier(users, together, exposed, chance)
+    rarest = _rarest_pairs(users, evidence.complete[rows], evidence.synthetic, k_anonymity=k_anonymity)
+    n_pairs, n_exposed, n_chance = rarest
     has_any = n_pairs > 0
     share, by_chance = n_exposed[has_any] / n_pairs[has_any], n_chance[has_any] / n_pairs[has_any]
     covariates = np.column_stack([by_chance, 1 / n_pairs[has_any], 1 / np.sqrt(n_pairs[has_any])])
@@ -40,27 +37,23 @@ def _within_budget(users: csr_matrix, draw: np.random.Generator) -> np.ndarray:
     return order[: int(np.searchsorted(cost, _MAX_PAIRS, side="right"))]
 
 
-def _exposure(together: csr_matrix, synthetic: csr_matrix) -> tuple[np.ndarray, np.ndarray]:
-    """For each stored pair: 1 if a synthetic user has it, and the chance of that were its two items independent."""
-    first = np.repeat(np.arange(together.shape[0]), np.diff(together.indptr))
-    synthetic_together = (synthetic.T @ synthetic).tocsr()
-    exposed = (np.asarray(synthetic_together[first, together.indices]).ravel() > 0).astype(np.float64)
-    holders = np.bincount(synthetic.indices, minlength=synthetic.shape[1])
-    return exposed, -np.expm1(-holders[first] * holders[together.indices] / synthetic.shape[0])
-
-
-def _rarest_tier(users: csr_matrix, together: csr_matrix, exposed: np.ndarray, chance: np.ndarray) -> np.ndarray:
-    """(3, n_users): number of the user's rarest pairs, how many are exposed, and how many would be by chance."""
-    holders = np.rint(together.data).astype(np.int64)
-    counts = np.unique(holders)
-    per_count = [(holders == count) * values for count in counts for values in (1.0, exposed, chance)]
-    weights = np.column_stack(per_count) if per_count else np.zeros((0, 3))
-    sums = np.zeros((users.shape[0], weights.shape[1]))
-    kernels.pair_sums(users.indptr, users.indices, together.indptr, together.indices, weights, sums)
-    tiers = sums.reshape(users.shape[0], -1, 3)
-    rarest = np.argmax(tiers[:, :, 0] > 0, axis=1)
-    tier: np.ndarray = tiers[np.arange(users.shape[0]), rarest].T
-    return tier
+def _rarest_pairs(users: csr_matrix, complete: csr_matrix, synthetic: csr_matrix, *, k_anonymity: int) -> np.ndarray:
+    """(3, n_users): number of a user's rarest pairs, how many are exposed, and how many would be by chance."""
+    pairs = count_pairs(complete, synthetic, below=k_anonymity)
+    starts = np.searchsorted(pairs.first, np.arange(users.shape[1] + 1))
+    sums = np.zeros((3, users.shape[0]))
+    kernels.rarest_pairs(
+        users.indptr,
+        users.indices,
+        starts,
+        pairs.second,
+        pairs.users,
+        pairs.others > 0,
+        np.bincount(synthetic.indices, minlength=synthetic.shape[1]),
+        synthetic.shape[0],
+        sums,
+    )
+    return sums
 
 
 def _odds_ratio(shares: np.ndarray, is_train: np.ndarray) -> Estimate:

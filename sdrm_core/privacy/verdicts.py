@@ -1,8 +1,9 @@
 """What a privacy gate answers, and the report they make together. Plain records, readable as JSON."""
 
+import logging
 from collections.abc import Callable
 from enum import StrEnum
-from math import isfinite
+from math import floor, inf, isfinite, log10
 
 import numpy as np
 from pydantic import Field
@@ -10,6 +11,8 @@ from pydantic import Field
 from sdrm_core.config import PrivacyGate
 from sdrm_core.privacy.statistics import Estimate
 from sdrm_core.records import Record
+
+LOG = logging.getLogger(__name__)
 
 SIGNIFICANT = 0.01
 MIN_HOLDOUT_USERS = 30
@@ -77,13 +80,26 @@ class Figure(Record):
             verdict=verdict,
         )
 
-    def holdout_needed(self, n_holdout: int) -> int | None:
-        """Return the held-out users with which this effect would pass; None where no number of them would do.
+    @property
+    def share_of_tolerance(self) -> float:
+        """Return how far the upper bound reaches from no leak (0) to the margin (1)."""
+        room, reach = self.margin - self.null, self.upper - self.null
+        return reach / room if room > 0 else inf if reach > 0 else 0.0
 
-        The width of the interval shrinks with the square root of the smaller group, which is the holdout.
+    def holdout_needed(self, n_holdout: int) -> int | None:
+        """Return about how many held-out users would tell; None where no number of them would do.
+
+        The width of the interval shrinks with the square root of the smaller group, which is the holdout. The answer is
+        published, so it is rounded up to one of 1, 2 and 5 times a power of ten: from an exact one the effect could be
+        worked out.
         """
         room, width = self.margin - max(self.effect, self.null), self.upper - self.effect
-        return int(n_holdout * max((width / room) ** 2, 1.0)) + 1 if room > 0 else None
+        return _rounded_up(n_holdout * max((width / room) ** 2, 1.0) + 1) if room > 0 else None
+
+
+def _rounded_up(number: float) -> int:
+    power = int(10 ** floor(log10(number)))
+    return next(step * power for step in (1, 2, 5, 10) if step * power >= number)
 
 
 class GateVerdict(Record):
@@ -109,7 +125,8 @@ def closed(gate: PrivacyGate, judge: Callable[[], GateVerdict]) -> GateVerdict:
     try:
         return judge()
     except (ArithmeticError, ValueError, IndexError, np.linalg.LinAlgError, MemoryError) as error:
-        sentence = f"This gate could not be computed ({type(error).__name__}: {error}), so it counts as failed."
+        LOG.exception("%s could not be computed", gate)
+        sentence = f"This gate could not be computed ({type(error).__name__}), so it counts as failed."
         return GateVerdict(gate=gate, verdict=Verdict.FAIL, sentence=sentence)
 
 

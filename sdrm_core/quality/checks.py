@@ -10,7 +10,8 @@ def require_comparable(*, train: csr_matrix, **others: csr_matrix) -> None:
 
     Args:
         train: (n_users, n_items), the real training users.
-        **others: further matrices by name; ``synthetic`` ones must hold interactions, all must have the same items.
+        **others: further matrices by name, over the same items; ``synthetic`` ones must hold users. That these have
+            no items is a result.
 
     Raises:
         DataError: every problem found, at once.
@@ -20,7 +21,8 @@ def require_comparable(*, train: csr_matrix, **others: csr_matrix) -> None:
         if matrix.shape[1] != train.shape[1]:
             what = f"has {matrix.shape[1]} items, the training users have {train.shape[1]}"
             problems.append(Problem(f"{name} users", what, "Use matrices over one and the same catalogue"))
-        if not matrix.nnz and name.startswith(("train", "synthetic")):
+        size = {"train": matrix.nnz, "synthetic": matrix.shape[0]}.get(name.split()[0], 1)
+        if not size:
             what = f"{matrix.shape[0]} users hold no interaction at all"
             problems.append(Problem(f"{name} users", what, "There is nothing to measure; check the stage before"))
     if problems:

@@ -40,15 +40,23 @@ def fit_ease(user_items: csr_matrix, *, penalty: float, user_weights: np.ndarray
 
     Source: Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019, eqs. 6 and 8.
     """
-    n_items = user_items.shape[1]
-    if n_items > MAX_ITEMS:
-        what = f"EASE needs memory for items × items; there are {n_items} items, at most {MAX_ITEMS} are possible"
-        raise DataError(Problem("the catalogue", what, "Leave 'ease' out of utility.judges"))
+    require_few_items(user_items.shape[1])
     gram = _regularised_gram(user_items, penalty, user_weights)
     item_weights = inv(gram, overwrite_a=True, check_finite=False, assume_a="pos")
     item_weights /= -item_weights.diagonal().copy()  # column by column
     np.fill_diagonal(item_weights, 0)
     return EaseJudge(item_weights.astype(np.float32))
+
+
+def require_few_items(n_items: int) -> None:
+    """Refuse a catalogue that EASE has no memory for.
+
+    Raises:
+        DataError: there are more than ``MAX_ITEMS``.
+    """
+    if n_items > MAX_ITEMS:
+        what = f"EASE needs memory for items × items; there are {n_items} items, at most {MAX_ITEMS} are possible"
+        raise DataError(Problem("the catalogue", what, "Leave 'ease' out of the judges"))
 
 
 def _regularised_gram(user_items: csr_matrix, penalty: float, user_weights: np.ndarray | None) -> np.ndarray:

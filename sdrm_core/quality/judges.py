@@ -68,7 +68,7 @@ def fit_svd(user_items: csr_matrix, *, seed: int, user_weights: np.ndarray | Non
     """Find the leading right singular vectors by Lanczos iteration to machine precision.
 
     Args:
-        user_items: (n_users, n_items) binary, canonical, at least one interaction.
+        user_items: (n_users, n_items) binary, canonical.
         seed: seed of the starting vector; the result does not depend on it beyond rounding.
         user_weights: (n_users,) weight of each user's squared error; None: 1 each.
     """
@@ -76,7 +76,7 @@ def fit_svd(user_items: csr_matrix, *, seed: int, user_weights: np.ndarray | Non
     if user_weights is not None:
         weighted = diags_array(np.sqrt(user_weights)) @ weighted
     components = min(SVD_COMPONENTS, min(weighted.shape) - 1)
-    if components < 1:
+    if components < 1 or not weighted.nnz:
         return SvdJudge(np.ones((weighted.shape[1], 1), dtype=np.float32))
     start = numpy_stream(seed, "svd-start").standard_normal(min(weighted.shape))
     _, singular_values, item_factors = svds(weighted, k=components, v0=start)

@@ -9,6 +9,7 @@ from sdrm_core.config import PipelineConfig, load_config
 from sdrm_core.model.fitting import fit_sdrm
 from sdrm_core.model.pretraining import train_vae
 from sdrm_core.model.sdrm import SdrmModel
+from sdrm_core.records import Leak
 
 CPU = torch.device("cpu")
 N_ITEMS = 60
@@ -33,6 +34,10 @@ SETTINGS = (
     "sampling.margin_rounds=20",
     "sampling.temperature=0.7",
 )
+
+
+def no_leak(*_, **__):
+    return Leak(share=0.0, is_certain=True)
 
 
 def two_communities(n_users: int, *, seed: int) -> csr_matrix:
@@ -72,6 +77,4 @@ def vae(train, validation, config):
 
 @pytest.fixture(scope="session")
 def model(vae, train, validation, config) -> SdrmModel:
-    return fit_sdrm(
-        vae, train, validation, config=config, device=CPU, leak=lambda *_, **__: 0.0, on_epoch=lambda _: None
-    )[0]
+    return fit_sdrm(vae, train, validation, config=config, device=CPU, leak=no_leak, on_epoch=lambda _: None)[0]

@@ -5,7 +5,7 @@ import pytest
 
 from sdrm_core.model.draw import Offsets, item_popularity
 from sdrm_core.model.fitting import fit_sdrm
-from tests.unit.model.conftest import CPU, two_communities
+from tests.unit.model.conftest import CPU, no_leak, two_communities
 
 BUNDLE = (41, 52)  # rare items of different communities
 
@@ -51,9 +51,7 @@ def test_a_pair_of_a_small_group_is_as_frequent_as_in_training_and_less_so_at_hi
 
     def share(pair_rounds):
         rounds = settings.model_copy(update={"sampling": sampling.model_copy(update={"pair_rounds": pair_rounds})})
-        model, _ = fit_sdrm(
-            vae, train, validation, config=rounds, device=CPU, leak=lambda *_, **__: 0.0, on_epoch=lambda _: None
-        )
+        model, _ = fit_sdrm(vae, train, validation, config=rounds, device=CPU, leak=no_leak, on_epoch=lambda _: None)
         return both(model.sample(0, 4000, seed=1, resolution="full", batch_users=64)) / both(train)
 
     assert least < share(8) < most
@@ -63,8 +61,6 @@ def test_a_pair_of_a_small_group_is_as_frequent_as_in_training_and_less_so_at_hi
 def test_a_pair_too_few_people_have_is_not_learnt(vae, validation, config):
     few = config.privacy.k_anonymity - 1
     train = with_bundle(two_communities(300, seed=0), few)
-    model, _ = fit_sdrm(
-        vae, train, validation, config=config, device=CPU, leak=lambda *_, **__: 0.0, on_epoch=lambda _: None
-    )
+    model, _ = fit_sdrm(vae, train, validation, config=config, device=CPU, leak=no_leak, on_epoch=lambda _: None)
     place = [np.searchsorted(model.publishable, item) for item in BUNDLE]
     assert all(model.offsets[resolution].pairs[place[0], place[1]] == 0 for resolution in model.offsets)

@@ -4,7 +4,12 @@ import pytest
 
 from sdrm_core.model.fitting import fit_sdrm
 from sdrm_core.model.temperature import LADDER, TOLERATED, choose_temperature
+from sdrm_core.records import Leak
 from tests.unit.model.conftest import CPU
+
+
+def certain(share):
+    return Leak(share=share, is_certain=True)
 
 
 def test_the_ladder_rises_by_about_a_tenth_from_half_the_models_own_randomness_to_a_third_above_it():
@@ -19,7 +24,7 @@ def test_the_lowest_temperature_that_leaks_little_is_found_in_four_tries(least):
 
     def leak_at(temperature):
         tried.append(temperature)
-        return TOLERATED if temperature >= least else TOLERATED + 0.01
+        return certain(TOLERATED if temperature >= least else TOLERATED + 0.01)
 
     assert choose_temperature(leak_at) == least
     assert len(tried) <= 4
@@ -27,15 +32,19 @@ def test_the_lowest_temperature_that_leaks_little_is_found_in_four_tries(least):
 
 @pytest.mark.parametrize("leak", [float("inf"), float("nan")])
 def test_where_every_temperature_leaks_without_bound_it_is_the_highest(leak):
-    assert choose_temperature(lambda _: leak) == LADDER[-1]
+    assert choose_temperature(lambda _: certain(leak)) == LADDER[-1]
 
 
 def test_where_no_temperature_is_enough_it_is_the_highest_if_that_helps():
-    assert choose_temperature(lambda temperature: 10 - 6 * temperature) == LADDER[-1]
+    assert choose_temperature(lambda temperature: certain(10 - 6 * temperature)) == LADDER[-1]
 
 
 def test_randomness_that_hides_nobody_is_not_bought():
-    assert choose_temperature(lambda temperature: 2 - 0.05 * temperature) == LADDER[5]
+    assert choose_temperature(lambda temperature: certain(2 - 0.05 * temperature)) == LADDER[5]
+
+
+def test_people_too_few_to_be_sure_do_not_allow_less_than_the_models_own_randomness():
+    assert choose_temperature(lambda _: Leak(share=0.0, is_certain=False)) == 1.0
 
 
 def test_fitting_asks_what_leaks_only_where_no_temperature_is_given(vae, train, validation, config):
@@ -43,7 +52,7 @@ def test_fitting_asks_what_leaks_only_where_no_temperature_is_given(vae, train, 
 
     def leak(users, **_):
         asked.append(users)
-        return 1.0 if len(asked) == 1 else 0.0
+        return certain(1.0 if len(asked) == 1 else 0.0)
 
     def fit(temperature):
         sampling = config.sampling.model_copy(update={"temperature": temperature, "margin_rounds": 2, "users": 70})

@@ -10,6 +10,7 @@ from sdrm_core.errors import DataError
 from sdrm_core.privacy import gates
 from sdrm_core.privacy.leak import share_of_tolerated_leak
 from sdrm_core.privacy.statistics import Estimate
+from sdrm_core.privacy.verdicts import Figure
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def people(simulate):
 
 def leak_of(synthetic, people, **changes):
     sets = {"train": people["train"], "validation": people["validation"], **changes}
-    return share_of_tolerated_leak(synthetic, config=PrivacyConfig(), seed=0, **sets)
+    return share_of_tolerated_leak(synthetic, config=PrivacyConfig(), seed=0, **sets).share
 
 
 def test_people_nobody_has_seen_leak_nothing(people):
@@ -54,6 +55,19 @@ def no_solution(*_):
 def test_what_cannot_be_computed_clears_nobody(people, monkeypatch, measure):
     monkeypatch.setattr(gates, "measure_membership", measure)
     assert leak_of(people["fresh"], people) == inf
+
+
+def test_a_few_people_show_no_leak_and_yet_are_not_sure(people):
+    few = {"train": people["train"], "validation": people["validation"][:40]}
+    leak = share_of_tolerated_leak(people["fresh"], config=PrivacyConfig(), seed=0, **few)
+    assert leak.share < 1
+    assert not leak.is_certain
+
+
+def test_where_nothing_is_tolerated_the_least_leak_is_without_bound():
+    estimate = Estimate(0.51, 0.50, 0.52, 0.001)
+    assert Figure.judged("auc", estimate, n=9, margin=0.5, null=0.5).share_of_tolerance == inf
+    assert Figure.judged("auc", estimate, n=9, margin=0.6, null=0.5).share_of_tolerance == pytest.approx(0.2)
 
 
 def test_other_catalogues_are_refused(people):

@@ -103,9 +103,16 @@ def test_the_report_is_plain_json_even_when_figures_are_undefined():
     )
 
 
-def test_an_empty_synthetic_set_is_refused(train):
+def test_no_synthetic_user_at_all_is_refused(train):
     with pytest.raises(DataError, match="synthetic users"):
-        measure_fidelity(csr_matrix((3, 60), dtype=np.float32), train=train, holdout=train, publishable=ALL, seed=0)
+        measure_fidelity(csr_matrix((0, 60), dtype=np.float32), train=train, holdout=train, publishable=ALL, seed=0)
+
+
+def test_users_without_items_have_no_figures_and_those_beside_them_have(train):
+    nothing = csr_matrix((3, 60), dtype=np.float32)
+    report = measure_fidelity(nothing, train=train, holdout=train, publishable=ALL, seed=0)
+    assert {figure.synthetic for figure in report.figures.values()} == {None}
+    assert report.figures["popularity_spearman"].holdout == 1
 
 
 def test_curves_are_short_and_start_at_the_top(train, report_on_a_copy):

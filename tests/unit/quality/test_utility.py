@@ -92,11 +92,19 @@ def test_the_report_is_plain_json(roles):
 
 
 def test_every_unusable_matrix_is_named_at_once(roles):
-    empty = csr_matrix((5, 60), dtype=np.float32)
+    nobody = csr_matrix((0, 60), dtype=np.float32)
     with pytest.raises(DataError) as caught:
-        compare_arms({"mine": [empty, empty[:, :10]]}, **roles, config=CONFIG, seed=0)
+        compare_arms({"mine": [nobody, nobody[:, :10]]}, **roles, config=CONFIG, seed=0)
     assert len(caught.value.problems) == 3
     assert "(mine, 1)" in str(caught.value)
+
+
+@pytest.mark.parametrize("judge", ["popularity", "svd", "ease", "ials"])
+def test_users_without_items_teach_a_recommender_nothing(roles, judge):
+    nothing = csr_matrix((50, 60), dtype=np.float32)
+    config = UtilityConfig(judges=(judge,), fold_seeds=2, bootstrap_draws=100)
+    report = compare_arms({"nothing": [nothing], "real": [roles["train"]]}, **roles, config=config, seed=0)
+    assert report.ratio(judge, "ndcg@10", arm="nothing") < report.ratio(judge, "ndcg@10", arm="real")
 
 
 def test_each_arm_gets_the_penalty_that_suits_it(roles):

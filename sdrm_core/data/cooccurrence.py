@@ -1,0 +1,47 @@
+"""Which items users have together, counted a block of items at a time: all pairs at once could fill the memory."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import csr_matrix, triu
+
+_BLOCK_CELLS = 1 << 24
+
+
+class PairCounts(NamedTuple):
+    """Pairs of items that users have together.
+
+    Attributes:
+        first: (n_pairs,) columns, ascending.
+        second: (n_pairs,) columns, above ``first``.
+        users: (n_pairs,) that have both.
+        others: (n_pairs,) of the other users that have both.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    users: np.ndarray
+    others: np.ndarray
+
+
+def count_pairs(user_items: csr_matrix, others: csr_matrix, *, at_least: int = 1, below: float = np.inf) -> PairCounts:
+    """Return the pairs that ``at_least`` users have, but not ``below`` or more, and how many others have them.
+
+    Args:
+        user_items: (n_users, n_items) binary.
+        others: (n_others, n_items) binary.
+        at_least: users that must have both items.
+        below: users that must not have both.
+    """
+    n_items = user_items.shape[1]
+    by_item, others_by_item = user_items.T.tocsr(), others.T.tocsr()
+    blocks = [PairCounts(*np.zeros((2, 0), dtype=np.int32), *np.zeros((2, 0), dtype=np.float32))]
+    for start in range(0, n_items, step := max(1, _BLOCK_CELLS // n_items)):
+        block = slice(start, start + step)
+        shared = triu(by_item[block] @ user_items, k=start + 1, format="csr").tocoo()
+        kept = (shared.data >= at_least) & (shared.data < below)
+        if kept.any():
+            rows, columns = shared.row[kept], shared.col[kept]
+            of_others = np.asarray((others_by_item[block] @ others)[rows, columns]).ravel()
+            blocks.append(PairCounts(rows + start, columns, shared.data[kept], of_others))
+    return PairCounts(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))

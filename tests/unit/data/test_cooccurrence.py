@@ -1,0 +1,27 @@
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+
+from sdrm_core.data import cooccurrence
+from sdrm_core.data.cooccurrence import count_pairs
+
+
+def users(n_users, n_items, *, seed):
+    return csr_matrix((np.random.default_rng(seed).random((n_users, n_items)) < 0.2).astype(np.float32))
+
+
+@pytest.mark.parametrize("block_items", [1, 3, 100])
+def test_pairs_are_those_of_the_whole_product(block_items, monkeypatch):
+    monkeypatch.setattr(cooccurrence, "_BLOCK_CELLS", block_items * 17)
+    some, others = users(40, 17, seed=0), users(30, 17, seed=1)
+    counted = count_pairs(some, others, at_least=2, below=4)
+    together, of_others = (some.T @ some).toarray(), (others.T @ others).toarray()
+    expected = [(i, j) for i in range(17) for j in range(i + 1, 17) if 2 <= together[i, j] < 4]
+    assert list(zip(counted.first.tolist(), counted.second.tolist(), strict=True)) == expected
+    assert counted.users.tolist() == [together[pair] for pair in expected]
+    assert counted.others.tolist() == [of_others[pair] for pair in expected]
+
+
+def test_no_pair_is_no_pair():
+    counted = count_pairs(csr_matrix(np.eye(3, dtype=np.float32)), users(5, 3, seed=0))
+    assert [len(part) for part in counted] == [0, 0, 0, 0]
