@@ -5,11 +5,10 @@ from collections.abc import Callable, Iterable, Sequence
 from sdrm_core.data.roles import Role
 from tasks.compare_plan import REAL, Job
 from tasks.compare_table import HOLDOUT, Kind, Row
-from tasks.wording import FIGURES, MISSING, PRIVACY_GATES, duration, figure, ordered, whole
+from tasks.wording import FIGURES, JUDGES, MISSING, PRIVACY_GATES, duration, figure, ordered, whole
 
 _SHOWN_METRICS = ("recall@10", "ndcg@10")
 _NAMES = {REAL: "real users (T)", HOLDOUT: "real users never seen (H)"}
-JUDGES = {"popularity": "Popularity", "svd": "SVD", "ease": "EASE", "ials": "iALS", "mlp": "MLP", "neumf": "NeuMF"}
 
 
 class Table:

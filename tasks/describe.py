@@ -41,8 +41,7 @@ def _describe_release(path: Path) -> str:
             f"release {manifest['dataset']} {manifest['version']}",
             f"synthetic: {_size(counts)}",
             f"source:    {_size(source)}",
-            f"model:     {manifest['model']['variant']}, {manifest['model']['resolution']} resolution, "
-            f"temperature {manifest['model']['temperature']:g}",
+            f"model:     {_model(manifest['model'])}",
             f"gates:     {gates}",
             f"files:     {len(manifest['files'])}, all digests as recorded",
         ]
@@ -76,6 +75,13 @@ def _describe_run(path: Path) -> str:
             "gates:     " + (", ".join(f"{name} {verdict}" for name, verdict in gates.items()) or "none yet"),
         ]
     )
+
+
+def _model(model: dict[str, Any]) -> str:
+    learned = f"{model['variant']}, {model['resolution']} resolution"
+    if "temperature" not in model:  # published by an earlier version
+        return learned
+    return f"{learned}, temperature {model['temperature']:g}, {model['item_pairs']:,} item pairs"
 
 
 def _size(counts: dict[str, Any]) -> str:

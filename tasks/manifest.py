@@ -66,7 +66,7 @@ def build_manifest(
         "gates": _verdicts(run),
         "privacy": _public_privacy(run, measures),
         "utility": read_json(measures.utility),
-        "fidelity": read_json(measures.fidelity),
+        "fidelity": _public_fidelity(measures),
         "stages": _by_name(stages_directory(run)),
     }
 
@@ -78,6 +78,12 @@ def _public_privacy(run: Run, measures: Measures) -> dict[str, Any]:
         gate.gate for gate in report.gates if gate.verdict != "PASS" and gate.gate in run.config.privacy.report_only
     ]
     return report.public() | {"report_only": waived}
+
+
+def _public_fidelity(measures: Measures) -> dict[str, Any]:
+    """Return the figures of likeness but the largest number of items, which is that of a single real person."""
+    report: dict[str, Any] = read_json(measures.fidelity)
+    return report | {"figures": {name: row for name, row in report["figures"].items() if name != "activity_max"}}
 
 
 def _verdicts(run: Run) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -77,9 +78,10 @@ def _runs_of_release(release: Path, work: Path) -> Iterator[Path]:
     if not (release / "manifest.json").is_file() or not journal.is_file():
         return
     for line in reversed(journal.read_text(encoding="utf-8").splitlines()):
-        entry = json.loads(line)
-        if entry["release"] and Path(entry["release"]) == release.resolve():
-            yield journal.parent / entry["run"] / "model"
+        with suppress(json.JSONDecodeError):  # half a line, of a machine that stopped
+            entry = json.loads(line)
+            if entry["release"] and Path(entry["release"]) == release.resolve():
+                yield journal.parent / entry["run"] / "model"
 
 
 def _require_new(out: Path) -> None:

@@ -75,7 +75,7 @@ class Meter:
 
     def save(self, run: Run) -> None:
         """Write the ended stage's numbers to ``stages/<name>.json`` in the run's directory."""
-        numbers = {"seconds": round(self._seconds, 3), "peak_rss_mb": self._peak_bytes >> 20, "cached": False}
+        numbers = {"seconds": round(self._seconds, 3), "peak_rss_mb": self._peak_bytes >> 20}
         write_json(stages_directory(run) / f"{self._name}.json", numbers)
 
     def _watch_memory(self) -> None:

@@ -13,6 +13,7 @@ from sdrm_core.model.pretraining import train_vae
 from sdrm_core.model.training import EpochReport
 from sdrm_core.model.weights import load_vae, save_vae
 from sdrm_core.privacy.leak import share_of_tolerated_leak
+from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS
 from sdrm_core.records import Artifact, FittedModel, Run, TrainedVae, UserItemMatrix
 from sdrm_core.storage import checked, private_directory, write_json
 from tasks.matrix import users_of
@@ -57,6 +58,12 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae) -> FittedModel:
             leak=share_of_tolerated_leak,
             on_epoch=report_epoch,
         )
+        if config.sampling.temperature is None and validation.shape[0] < MIN_HOLDOUT_USERS:
+            LOG.warning(
+                "%d validation users cannot tell what leaks, %d could: items are drawn as randomly as allowed",
+                validation.shape[0],
+                MIN_HOLDOUT_USERS,
+            )
         item_pairs = model.offsets[config.sampling.resolution].n_pairs
         LOG.info("items are drawn at temperature %g, with offsets for %d pairs", model.temperature, item_pairs)
         folder = private_directory(run.directory / "model")

@@ -50,7 +50,14 @@ ARMS: Mapping[str, str] = {
     "popularity_sampler": "popularity sampler",
 }
 
-JUDGES: Mapping[str, str] = {"popularity": "Popularity", "svd": "SVD", "ease": "EASE", "ials": "iALS"}
+JUDGES: Mapping[str, str] = {
+    "popularity": "Popularity",
+    "svd": "SVD",
+    "ease": "EASE",
+    "ials": "iALS",
+    "mlp": "MLP",
+    "neumf": "NeuMF",
+}
 
 # Training stage → (title, what the loss is, what the validation figure is; None if it is the loss).
 TRAINING: Mapping[str, tuple[str, str, str | None]] = {

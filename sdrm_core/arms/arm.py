@@ -32,7 +32,7 @@ class Arm(Protocol):
 
     Attributes:
         name: what the command line and the reports call it.
-        family: arms of one family share a fit: what one of them fitted or saved, the others can adopt or load.
+        family: arms of one family share a fit: what one of them saved, the others can load.
     """
 
     @property
@@ -54,7 +54,7 @@ class Arm(Protocol):
 
         Args:
             train: (n_train, n_items) binary, canonical, no user without items.
-            validation: (n_validation, n_items), the same; decides when to stop, nothing else.
+            validation: (n_validation, n_items), the same; decides when to stop and, for some, how random to draw.
             config: the run's; all randomness comes from ``config.seed``.
             device: where to fit and, later, to sample.
             on_epoch: called after each epoch of each stage.
@@ -63,10 +63,6 @@ class Arm(Protocol):
             DataError: there is nothing to learn from, or the two catalogues differ.
             TrainingError: a loss is not finite.
         """
-        ...
-
-    def adopt(self, fitted: FittedArm) -> FittedArm:
-        """Return this arm, fitted, from what an arm of its family fitted, without fitting again."""
         ...
 
     def load(self, folder: Path, *, device: torch.device) -> FittedArm:

@@ -9,18 +9,11 @@ from torch import Tensor
 
 from sdrm_core.model.activity import counts_at, spread_quantiles
 from sdrm_core.model.draw import stack_users
+from sdrm_core.model.users import block_users
 from sdrm_core.randomness import numpy_stream, torch_stream
-
-_BLOCK_CELLS = 1 << 22
-_MAX_BLOCK_USERS = 1024
 
 DrawBlock = Callable[[np.ndarray, torch.Generator], csr_matrix]
 """Takes the numbers of items the users of a block are to get, (n_users,), and a generator; returns their items."""
-
-
-def block_size(n_items: int) -> int:
-    """Return the number of users of a block, for a catalogue of ``n_items``."""
-    return max(1, min(_MAX_BLOCK_USERS, _BLOCK_CELLS // n_items))
 
 
 def activity_of(train: csr_matrix) -> np.ndarray:
@@ -44,7 +37,7 @@ def sample_in_blocks(
         stream: name of the random streams.
         device: of the generators.
     """
-    size = block_size(n_items)
+    size = block_users(n_items)
     shift = numpy_stream(seed, stream, "activity").random()
     blocks = []
     for number in range(-(-n_users // size)):

@@ -10,7 +10,7 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
-from sdrm_core.arms.arm import FittedArm, require_users
+from sdrm_core.arms.arm import require_users
 from sdrm_core.arms.blocks import activity_of, sample_in_blocks, users_of_mask
 from sdrm_core.arms.storing import load_arm, save_arm
 from sdrm_core.config import ArmName, PipelineConfig
@@ -238,10 +238,6 @@ class ItemVectorArm:
         network.to(device)
         self.learn(network, train, validation, stage=self.name, seed=config.seed, on_epoch=on_epoch)
         return FittedItemVectors(self.name, network, activity_of(train))
-
-    def adopt(self, fitted: FittedArm) -> FittedArm:
-        """Return the same."""
-        return fitted
 
     def load(self, folder: Path, *, device: torch.device) -> FittedItemVectors:
         """Return what ``save`` wrote."""

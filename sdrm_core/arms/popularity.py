@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
-from sdrm_core.arms.arm import FittedArm, require_users
+from sdrm_core.arms.arm import require_users
 from sdrm_core.arms.storing import load_arm, save_arm
 from sdrm_core.config import ArmName, PipelineConfig
 from sdrm_core.model.draw import item_popularity
@@ -65,10 +65,6 @@ class PopularityArm:
         require_users(train=train)
         activity = np.sort(np.diff(train.indptr)).astype(np.int64)
         return FittedPopularity(item_popularity(train).astype(np.int64), activity)
-
-    def adopt(self, fitted: FittedArm) -> FittedArm:
-        """Return the same."""
-        return fitted
 
     def load(self, folder: Path, *, device: torch.device) -> FittedPopularity:  # noqa: ARG002 - always on the CPU
         """Return what ``save`` wrote."""

@@ -29,14 +29,14 @@ from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sdrm_core.arms.arm import FittedArm, require_users
-from sdrm_core.arms.blocks import block_size
+from sdrm_core.arms.arm import require_users
 from sdrm_core.arms.item_vectors import descend, dropped, gaussian
 from sdrm_core.arms.storing import load_arm, save_arm
 from sdrm_core.config import ArmName, PipelineConfig, VaeConfig
 from sdrm_core.model.networks import initialise
 from sdrm_core.model.pretraining import REPEAT_INPUT, train_vae
 from sdrm_core.model.training import EpochReport, OnEpoch
+from sdrm_core.model.users import block_users
 from sdrm_core.model.vae import MultiVAE, encode_users, sample_posterior
 from sdrm_core.model.weights import load_into
 from sdrm_core.randomness import numpy_stream, torch_stream
@@ -145,7 +145,7 @@ class FittedPublished:
 
     def _logits(self, n_users: int, *, seed: int) -> Iterator[np.ndarray]:
         """Yield (n_block_users, n_items) logits."""
-        network, size = self.network, block_size(self.network.n_items)
+        network, size = self.network, block_users(self.network.n_items)
         for start in range(0, n_users, size):
             generator = torch_stream(seed, "published", start // size, device=network.signal.device)
             latents = network.reverse(size, generator=generator)[: n_users - start]
@@ -209,10 +209,6 @@ class PublishedArm:
         network.to(device)
         _train(network, encode_users(vae, train, batch_users=_ENCODER_BATCH_USERS), config.seed, on_epoch)
         return FittedPublished(network, train.nnz / train.shape[0])
-
-    def adopt(self, fitted: FittedArm) -> FittedArm:
-        """Return the same."""
-        return fitted
 
     def load(self, folder: Path, *, device: torch.device) -> FittedPublished:
         """Return what ``save`` wrote."""

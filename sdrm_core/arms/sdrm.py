@@ -1,6 +1,6 @@
 """The product itself, at both resolutions: one fit, sampled in two ways."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -8,7 +8,7 @@ import pyarrow as pa
 import torch
 from scipy.sparse import csr_matrix
 
-from sdrm_core.arms.arm import FittedArm, require_users
+from sdrm_core.arms.arm import require_users
 from sdrm_core.config import ArmName, ComputeConfig, PipelineConfig, Resolution
 from sdrm_core.model.fitting import fit_sdrm
 from sdrm_core.model.pretraining import train_vae
@@ -58,12 +58,6 @@ class SdrmArm:
             vae, train, validation, config=config, device=device, leak=share_of_tolerated_leak, on_epoch=on_epoch
         )
         return FittedSdrm(model, self.resolution, config.compute.batch_users)
-
-    def adopt(self, fitted: FittedArm) -> FittedArm:
-        """Return the same model, to be sampled at this arm's resolution."""
-        if not isinstance(fitted, FittedSdrm):
-            raise TypeError(f"{self.name} cannot adopt a {type(fitted).__name__}: it is of another family")
-        return replace(fitted, resolution=self.resolution)
 
     def load(self, folder: Path, *, device: torch.device) -> FittedSdrm:
         """Return the saved model, to be sampled at this arm's resolution."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
-from sdrm_core.arms.arm import FittedArm, require_users
+from sdrm_core.arms.arm import require_users
 from sdrm_core.arms.blocks import activity_of, sample_in_blocks
 from sdrm_core.arms.storing import load_arm, save_arm
 from sdrm_core.config import ArmName, PipelineConfig, VaeConfig
@@ -103,10 +103,6 @@ class VaePriorArm:
             objective=REPEAT_INPUT,
         )
         return FittedVaePrior(vae, np.minimum(activity_of(train), len(publishable)), publishable)
-
-    def adopt(self, fitted: FittedArm) -> FittedArm:
-        """Return the same."""
-        return fitted
 
     def load(self, folder: Path, *, device: torch.device) -> FittedVaePrior:
         """Return what ``save`` wrote."""

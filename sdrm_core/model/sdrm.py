@@ -158,17 +158,25 @@ class SdrmModel:
         weights, about = load_weights(path)
         denoiser = Denoiser(vae.latent_dim, config=DiffusionConfig.model_validate(about["config"]))
         load_into(denoiser, weights, path=path)
-        draw, about = load_weights(files.model_file(folder, files.DRAW))
+        path = files.model_file(folder, files.DRAW)
+        draw, about = load_weights(path)
         return cls(
             vae=vae,
             denoiser=denoiser.to(device),
             activity=draw["activity"].numpy(),
             publishable=draw["publishable"].numpy(),
             offsets={
-                resolution: Offsets.from_tensors(
-                    {name: draw[f"{name}.{resolution}"] for name in Offsets.TENSORS}, device=device
-                )
+                resolution: Offsets.from_tensors(_tensors_of(draw, resolution, path=path), device=device)
                 for resolution in RESOLUTIONS
             },
             temperature=about["temperature"],
         )
+
+
+def _tensors_of(draw: Mapping[str, torch.Tensor], resolution: Resolution, *, path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return {name: draw[f"{name}.{resolution}"] for name in Offsets.TENSORS}
+    except KeyError as missing:
+        raise ArtifactError(
+            f"{path} holds no tensor {missing}: another version of the pipeline wrote it. Train the model again"
+        ) from None

@@ -56,8 +56,10 @@ def ease_weights(user_items: csr_matrix, *, ridge: float) -> np.ndarray:
     """
     gram = (user_items.T @ user_items).toarray(order="F").astype(np.float32, copy=False)
     gram[np.diag_indices_from(gram)] += ridge
-    factor, _ = lapack.spotrf(gram, lower=0, overwrite_a=1)
-    inverse, _ = lapack.spotri(factor, lower=0, overwrite_c=1)
+    factor, not_positive = lapack.spotrf(gram, lower=0, overwrite_a=1)
+    inverse, singular = lapack.spotri(factor, lower=0, overwrite_c=1)
+    if not_positive or singular:
+        raise np.linalg.LinAlgError("the items' products cannot be inverted")
     inverse = np.triu(inverse)
     inverse += np.triu(inverse, 1).T
     weights: np.ndarray = inverse / -np.diag(inverse)

@@ -72,6 +72,18 @@ def test_shares_must_add_up_to_one():
         load_config(None, ["roles.train=0.9"])
 
 
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["roles.holdout=0", "roles.train=0.8"], "holdout need a share above 0"),
+        (["utility.judges=[popularity,ease]"], "utility.judges needs 'svd'"),
+    ],
+)
+def test_what_could_never_be_published_is_refused(overrides, told):
+    with pytest.raises(ConfigError, match=told):
+        load_config(None, overrides)
+
+
 def test_where_and_how_work_runs_does_not_change_the_result_digest():
     plain = PipelineConfig()
     moved = load_config(None, ["paths.work=/elsewhere", "compute.shard_users=7", "compute.device=cpu"])

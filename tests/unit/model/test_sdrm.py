@@ -5,6 +5,7 @@ import torch
 
 from sdrm_core.config import load_config
 from sdrm_core.errors import ArtifactError, TrainingError
+from sdrm_core.model.draw import Offsets
 from sdrm_core.model.fitting import fit_sdrm
 from sdrm_core.model.folder import load_item_ids
 from sdrm_core.model.sdrm import SdrmModel
@@ -166,6 +167,12 @@ def test_a_missing_file_is_refused_by_name(folder, name):
     (folder / name).unlink()
     with pytest.raises(ArtifactError, match=name):
         load_whole(folder)
+
+
+def test_a_model_of_another_version_says_so(folder, monkeypatch):
+    monkeypatch.setattr(Offsets, "TENSORS", (*Offsets.TENSORS, "triples"))
+    with pytest.raises(ArtifactError, match=r"no tensor 'triples\.full'.*Train the model again"):
+        SdrmModel.load(folder, device=CPU)
 
 
 def test_a_vae_is_the_same_after_writing_and_reading(vae, tmp_path):

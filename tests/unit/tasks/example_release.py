@@ -58,7 +58,7 @@ def render_inputs(folder: Path) -> dict[str, Any]:
     full = privacy.model_dump(mode="json")
     run = Run(config=config, directory=folder, digest="0" * 64)
     for stage, seconds in {"ingest": 0.21, "pretrain": 75.4, "measure_utility": 12.6}.items():
-        write_json(folder / "stages" / f"{stage}.json", {"seconds": seconds, "peak_rss_mb": 412, "cached": False})
+        write_json(folder / "stages" / f"{stage}.json", {"seconds": seconds, "peak_rss_mb": 412})
     met = {"rule": "users is at least 100", "why": "to hide among", "severity": "critical", "success": True}
     for gate in ("raw_interactions", "matrix", "synthetic", "release"):
         write_json(folder / "gates" / f"{gate}.json", {"gate": gate, "verdict": "PASS", "results": [met, met]})

@@ -135,6 +135,12 @@ def test_an_inconclusive_gate_is_named_openly_everywhere(inputs):
     assert "refused by gate" not in html + card
 
 
+def test_the_largest_number_of_items_of_a_real_person_is_not_published(example):
+    figures = example["manifest"]["fidelity"]["figures"]
+    assert "activity_sd" in figures
+    assert "activity_max" not in figures
+
+
 def test_a_release_that_passed_on_its_second_attempt_says_just_that(inputs):
     judge(inputs)
     inputs["manifest"]["gates_by_attempt"] = {"0-synthetic": "PASS", "0-release": "FAIL", "1-release": "PASS"}
