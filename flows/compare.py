@@ -2,19 +2,29 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from prefect import flow
 from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from sdrm_core.errors import SdrmError
-from tasks.compare import families_of, fit_and_sample, judge_augmentation, judge_utility, measure_arm, open_comparison
+from tasks.compare import (
+    families_of,
+    fit_and_sample,
+    judge_augmentation,
+    judge_utility,
+    labels_of,
+    measure_arm,
+    open_comparison,
+)
 from tasks.compare_plan import Compared, Comparison, Job
 from tasks.compare_results import write_results
 from tasks.ingest import ingest
 from tasks.matrix import build_matrix
 from tasks.resumable import claimed
+
+K = TypeVar("K")
 
 _CORES_A_WORKER = 2  # what one fit keeps busy by itself
 
@@ -45,62 +55,86 @@ def compare(comparison: Comparison) -> Compared:
     Raises:
         ConfigError: the output directory holds something else.
         DataError: the source cannot be used.
-        SdrmError: an arm could not be fitted or measured; everything else is finished and kept.
+        SdrmError: an arm or a judge failed; everything else is finished, and in the table.
     """
     with claimed(comparison.out, command="compare", question=comparison.question()):
         paths = comparison.config.paths.model_copy(update={"work": comparison.out / "input"})
         ingested = ingest(comparison.config.model_copy(update={"paths": paths}))
-        job = open_comparison(comparison, ingested, build_matrix(ingested))
-        _fit_and_measure(job)
-        _judge(job)
-        return write_results(job)
+        job, failures = open_comparison(comparison, ingested, build_matrix(ingested)), Failures()
+        for step in (_fit, _measure, _judge, _add):
+            job = step(job, failures)
+        if not (job.comparison.arms and job.comparison.judges):
+            raise failures.error("nothing is left to compare")
+        compared = write_results(job)
+        if failures:
+            raise failures.error(f"{compared.markdown} has all others")
+        return compared
 
 
-def _fit_and_measure(job: Job) -> None:
+class Failures(dict[str, SdrmError]):
+    """What could not be computed, and why."""
+
+    def of(self, futures: Mapping[K, PrefectFuture[Any]]) -> list[K]:
+        """Wait for all; note the reasons of those that failed, and return their keys.
+
+        Raises:
+            Exception: the first unexpected one, as it was.
+        """
+        failed: list[K] = []
+        unexpected: list[Exception] = []
+        for key, future in futures.items():
+            try:
+                future.result()
+            except SdrmError as error:
+                failed.append(key)
+                self[", seed ".join(map(str, key)) if isinstance(key, tuple) else str(key)] = error
+            except Exception as other:  # noqa: BLE001 - raised when all have ended
+                unexpected.append(other)
+        if unexpected:
+            raise unexpected[0]
+        return failed
+
+    def error(self, result: str) -> SdrmError:
+        """Return the error that says it all."""
+        reasons = "\n".join(f"  {name}: {reason}" for name, reason in self.items())
+        what = f"{len(self)} piece{'s' if len(self) != 1 else ''} of the comparison could not be computed; {result}"
+        return SdrmError(f"{what}. Remove the cause, or leave these out:\n{reasons}")
+
+
+def _fit(job: Job, failures: Failures) -> Job:
     fits = {
         (family, seed): _named(fit_and_sample, f"fit {family}, seed {seed}").submit(job, family, seed)
         for seed in job.comparison.seeds
         for family in families_of(job)
     }
-    _settle({f"{family}, seed {seed}": future for (family, seed), future in fits.items()})
+    failed = {family for family, _ in failures.of(fits)}
+    return job.without(arms=[label for family in failed for label in labels_of(job, family)])
+
+
+def _measure(job: Job, failures: Failures) -> Job:
     measures = {
-        f"{choice.label}, seed {seed}": _named(measure_arm, f"measure {choice.label}, seed {seed}").submit(
-            job, choice, seed
-        )
+        (choice.label, seed): _named(measure_arm, f"measure {choice.label}, seed {seed}").submit(job, choice, seed)
         for choice in job.comparison.arms
         for seed in job.comparison.seeds
     }
-    _settle(measures)
+    return job.without(arms=[label for label, _ in failures.of(measures)])
 
 
-def _judge(job: Job) -> None:
-    _settle({judge: _named(judge_utility, f"utility by {judge}").submit(job, judge) for judge in job.comparison.judges})
-    gains = {judge: _named(judge_augmentation, f"augmentation by {judge}") for judge in job.comparison.judges}
-    _settle({judge: task.submit(job, judge) for judge, task in gains.items()})
+def _judge(job: Job, failures: Failures) -> Job:
+    judges = job.comparison.judges if job.comparison.arms else ()
+    judged: dict[str, Any] = {
+        judge: _named(judge_utility, f"utility by {judge}").submit(job, judge) for judge in judges
+    }
+    return job.without(judges=failures.of(judged))
+
+
+def _add(job: Job, failures: Failures) -> Job:
+    judges = job.comparison.judges if job.comparison.arms else ()
+    added: dict[str, Any] = {
+        judge: _named(judge_augmentation, f"augmentation by {judge}").submit(job, judge) for judge in judges
+    }
+    return job.without(judges=failures.of(added))
 
 
 def _named(task: Any, name: str) -> Any:
     return task.with_options(task_run_name=name)
-
-
-def _settle(futures: Mapping[str, PrefectFuture[Any]]) -> None:
-    """Wait for all; then say what went wrong, if anything did.
-
-    Raises:
-        SdrmError: some could not be done, each with its reason.
-        Exception: the first unexpected one, as it was.
-    """
-    errors: dict[str, Exception] = {}
-    for name, future in futures.items():
-        try:
-            future.result()
-        except Exception as error:  # noqa: BLE001 - collected, then raised
-            errors[name] = error
-    for unexpected in (error for error in errors.values() if not isinstance(error, SdrmError)):
-        raise unexpected
-    if errors:
-        reasons = "\n".join(f"  {name}: {reason}" for name, reason in errors.items())
-        raise SdrmError(
-            f"{len(errors)} of {len(futures)} pieces of the comparison could not be computed; the others are kept. "
-            f"Remove the cause, or leave these out:\n{reasons}"
-        )

@@ -75,6 +75,11 @@ def families_of(job: Job) -> tuple[str, ...]:
     return families(job)
 
 
+def labels_of(job: Job, family: str) -> tuple[str, ...]:
+    """Return the arms that need a family's fit."""
+    return tuple(choice.label for choice in job.comparison.arms if family_of(choice) == family)
+
+
 @stage("fit and sample")
 def fit_and_sample(job: Job, family: str, seed: int) -> None:
     """Fit what the arms of a family share, and let each of them make its users."""

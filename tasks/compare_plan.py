@@ -2,9 +2,9 @@
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, Self, TypeVar, get_args
 
 from sdrm_core.config import ArmName, JudgeName, PipelineConfig
 from sdrm_core.errors import ConfigError
@@ -75,6 +75,16 @@ class Job(Record):
     run: Run
     matrix: UserItemMatrix
     digest: str
+
+    def without(self, *, arms: Collection[str] = (), judges: Collection[str] = ()) -> Self:
+        """Return the job less the arms of these labels and these judges."""
+        comparison = self.comparison.model_copy(
+            update={
+                "arms": tuple(choice for choice in self.comparison.arms if choice.label not in arms),
+                "judges": tuple(judge for judge in self.comparison.judges if judge not in judges),
+            }
+        )
+        return self.model_copy(update={"comparison": comparison})
 
 
 class Compared(Record):

@@ -84,6 +84,9 @@ def open_search(tuning: Tuning, ingested: Ingested, matrix: UserItemMatrix) -> S
     bind_input(tuning.out, command="tune", input_digest=input_digest)
     with Meter("judge the real users"):
         real = _recall(users_of(matrix, Role.TRAIN), users_of(matrix, Role.VALIDATION), tuning.config)
+    if useless := [judge for judge, recall in real.items() if not recall]:
+        what = f"{' and '.join(useless)} rank nothing right for them after learning from the real users"
+        raise DataError(Problem("validation users", what, "Use more data, or raise roles.validation"))
     config = settled(tuning.config, n_train_users=matrix.users_by_role["train"])
     tuning = tuning.model_copy(update={"config": config})
     study = open_study(tuning)

@@ -210,12 +210,16 @@ class TestAgain:
         with pytest.raises(ConfigError, match="other data"):
             run_comparison(copied, workers=1)
 
-    def test_a_damaged_piece_is_named(self, copied):
+    def test_a_damaged_piece_is_named_and_the_others_are_in_the_table(self, copied):
         damaged = next((copied.out / "cells" / "popularity").glob("users-seed-0-*.npz"))
         damaged.write_bytes(damaged.read_bytes()[:-1])
         next((copied.out / "cells" / "popularity").glob("fidelity-seed-0-*.json")).unlink()
-        with pytest.raises(SdrmError, match=rf"1 of 6 pieces.*\n  popularity, seed 0: .*{damaged.name}"):
+        (copied.out / "table.parquet").unlink()
+        with pytest.raises(SdrmError, match=rf"1 piece .*table.md.*\n  popularity, seed 0: .*{damaged.name}"):
             run_comparison(copied, workers=1)
+        arms = set(pd.read_parquet(copied.out / "table.parquet").arm)
+        assert "sdrm_full" in arms
+        assert "popularity" not in arms
 
 
 def test_a_killed_comparison_goes_on_and_ends_alike(compared, tmp_path):
