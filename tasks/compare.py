@@ -15,9 +15,8 @@ from sdrm_core.model.devices import resolve_device
 from sdrm_core.privacy.judge import judge_privacy
 from sdrm_core.quality.augmentation import measure_augmentation
 from sdrm_core.quality.checks import require_comparable
-from sdrm_core.quality.ease import require_few_items
 from sdrm_core.quality.fidelity import measure_fidelity
-from sdrm_core.quality.panel import prepare_judge, rank_folds
+from sdrm_core.quality.panel import prepare_judge, rank_folds, require_possible
 from sdrm_core.quality.utility import make_folds
 from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.records import Ingested, UserItemMatrix
@@ -52,8 +51,7 @@ def open_comparison(comparison: Comparison, ingested: Ingested, matrix: UserItem
     bind_input(comparison.out, command="compare", input_digest=input_digest)
     digest = digest_of(comparison.question(), input_digest)
     job = Job(comparison=comparison, run=ingested.run, matrix=matrix, digest=digest)
-    if "ease" in comparison.judges:
-        require_few_items(matrix.counts.items)
+    require_possible(comparison.judges, n_items=matrix.counts.items)
     rankable = make_folds(users_of(matrix, Role.EVALUATION), config=comparison.config.utility, seed=0)[0]
     if rankable.inputs.shape[0] < _MIN_EVALUATION_USERS:
         what = f"{rankable.inputs.shape[0]} users have the five positives it takes to rank for them, 2 are needed"

@@ -45,7 +45,9 @@ def write_interactions(
     parts = _PartWriter(folder, schema)
     for rows in _row_groups(_tables(blocks, user_ids, item_ids, schema)):
         parts.write(rows)
-    return parts.close()
+    facts = parts.close()
+    sync(folder)
+    return facts
 
 
 def _tables(

@@ -14,7 +14,7 @@ from sdrm_core.data.kcore import k_core
 from sdrm_core.data.matrix import to_user_items
 from sdrm_core.data.roles import Role, assign_roles, derive_key
 from sdrm_core.errors import ConfigError, DataError, Problem
-from sdrm_core.quality.ease import require_few_items
+from sdrm_core.quality.panel import require_possible
 from sdrm_core.records import Counts, Ingested, UserItemMatrix
 from sdrm_core.storage import checked, private_directory, read_user_items, write_artifact, write_user_items
 from tasks.preflight import require_space
@@ -70,8 +70,7 @@ def _require_measurable(config: PipelineConfig, matrix: UserItemMatrix) -> None:
     Raises:
         DataError: nobody trains, stops the training or is held out, or a recommender cannot judge so many items.
     """
-    if "ease" in config.utility.judges:
-        require_few_items(matrix.counts.items)
+    require_possible(config.utility.judges, n_items=matrix.counts.items)
     empty = [role for role in ("train", "validation", "holdout") if not matrix.users_by_role[role]]
     if empty:
         what = f"0 of {matrix.counts.users} users that the filter left have this role"

@@ -91,8 +91,7 @@ def _name(staging: Path, run: Run, manifest: dict[str, object]) -> Release:
     """Give the complete release its name, then point ``latest.json`` at it."""
     releases = releases_of(run)
     release = Release(path=releases / str(manifest["version"]), version=manifest["version"], digest=manifest["digest"])
-    for folder in (*(path for path in staging.iterdir() if path.is_dir()), staging):
-        sync(folder)
+    sync(staging)
     staging.rename(release.path)
     sync(releases)
     latest = {key: manifest[key] for key in ("dataset", "version", "digest", "created_at")}

@@ -9,6 +9,7 @@ import torch
 from scipy.sparse import csr_matrix
 
 from sdrm_core.arms.arm import require_users
+from sdrm_core.arms.blocks import activity_of
 from sdrm_core.arms.storing import load_arm, save_arm
 from sdrm_core.config import ArmName, PipelineConfig
 from sdrm_core.model.draw import item_popularity
@@ -63,8 +64,7 @@ class PopularityArm:
     ) -> FittedPopularity:
         """Count."""
         require_users(train=train)
-        activity = np.sort(np.diff(train.indptr)).astype(np.int64)
-        return FittedPopularity(item_popularity(train).astype(np.int64), activity)
+        return FittedPopularity(item_popularity(train).astype(np.int64), activity_of(train))
 
     def load(self, folder: Path, *, device: torch.device) -> FittedPopularity:  # noqa: ARG002 - always on the CPU
         """Return what ``save`` wrote."""

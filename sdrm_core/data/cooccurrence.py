@@ -24,6 +24,13 @@ class PairCounts(NamedTuple):
     others: np.ndarray
 
 
+def users_within(user_items: csr_matrix, *, max_products: float, draw: np.random.Generator) -> np.ndarray:
+    """Return rows in random order, as many as have at most ``max_products`` pairs of a user's items in all."""
+    order = draw.permutation(user_items.shape[0])
+    products = np.cumsum(np.diff(user_items.indptr)[order].astype(np.float64) ** 2)
+    return order[: int(np.searchsorted(products, max_products, side="right"))]
+
+
 def count_pairs(user_items: csr_matrix, others: csr_matrix, *, at_least: int = 1, below: float = np.inf) -> PairCounts:
     """Return the pairs that ``at_least`` users have, but not ``below`` or more, and how many others have them.
 

@@ -1,6 +1,7 @@
 """Fitting the whole model on a trained VAE: diffusion over its latents, then the draw of items."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from sdrm_core.config import PipelineConfig, Resolution
 from sdrm_core.model.activity import published_activity
 from sdrm_core.model.devices import Workers
 from sdrm_core.model.diffusing import Posteriors, train_denoiser
-from sdrm_core.model.draw import item_popularity, publishable_items
+from sdrm_core.model.draw import Offsets, item_popularity, publishable_items
 from sdrm_core.model.offsets import OffsetFit
 from sdrm_core.model.sdrm import RESOLUTIONS, SdrmModel
 from sdrm_core.model.temperature import LeakMeasure, choose_temperature
@@ -77,11 +78,15 @@ def fit_sdrm(
         k_anonymity=config.privacy.k_anonymity,
     )
 
+    @cache  # the temperature that is chosen was fitted to be tried
+    def offsets_at(temperature: float, resolution: Resolution) -> tuple[Offsets, tuple[EpochReport, ...]]:
+        return fit_offsets(replace(unfitted, temperature=temperature), pairs, resolution=resolution)
+
     def drawing_at(temperature: float, resolutions: tuple[Resolution, ...]) -> tuple[SdrmModel, list[EpochReport]]:
-        model = replace(unfitted, temperature=temperature)
-        fitted = {resolution: fit_offsets(model, pairs, resolution=resolution) for resolution in resolutions}
+        fitted = {resolution: offsets_at(temperature, resolution) for resolution in resolutions}
         offsets = {resolution: offsets for resolution, (offsets, _) in fitted.items()}
-        return replace(model, offsets=offsets), [report for _, rounds in fitted.values() for report in rounds]
+        model = replace(unfitted, temperature=temperature, offsets=offsets)
+        return model, [report for _, rounds in fitted.values() for report in rounds]
 
     def leak_at(temperature: float) -> Leak:
         resolution = config.sampling.resolution

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.stats import binom, false_discovery_control
 
-from sdrm_core.data.cooccurrence import count_pairs
+from sdrm_core.data.cooccurrence import count_pairs, users_within
 from sdrm_core.model.draw import item_popularity
 from sdrm_core.randomness import numpy_stream
 
@@ -85,6 +85,5 @@ def outstanding_pairs(train: csr_matrix, drawn: csr_matrix, *, k_anonymity: int,
 
 
 def _affordable(user_items: csr_matrix, *, seed: int) -> csr_matrix:
-    order = numpy_stream(seed, "pairs").permutation(user_items.shape[0])
-    products = np.cumsum(np.diff(user_items.indptr)[order].astype(np.float64) ** 2)
-    return user_items[np.sort(order[: max(1, int(np.searchsorted(products, _MAX_PRODUCTS, side="right")))])]
+    rows = users_within(user_items, max_products=_MAX_PRODUCTS, draw=numpy_stream(seed, "pairs"))
+    return user_items[np.sort(rows)]

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from sdrm_core.data.cooccurrence import count_pairs
+from sdrm_core.data.cooccurrence import count_pairs, users_within
 from sdrm_core.privacy import kernels
 from sdrm_core.privacy.evidence import Evidence
 from sdrm_core.privacy.statistics import Estimate, adjusted, difference
@@ -22,19 +22,15 @@ def measure_rare_pairs(evidence: Evidence, *, k_anonymity: int, draw: np.random.
     Returns:
         The odds ratio, and the number of users that have such pairs.
     """
-    rows = _within_budget(evidence.complete, draw)
+    rows = users_within(evidence.complete, max_products=_MAX_PAIRS, draw=draw)
     users, is_train = evidence.real[rows], evidence.is_train[rows]
-    rarest = _rarest_pairs(users, evidence.complete[rows], evidence.synthetic, k_anonymity=k_anonymity)
-    n_pairs, n_exposed, n_chance = rarest
+    n_pairs, n_exposed, n_chance = _rarest_pairs(
+        users, evidence.complete[rows], evidence.synthetic, k_anonymity=k_anonymity
+    )
     has_any = n_pairs > 0
     share, by_chance = n_exposed[has_any] / n_pairs[has_any], n_chance[has_any] / n_pairs[has_any]
     covariates = np.column_stack([by_chance, 1 / n_pairs[has_any], 1 / np.sqrt(n_pairs[has_any])])
     return _odds_ratio(adjusted(share, covariates), is_train[has_any]), int(has_any.sum())
-
-
-def _within_budget(users: csr_matrix, draw: np.random.Generator) -> np.ndarray:
-    cost = np.cumsum(np.diff(users.indptr).astype(float)[order := draw.permutation(users.shape[0])] ** 2)
-    return order[: int(np.searchsorted(cost, _MAX_PAIRS, side="right"))]
 
 
 def _rarest_pairs(users: csr_matrix, complete: csr_matrix, synthetic: csr_matrix, *, k_anonymity: int) -> np.ndarray:

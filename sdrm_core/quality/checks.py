@@ -21,8 +21,7 @@ def require_comparable(*, train: csr_matrix, **others: csr_matrix) -> None:
         if matrix.shape[1] != train.shape[1]:
             what = f"has {matrix.shape[1]} items, the training users have {train.shape[1]}"
             problems.append(Problem(f"{name} users", what, "Use matrices over one and the same catalogue"))
-        size = {"train": matrix.nnz, "synthetic": matrix.shape[0]}.get(name.split()[0], 1)
-        if not size:
+        if (name == "train" and not matrix.nnz) or (name.startswith("synthetic") and not matrix.shape[0]):
             what = f"{matrix.shape[0]} users hold no interaction at all"
             problems.append(Problem(f"{name} users", what, "There is nothing to measure; check the stage before"))
     if problems:

@@ -1,5 +1,6 @@
 """The panel of judges: which name stands for which recommender, with its settings chosen on validation users."""
 
+from collections.abc import Collection
 from functools import partial
 from typing import Protocol
 
@@ -8,7 +9,7 @@ from scipy.sparse import csr_matrix
 
 from sdrm_core.config import JudgeName
 from sdrm_core.errors import ConfigError
-from sdrm_core.quality.ease import fit_ease
+from sdrm_core.quality.ease import fit_ease, require_few_items
 from sdrm_core.quality.folds import Fold
 from sdrm_core.quality.judges import Judge, fit_popularity, fit_svd
 from sdrm_core.quality.neural import fit_neural
@@ -25,6 +26,16 @@ class Fit(Protocol):
 
     def __call__(self, user_items: csr_matrix, *, user_weights: np.ndarray | None = None) -> Judge:
         """Return the fitted recommender."""
+
+
+def require_possible(judges: Collection[JudgeName], *, n_items: int) -> None:
+    """Refuse judges that cannot work on a catalogue of this size.
+
+    Raises:
+        DataError: there is one.
+    """
+    if "ease" in judges:
+        require_few_items(n_items)
 
 
 def prepare_judge(name: JudgeName, user_items: csr_matrix, *, validation: list[Fold], seed: int) -> Fit:

@@ -15,7 +15,6 @@ from sdrm_core.storage import sha256_of
 from tests.unit.model.conftest import CPU, N_ITEMS, SETTINGS, no_leak
 
 ITEM_IDS = pa.array([f"item-{number}" for number in range(N_ITEMS)])
-STAGES = ["diffusion", "margins-full", "margins-multi"]
 FILES = ["items.parquet", "vae.safetensors", "diffusion.safetensors", "draw.safetensors", "model.json"]
 
 
@@ -100,8 +99,8 @@ def test_nobody_gets_more_items_than_may_be_published(vae, train, validation):
     n_publishable = len(model.publishable)
     assert n_publishable < np.diff(train.indptr).max()
     counts = np.diff(sample(model, 0, 500).indptr)
-    assert counts.min() >= 1
-    assert counts.max() <= n_publishable
+    most = min(n_publishable, np.sort(np.diff(train.indptr))[-60])
+    assert (counts.min() >= 1, counts.max()) == (True, most)
 
 
 def test_blocks_shrink_as_the_catalogue_grows():
@@ -116,7 +115,7 @@ def test_fitting_reports_every_stage_and_repeats_to_the_byte(  # noqa: PLR0917 -
     reports = []
     again, returned = fit_sdrm(vae, train, validation, config=config, device=CPU, leak=no_leak, on_epoch=reports.append)
     assert tuple(reports) == returned
-    assert list(dict.fromkeys(report.stage for report in reports)) == STAGES
+    assert list(dict.fromkeys(report.stage for report in reports)) == ["diffusion", "margins-full", "margins-multi"]
     first = model.save(tmp_path / "first", item_ids=ITEM_IDS)
     second = again.save(tmp_path / "second", item_ids=ITEM_IDS)
     assert [file.sha256 for file in first] == [file.sha256 for file in second]
