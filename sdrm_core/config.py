@@ -33,7 +33,7 @@ PrivacyGate = Literal[
 ]
 
 
-_MIN_LATENT_DIM = 4
+_MIN_LATENT_DIM = 20
 
 
 class Section(BaseModel):
@@ -139,7 +139,9 @@ class VaeConfig(Section):
         0, ge=0, description="units of the decoder's hidden layer; 0: an item's logit is linear in the latent"
     )
     latent_dim: int | None = Field(
-        None, ge=1, description="dimensions of the latent space; null: a third of the root of the training users"
+        None,
+        ge=1,
+        description="dimensions of the latent space; null: a third of the root of the training users, at least 20",
     )
     dropout: Share = Field(0.5, lt=1, description="share of a user's items hidden from the encoder while training")
     beta: float = Field(0.1, ge=0, description="final weight of the KL term")
@@ -155,8 +157,8 @@ class VaeConfig(Section):
     def sized_for(self, n_train_users: int) -> Self:
         """Return these settings with a number for ``latent_dim``.
 
-        What a latent space can learn without learning single people by heart grows with their number: too many
-        dimensions for few users give them away, too few for many leave structure unused.
+        What a latent space can learn without learning single people by heart grows with their number. Small sets give
+        away no more with twenty dimensions than with fewer: there the prior on the items' vectors holds them back.
         """
         dimensions = self.latent_dim or max(_MIN_LATENT_DIM, round(math.sqrt(n_train_users) / 3))
         return self.model_copy(update={"latent_dim": dimensions})

@@ -12,7 +12,7 @@ from sdrm_core.model.fitting import fit_sdrm
 from sdrm_core.model.pretraining import train_vae
 from sdrm_core.model.training import EpochReport
 from sdrm_core.model.weights import load_vae, save_vae
-from sdrm_core.privacy.leak import share_of_tolerated_leak
+from sdrm_core.privacy.leak import leak_against
 from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS
 from sdrm_core.records import Artifact, FittedModel, Run, TrainedVae, UserItemMatrix
 from sdrm_core.storage import checked, private_directory, write_json
@@ -55,7 +55,7 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae) -> FittedModel:
             validation,
             config=config,
             device=device,
-            leak=share_of_tolerated_leak,
+            leak=leak_against,
             on_epoch=report_epoch,
         )
         if config.sampling.temperature is None and validation.shape[0] < MIN_HOLDOUT_USERS:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import optuna
@@ -28,7 +28,7 @@ from sdrm_core.quality.ease import MAX_ITEMS
 from sdrm_core.quality.ranking import METRICS
 from sdrm_core.quality.utility import make_folds, rank_arm
 from sdrm_core.randomness import numpy_stream, stream_seed
-from sdrm_core.records import Ingested, Leak, Record, Run, UserItemMatrix
+from sdrm_core.records import Ingested, Record, Run, UserItemMatrix
 from tasks.interactions import new_user_ids
 from tasks.matrix import users_of
 from tasks.resumable import bind_input, code_digest, digest_of
@@ -188,7 +188,7 @@ def _synthetic(
     )
 
 
-def _unasked(*_: object, **__: object) -> Leak:
+def _unasked(*_: object, **__: object) -> NoReturn:
     """Every trial says at which temperature it draws."""
     raise AssertionError("a trial without a temperature")
 

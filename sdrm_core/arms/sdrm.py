@@ -14,7 +14,7 @@ from sdrm_core.model.fitting import fit_sdrm
 from sdrm_core.model.pretraining import train_vae
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.model.training import OnEpoch
-from sdrm_core.privacy.leak import share_of_tolerated_leak
+from sdrm_core.privacy.leak import leak_against
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +54,7 @@ class SdrmArm:
         """Train the VAE, then everything on top of it."""
         require_users(train=train, validation=validation)
         vae, _ = train_vae(train, validation, config=config.vae, seed=config.seed, device=device, on_epoch=on_epoch)
-        model, _ = fit_sdrm(
-            vae, train, validation, config=config, device=device, leak=share_of_tolerated_leak, on_epoch=on_epoch
-        )
+        model, _ = fit_sdrm(vae, train, validation, config=config, device=device, leak=leak_against, on_epoch=on_epoch)
         return FittedSdrm(model, self.resolution, config.compute.batch_users)
 
     def load(self, folder: Path, *, device: torch.device) -> FittedSdrm:

@@ -18,7 +18,6 @@ from sdrm_core.model.temperature import LeakMeasure, choose_temperature
 from sdrm_core.model.training import EpochReport, OnEpoch
 from sdrm_core.model.vae import MultiVAE
 from sdrm_core.randomness import stream_seed
-from sdrm_core.records import Leak
 
 _MAX_LEAK_USERS = 20_000  # synthetic users drawn to see what leaks: more tell more, but take time
 
@@ -70,13 +69,14 @@ def fit_sdrm(
         offsets={},
         temperature=1.0,
     )
-    fit_offsets = OffsetFit(popularity[publishable], config=config.sampling, seed=config.seed, on_epoch=on_epoch)
-    pairs = fit_offsets.find_pairs(
-        unfitted,
-        train[:, publishable],
-        resolution=config.sampling.resolution,
+    fit_offsets = OffsetFit(
+        popularity[publishable],
         k_anonymity=config.privacy.k_anonymity,
+        config=config.sampling,
+        seed=config.seed,
+        on_epoch=on_epoch,
     )
+    pairs = fit_offsets.find_pairs(unfitted, train[:, publishable], resolution=config.sampling.resolution)
 
     @cache  # the temperature that is chosen was fitted to be tried
     def offsets_at(temperature: float, resolution: Resolution) -> tuple[Offsets, tuple[EpochReport, ...]]:
@@ -88,18 +88,20 @@ def fit_sdrm(
         model = replace(unfitted, temperature=temperature, offsets=offsets)
         return model, [report for _, rounds in fitted.values() for report in rounds]
 
-    def leak_at(temperature: float) -> Leak:
+    def users_at(temperature: float) -> csr_matrix:
         resolution = config.sampling.resolution
         candidate, _ = drawing_at(temperature, (resolution,))
-        users = candidate.sample(
+        return candidate.sample(
             0,
             min(config.sampling.users or len(counts), _MAX_LEAK_USERS),
             seed=stream_seed(config.seed, "temperature"),
             resolution=resolution,
             batch_users=config.compute.batch_users,
         )
-        return leak(users, train=train, validation=validation, config=config.privacy, seed=config.seed)
 
-    given = config.sampling.temperature
-    model, rounds = drawing_at(choose_temperature(leak_at) if given is None else given, RESOLUTIONS)
+    temperature = config.sampling.temperature
+    if temperature is None:
+        leak_of = leak(train, validation, config=config.privacy, seed=config.seed)
+        temperature = choose_temperature(lambda candidate: leak_of(users_at(candidate)))
+    model, rounds = drawing_at(temperature, RESOLUTIONS)
     return model, (*reports, *rounds)

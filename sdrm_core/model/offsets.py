@@ -23,7 +23,7 @@ from sdrm_core.randomness import stream_seed, torch_stream
 _ITEM_GAIN = 0.6
 _PAIR_GAIN = 0.7
 _LEAST_TEMPERATURE = 0.5
-_PAIR_LEVELLING = 5  # power of the temperature
+_PAIR_LEVELLING = 5  # power of the temperature by which what k people share is levelled
 _MAX_PAIR_OFFSET = 6.0  # several partners add up
 _EXPECTED_ROUNDS = 3
 _FINDING_ROUNDS = 8
@@ -40,12 +40,14 @@ class OffsetFit:
 
     Attributes:
         popularity: (n_publishable,) training users an item has.
+        k_anonymity: training users that must have both items of a pair.
         config: rounds and users per round.
         seed: the run's seed.
         on_epoch: called after each round.
     """
 
     popularity: np.ndarray
+    k_anonymity: int
     config: SamplingConfig
     seed: int
     on_epoch: OnEpoch
@@ -55,8 +57,8 @@ class OffsetFit:
     ) -> tuple[Offsets, tuple[EpochReport, ...]]:
         """Make drawn items as popular as training users have them, and ``pairs`` as frequent.
 
-        Above temperature 1 pairs become less frequent than that: what the decoder knows of items is levelled there,
-        and so is what stands out of it, faster, as fewer people are behind it.
+        Above temperature 1 pairs become less frequent than that, the less, the fewer people share them: what the
+        decoder knows of items is levelled there, and so is what stands out of it and comes from few.
 
         Args:
             model: all but the offsets fitted.
@@ -74,14 +76,13 @@ class OffsetFit:
             offsets, more = self._fit_pairs(panel, pairs, items=offsets)
             return panel.offsets(offsets, pairs), (*reports, *more)
 
-    def find_pairs(self, model: SdrmModel, train: csr_matrix, *, resolution: Resolution, k_anonymity: int) -> Pairs:
+    def find_pairs(self, model: SdrmModel, train: csr_matrix, *, resolution: Resolution) -> Pairs:
         """Return the pairs that stand out of a model whose items are as popular as they should be.
 
         Args:
             model: all but the offsets fitted.
             train: (n_train_users, n_publishable) the training users' publishable items.
             resolution: of the latents.
-            k_anonymity: training users that must have both items.
         """
         if not self.config.pair_rounds:
             return Pairs.none()
@@ -89,7 +90,7 @@ class OffsetFit:
             panel = self._panel(model, resolution, workers)
             offsets, _ = replace(self, on_epoch=lambda _: None)._fit_items(panel)
             drawn = vstack([panel.draw(panel.offsets(offsets), "finding", number) for number in range(_FINDING_ROUNDS)])
-        return outstanding_pairs(train, drawn, k_anonymity=k_anonymity, seed=self.seed)
+        return outstanding_pairs(train, drawn, k_anonymity=self.k_anonymity, seed=self.seed)
 
     def _panel(self, model: SdrmModel, resolution: Resolution, workers: Workers) -> "_Panel":
         seed = stream_seed(self.seed, "offsets", resolution)
@@ -102,8 +103,8 @@ class OffsetFit:
         expected = np.mean(
             [pairs.log_odds_in(panel.draw(plain, "expected", number)) for number in range(_EXPECTED_ROUNDS)], axis=0
         )
-        levelled = max(panel.model.temperature, 1) ** -_PAIR_LEVELLING
-        wanted = expected + (pairs.log_odds - expected) * levelled
+        doubters = self.k_anonymity * (max(panel.model.temperature, 1) ** _PAIR_LEVELLING - 1)
+        wanted = expected + (pairs.log_odds - expected) * pairs.users / (pairs.users + doubters)
 
         def step(offsets: np.ndarray, number: int) -> tuple[np.ndarray, float]:
             drawn = panel.draw(panel.offsets(offsets, pairs), "pairs", number)

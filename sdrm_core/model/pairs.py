@@ -28,17 +28,20 @@ class Pairs(NamedTuple):
     Attributes:
         first: (n_pairs,) columns.
         second: (n_pairs,) columns, above ``first``.
+        users: (n_pairs,) training users who have both.
         log_odds: (n_pairs,) that a training user who has the rarer item also has the other.
     """
 
     first: np.ndarray
     second: np.ndarray
+    users: np.ndarray
     log_odds: np.ndarray
 
     @classmethod
     def none(cls) -> Self:
         """Return no pairs."""
-        return cls(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int32), np.zeros(0))
+        none = np.zeros(0, dtype=np.int32)
+        return cls(none, none, users=none, log_odds=np.zeros(0))
 
     def log_odds_in(self, user_items: csr_matrix) -> np.ndarray:
         """Return (n_pairs,) the log odds among these users; half a user on either side keeps them finite."""
@@ -80,7 +83,7 @@ def outstanding_pairs(train: csr_matrix, drawn: csr_matrix, *, k_anonymity: int,
     share = train.shape[0] / (train.shape[0] + drawn.shape[0])
     p_values = binom.sf(counted.users - 1, counted.users + counted.others, share)
     found = false_discovery_control(p_values) < _FALSE_DISCOVERIES
-    pairs = Pairs(counted.first[found], counted.second[found], np.zeros(found.sum()))
+    pairs = Pairs(counted.first[found], counted.second[found], counted.users[found], np.zeros(found.sum()))
     return pairs._replace(log_odds=pairs.log_odds_in(train))
 
 

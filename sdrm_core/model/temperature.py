@@ -14,10 +14,11 @@ from sdrm_core.config import PrivacyConfig
 from sdrm_core.records import Leak
 
 LADDER = tuple(round(1.1**step, 2) for step in range(-7, 4))
-"""Temperatures tried: from half the model's own randomness to a third above it, each a tenth above the one before.
+"""Temperatures tried: from half the model's own randomness to a third above it, each a tenth above the one before."""
 
-Further up users lose what makes them useful faster than what they give away.
-"""
+LAST_RESORT = tuple(round(1.1**step, 2) for step in range(4, 8))
+"""Higher ones, taken only where they let little leak: users lose there what makes them useful faster than what they
+give away."""
 
 TOLERATED = 0.9
 """Of what the privacy gates tolerate: the people they compare with are others, and chance needs room."""
@@ -26,26 +27,20 @@ _HARDLY_MORE = 1.15
 
 
 class LeakMeasure(Protocol):
-    """Says what synthetic users give away."""
+    """Says what synthetic users give away of the people a model was trained on."""
 
     def __call__(
-        self,
-        synthetic: csr_matrix,
-        *,
-        train: csr_matrix,
-        validation: csr_matrix,
-        config: PrivacyConfig,
-        seed: int,
-    ) -> Leak:
-        """Judge synthetic users (n_users, n_items) drawn from a model of ``train``."""
+        self, train: csr_matrix, validation: csr_matrix, *, config: PrivacyConfig, seed: int
+    ) -> Callable[[csr_matrix], Leak]:
+        """Return what judges synthetic users (n_users, n_items) drawn from a model of ``train``."""
 
 
 def choose_temperature(leak_at: Callable[[float], Leak]) -> float:
-    """Return the lowest temperature of the ladder at which little leaks.
+    """Return the lowest temperature at which little leaks.
 
     Below 1, where users are more typical than the model has them, it takes certainty; from there on no sign of a leak.
-    Where too much leaks at all that were tried, it is the lowest of those that leak hardly more than the least leaking:
-    randomness that hides nobody only costs.
+    Where too much leaks at all that were tried, it is the lowest of the ladder's that leak hardly more than the least
+    leaking: randomness that hides nobody only costs.
 
     Args:
         leak_at: the leak of users drawn at a temperature; taken to fall as it rises, so that halving finds it.
@@ -57,8 +52,10 @@ def choose_temperature(leak_at: Callable[[float], Leak]) -> float:
         leaks[temperature] = leak.share
         return leak.share <= TOLERATED and (leak.is_certain or temperature >= 1)
 
-    place = bisect_left(LADDER, True, key=is_tolerated)
-    if place < len(LADDER):
-        return LADDER[place]
-    enough = _HARDLY_MORE * min(leaks.values())
-    return min((temperature for temperature, leak in leaks.items() if leak <= enough < inf), default=LADDER[-1])
+    for ladder in (LADDER, LAST_RESORT):
+        place = bisect_left(ladder, True, key=is_tolerated)
+        if place < len(ladder):
+            return ladder[place]
+    tried = {temperature: leak for temperature, leak in leaks.items() if temperature in LADDER}
+    enough = _HARDLY_MORE * min(tried.values())
+    return min((temperature for temperature, leak in tried.items() if leak <= enough < inf), default=LADDER[-1])

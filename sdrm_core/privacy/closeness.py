@@ -7,7 +7,7 @@ import numpy as np
 from sdrm_core.privacy.evidence import Evidence
 from sdrm_core.privacy.kernels import share_closer
 from sdrm_core.privacy.similarity import Neighbours
-from sdrm_core.privacy.statistics import CONFIDENCE, Estimate
+from sdrm_core.privacy.statistics import CONFIDENCE, Estimate, adjusted
 
 PERMUTATIONS = 499
 
@@ -16,9 +16,9 @@ def measure_closeness(evidence: Evidence, draw: np.random.Generator) -> tuple[Es
     """Estimate P(nearest of T' is nearer than nearest of H) + ½ P(equally near) over the synthetic users.
 
     T' is a random training subset of H's size; the average over all such subsets is taken exactly. Null distribution:
-    the labels of T and H permuted, neighbours kept. The same share over the real users themselves tells how central
-    the held-out users happen to be; what it explains of the null is subtracted (a control variate), which keeps the
-    test exact and halves its noise.
+    the labels of T and H permuted, neighbours kept. What else tells how central the held-out users happen to be, the
+    same share over the real users themselves and the held-out users' taste, is subtracted as far as it explains the
+    share (control variates). That keeps the test exact and halves its noise.
 
     Returns:
         The estimate, and the share among real users: the baseline.
@@ -26,20 +26,19 @@ def measure_closeness(evidence: Evidence, draw: np.random.Generator) -> tuple[Es
     is_holdout = ~evidence.is_train
     miss = _miss_chances(int(evidence.is_train.sum()), int(is_holdout.sum()), evidence.synthetic_to_real.index.shape[1])
 
-    def shares(labels: np.ndarray) -> tuple[float, float]:
-        return _share(evidence.synthetic_to_real, labels, miss), _share(evidence.real_to_real, labels, miss)
+    def shares_and_taste(labels: np.ndarray) -> np.ndarray:
+        shares = (_share(found, labels, miss) for found in (evidence.synthetic_to_real, evidence.real_to_real))
+        return np.array([*shares, *evidence.taste[labels].mean(axis=0)])
 
+    labelings = [is_holdout, *(draw.permutation(is_holdout) for _ in range(PERMUTATIONS))]
     with ThreadPoolExecutor() as pool:
-        null = np.array(list(pool.map(shares, (draw.permutation(is_holdout) for _ in range(PERMUTATIONS)))))
-    synthetic, real = shares(is_holdout)
-    covariance = np.cov(null.T)
-    slope = covariance[0, 1] / covariance[1, 1] if covariance[1, 1] > 0 else 0.0
-    excess = synthetic - slope * real
-    spread = null[:, 0] - slope * null[:, 1]
-    effect = 0.5 + excess - float(spread.mean())
-    p_value = (1 + int((spread >= excess).sum())) / (1 + PERMUTATIONS)
-    low, high = np.quantile(spread - spread.mean(), [1 - CONFIDENCE, CONFIDENCE])
-    return Estimate(effect, effect - float(high), effect - float(low), p_value), real
+        found = np.array(list(pool.map(shares_and_taste, labelings)))
+    # The true labels take part in the fit: they must be treated as each permutation of them is.
+    (excess, *spread) = adjusted(found[:, 0], found[:, 1:]) - found[:, 0].mean()
+    effect = 0.5 + excess
+    p_value = float(np.mean(np.array([excess, *spread]) >= excess))
+    low, high = np.quantile(spread - np.mean(spread), [1 - CONFIDENCE, CONFIDENCE])
+    return Estimate(effect, effect - float(high), effect - float(low), p_value), float(found[0, 1])
 
 
 def _share(neighbours: Neighbours, is_holdout: np.ndarray, miss: np.ndarray) -> float:

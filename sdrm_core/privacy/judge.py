@@ -8,7 +8,7 @@ from scipy.sparse import csr_matrix
 
 from sdrm_core.config import PrivacyConfig, PrivacyGate
 from sdrm_core.privacy import gates, rules
-from sdrm_core.privacy.evidence import Evidence, gather
+from sdrm_core.privacy.evidence import Evidence, RealUsers, gather
 from sdrm_core.privacy.similarity import canonical, check_same_catalogue, nearest
 from sdrm_core.privacy.verdicts import (
     MIN_HOLDOUT_USERS,
@@ -52,14 +52,10 @@ def judge_privacy(
     check_same_catalogue({"synthetic": synthetic, "train": train, "holdout": holdout})
     synthetic, train = canonical(synthetic, name="synthetic"), canonical(train, name="train")
     holdout = canonical(holdout, name="holdout")[: train.shape[0]]
-    evidence = gather(
-        synthetic,
-        train,
-        holdout,
-        k_anonymity=config.k_anonymity,
-        max_pair_products=config.max_pair_products,
-        seed=seed,
+    people = RealUsers.of(
+        train, holdout, k_anonymity=config.k_anonymity, max_pair_products=config.max_pair_products, seed=seed
     )
+    evidence = gather(synthetic, people, max_pair_products=config.max_pair_products, seed=seed)
     verdicts = (
         rules.judge_hygiene(synthetic, user_ids, previous_ids, evidence),
         rules.judge_k_anonymity(synthetic, train, k=config.k_anonymity),

@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix
 
 from sdrm_core.config import PrivacyConfig, PrivacyGate
 from sdrm_core.privacy import gates
-from sdrm_core.privacy.evidence import Evidence, gather
+from sdrm_core.privacy.evidence import Evidence, RealUsers, gather
 from sdrm_core.privacy.similarity import canonical, check_same_catalogue
 from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS, GateVerdict, Verdict, closed
 from sdrm_core.randomness import numpy_stream
@@ -19,10 +19,10 @@ _CHANCE = 0.02
 _WITHOUT_BOUND = Leak(share=inf, is_certain=True)
 
 
-def share_of_tolerated_leak(
-    synthetic: csr_matrix, *, train: csr_matrix, validation: csr_matrix, config: PrivacyConfig, seed: int
-) -> Leak:
-    """Return how far the gates' upper bounds reach towards their margins, validation users in the holdout's place.
+def leak_against(
+    train: csr_matrix, validation: csr_matrix, *, config: PrivacyConfig, seed: int
+) -> Callable[[csr_matrix], Leak]:
+    """Return what says how far the gates' upper bounds reach towards their margins, validation users as the holdout.
 
     ``closer_to_train`` is not asked: it hardly answers to what is chosen here, the randomness of the draw.
 
@@ -31,31 +31,37 @@ def share_of_tolerated_leak(
     more than they can show.
 
     Args:
-        synthetic: (n_synthetic, n_items), drawn from the model that is being set.
         train: (n_train, n_items), the users the model was trained on.
         validation: (n_validation, n_items), users that decide settings, unseen in training.
         config: margins and limits.
         seed: of the run.
 
     Returns:
-        The share of the gate that is nearest to its margin: up to 1 none would fail; 0 if nothing looks like a leak;
-        infinite if there are copies, too few users to tell, or a gate that could not be computed. It is certain if
-        all would pass.
+        Takes synthetic users (n_synthetic, n_items), drawn from the model that is being set; gives the share of the
+        gate that is nearest to its margin: up to 1 none would fail; 0 if nothing looks like a leak; infinite if there
+        are copies, too few users to tell, or a gate that could not be computed. It is certain if all would pass.
+        It raises what this function raises, if the synthetic users are at fault.
 
     Raises:
         DataError: different catalogues, an empty set, or values other than 0 and 1.
     """
-    check_same_catalogue({"synthetic": synthetic, "train": train, "validation": validation})
+    check_same_catalogue({"train": train, "validation": validation})
     if validation.shape[0] < MIN_HOLDOUT_USERS:
-        return _WITHOUT_BOUND
-    evidence = gather(
-        canonical(synthetic, name="synthetic"),
+        return lambda _: _WITHOUT_BOUND
+    people = RealUsers.of(
         canonical(train, name="train"),
         canonical(validation, name="validation")[: train.shape[0]],
         k_anonymity=config.k_anonymity,
         max_pair_products=config.max_pair_products,
         seed=seed,
     )
+    return partial(_leak_of, people=people, config=config, seed=seed)
+
+
+def _leak_of(synthetic: csr_matrix, *, people: RealUsers, config: PrivacyConfig, seed: int) -> Leak:
+    check_same_catalogue({"synthetic": synthetic, "train": people.complete})
+    synthetic = canonical(synthetic, name="synthetic")
+    evidence = gather(synthetic, people, max_pair_products=config.max_pair_products, seed=seed)
     copies = (gates.judge_unique_copies(evidence, config), gates.judge_near_copies(evidence, config))
     if any(verdict.verdict == Verdict.FAIL for verdict in copies):
         return _WITHOUT_BOUND

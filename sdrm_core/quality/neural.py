@@ -101,7 +101,7 @@ def fit_neural(
     """Tell a user's items from random others by logistic regression, until validation users gain no more.
 
     Args:
-        user_items: (n_users, n_items) binary, canonical.
+        user_items: (n_users, n_items) binary, canonical; users without items teach nothing.
         with_product: NeuMF; otherwise MLP.
         validation: folds of the validation users, of which the first decides when to stop; without users in it
             training goes on to the last step.
@@ -111,10 +111,14 @@ def fit_neural(
     Raises:
         TrainingError: the loss is not finite.
     """
-    weights = np.ones(user_items.shape[0]) if user_weights is None else user_weights
+    with_items = np.flatnonzero(np.diff(user_items.indptr))
+    weights = np.ones(len(with_items)) if user_weights is None else user_weights[with_items]
+    user_items = user_items[with_items]
     network = PairNetwork(
         user_items.shape[1], with_product=with_product, generator=torch_stream(seed, "neural-judge-weights")
     )
+    if not len(with_items):
+        return NeuralJudge(network.requires_grad_(False))
     optimizer = torch.optim.Adam(network.parameters(), lr=_LEARNING_RATE)
     batches = _batches(user_items.shape[0], numpy_stream(seed, "neural-judge-batches"))
     draws = numpy_stream(seed, "neural-judge-pairs")

@@ -37,7 +37,7 @@ SETTINGS = (
 
 
 def no_leak(*_, **__):
-    return Leak(share=0.0, is_certain=True)
+    return lambda _: Leak(share=0.0, is_certain=True)
 
 
 def two_communities(n_users: int, *, seed: int) -> csr_matrix:

@@ -59,7 +59,7 @@ def test_of_too_many_users_a_part_is_looked_at(monkeypatch):
 
 
 def test_odds_and_matrix_of_pairs():
-    pairs = Pairs(np.array([0, 1]), np.array([2, 2]), np.zeros(2))
+    pairs = Pairs(np.array([0, 1]), np.array([2, 2]), np.zeros(2), np.zeros(2))
     users = csr_matrix(np.array([[1, 0, 1], [1, 1, 1], [1, 1, 0], [0, 0, 1]], dtype=np.float32))
     assert pairs.log_odds_in(users).tolist() == pytest.approx([np.log(2.5 / 1.5), np.log(1.5 / 1.5)])
     assert pairs.matrix(np.array([3.0, 4.0]), n_items=3).toarray().tolist() == [[0, 0, 3], [0, 0, 4], [3, 4, 0]]

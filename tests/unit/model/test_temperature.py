@@ -3,7 +3,7 @@ from itertools import pairwise
 import pytest
 
 from sdrm_core.model.fitting import fit_sdrm
-from sdrm_core.model.temperature import LADDER, TOLERATED, choose_temperature
+from sdrm_core.model.temperature import LADDER, LAST_RESORT, TOLERATED, choose_temperature
 from sdrm_core.records import Leak
 from tests.unit.model.conftest import CPU
 
@@ -15,7 +15,8 @@ def certain(share):
 def test_the_ladder_rises_by_about_a_tenth_from_half_the_models_own_randomness_to_a_third_above_it():
     assert (LADDER[0], LADDER[-1]) == (0.51, 1.33)
     assert 1.0 in LADDER
-    assert all(1.05 < above / below < 1.15 for below, above in pairwise(LADDER))
+    assert LAST_RESORT[-1] == 1.95
+    assert all(1.05 < above / below < 1.15 for below, above in pairwise(LADDER + LAST_RESORT))
 
 
 @pytest.mark.parametrize("least", LADDER)
@@ -30,13 +31,18 @@ def test_the_lowest_temperature_that_leaks_little_is_found_in_four_tries(least):
     assert len(tried) <= 4
 
 
+@pytest.mark.parametrize("least", LAST_RESORT)
+def test_above_the_ladder_it_is_the_lowest_that_leaks_little(least):
+    assert choose_temperature(lambda temperature: certain(0 if temperature >= least else TOLERATED + 0.01)) == least
+
+
 @pytest.mark.parametrize("leak", [float("inf"), float("nan")])
 def test_where_every_temperature_leaks_without_bound_it_is_the_highest(leak):
     assert choose_temperature(lambda _: certain(leak)) == LADDER[-1]
 
 
 def test_where_no_temperature_is_enough_it_is_the_highest_if_that_helps():
-    assert choose_temperature(lambda temperature: certain(10 - 6 * temperature)) == LADDER[-1]
+    assert choose_temperature(lambda temperature: certain(14.7 - 7 * temperature)) == LADDER[-1]
 
 
 def test_randomness_that_hides_nobody_is_not_bought():
@@ -50,14 +56,16 @@ def test_people_too_few_to_be_sure_do_not_allow_less_than_the_models_own_randomn
 def test_fitting_asks_what_leaks_only_where_no_temperature_is_given(vae, train, validation, config):
     asked = []
 
-    def leak(users, **_):
+    def leak_of(users):
         asked.append(users)
         return certain(1.0 if len(asked) == 1 else 0.0)
 
     def fit(temperature):
         sampling = config.sampling.model_copy(update={"temperature": temperature, "margin_rounds": 2, "users": 70})
         settings = config.model_copy(update={"sampling": sampling})
-        return fit_sdrm(vae, train, validation, config=settings, device=CPU, leak=leak, on_epoch=lambda _: None)[0]
+        return fit_sdrm(
+            vae, train, validation, config=settings, device=CPU, leak=lambda *_, **__: leak_of, on_epoch=lambda _: None
+        )[0]
 
     assert fit(0.9).temperature == 0.9
     assert asked == []

@@ -114,7 +114,7 @@ def test_the_penalty_on_item_vectors_is_that_of_a_gaussian_prior():
 
 def test_the_latent_space_grows_with_the_root_of_the_users():
     sizes = [VaeConfig().sized_for(n_users).latent_dim for n_users in (10, 656, 4_164, 1_000_000)]
-    assert sizes == [4, 9, 22, 333]
+    assert sizes == [20, 20, 22, 333]
     assert VaeConfig(latent_dim=7).sized_for(1_000_000).latent_dim == 7
     with pytest.raises(ConfigError, match=r"vae.latent_dim is open"):
         MultiVAE(5, config=VaeConfig())

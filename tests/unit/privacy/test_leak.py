@@ -8,7 +8,7 @@ import pytest
 from sdrm_core.config import PrivacyConfig
 from sdrm_core.errors import DataError
 from sdrm_core.privacy import gates
-from sdrm_core.privacy.leak import share_of_tolerated_leak
+from sdrm_core.privacy.leak import leak_against
 from sdrm_core.privacy.statistics import Estimate
 from sdrm_core.privacy.verdicts import Figure
 
@@ -21,7 +21,7 @@ def people(simulate):
 
 def leak_of(synthetic, people, **changes):
     sets = {"train": people["train"], "validation": people["validation"], **changes}
-    return share_of_tolerated_leak(synthetic, config=PrivacyConfig(), seed=0, **sets).share
+    return leak_against(config=PrivacyConfig(), seed=0, **sets)(synthetic).share
 
 
 def test_people_nobody_has_seen_leak_nothing(people):
@@ -59,7 +59,7 @@ def test_what_cannot_be_computed_clears_nobody(people, monkeypatch, measure):
 
 def test_a_few_people_show_no_leak_and_yet_are_not_sure(people):
     few = {"train": people["train"], "validation": people["validation"][:40]}
-    leak = share_of_tolerated_leak(people["fresh"], config=PrivacyConfig(), seed=0, **few)
+    leak = leak_against(config=PrivacyConfig(), seed=0, **few)(people["fresh"])
     assert leak.share < 1
     assert not leak.is_certain
 

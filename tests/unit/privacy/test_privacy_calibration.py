@@ -9,16 +9,21 @@ from scipy.sparse import csr_matrix
 from sdrm_core.privacy.attacks import measure_membership
 from sdrm_core.privacy.closeness import measure_closeness
 from sdrm_core.privacy.copies import near_copies, unique_copies
-from sdrm_core.privacy.evidence import Evidence, gather
+from sdrm_core.privacy.evidence import Evidence, RealUsers, gather
 from sdrm_core.privacy.rare_pairs import measure_rare_pairs
 
 DRAWS = 40
 
 
+def compare(synthetic: csr_matrix, train: csr_matrix, holdout: csr_matrix, *, k_anonymity: int = 1) -> Evidence:
+    people = RealUsers.of(train, holdout, k_anonymity=k_anonymity, max_pair_products=1e12, seed=0)
+    return gather(synthetic, people, max_pair_products=1e12, seed=0)
+
+
 @pytest.fixture(scope="module")
 def evidence(simulate) -> Evidence:
     users = simulate(1300, seed=8)
-    return gather(users[:300], users[300:1100], users[1100:], k_anonymity=1, max_pair_products=1e12, seed=0)
+    return compare(users[:300], users[300:1100], users[1100:])
 
 
 def relabelled(evidence: Evidence, seed: int) -> Evidence:
@@ -52,6 +57,23 @@ def test_the_control_narrows_the_interval(evidence):
     assert with_control.standard_error < 0.9 * without.standard_error
 
 
+def test_taste_narrows_the_interval_of_closeness(simulate):
+    users = simulate(1300, seed=0)
+    mainstream = csr_matrix((np.ones(6000, np.float32), _popular_items(users, n_users=400), np.arange(0, 6001, 15)))
+    mainstream.resize(400, users.shape[1])
+    found = compare(mainstream, users[:1000], users[1000:])
+    blind = replace(found, taste=np.zeros((len(found.is_train), 1)))
+    with_taste, _ = measure_closeness(found, np.random.default_rng(0))
+    without, _ = measure_closeness(blind, np.random.default_rng(0))
+    assert with_taste.standard_error < 0.95 * without.standard_error
+
+
+def _popular_items(users: csr_matrix, *, n_users: int) -> np.ndarray:
+    keys = np.log(np.bincount(users.indices, minlength=users.shape[1]) + 1e-9)
+    noise = np.random.default_rng(0).gumbel(size=(n_users, users.shape[1]))
+    return np.sort(np.argsort(-(keys + noise), axis=1)[:, :15], axis=1).ravel()
+
+
 def test_copies_of_sets_that_several_people_hold_betray_nobody():
     rows = np.zeros((4, 9), np.float32)
     rows[:2, :5] = 1  # a popular set: two holders
@@ -59,7 +81,7 @@ def test_copies_of_sets_that_several_people_hold_betray_nobody():
     rows[3, 4:9] = 1  # held by the holdout user
     real = csr_matrix(rows)
     synthetic = csr_matrix(rows[[0, 0, 2]])
-    found = gather(synthetic, real[:3], real[3:], k_anonymity=1, max_pair_products=1e12, seed=0)
+    found = compare(synthetic, real[:3], real[3:])
     copies = unique_copies(found)
     assert copies.share.effect == pytest.approx(1 / 3)
     assert copies.real_rate == 2 / 4
@@ -69,7 +91,7 @@ def test_copies_of_sets_that_several_people_hold_betray_nobody():
 def test_an_item_counts_only_if_k_others_have_it():
     train = csr_matrix(np.array([[1, 1, 0], [1, 1, 0], [1, 0, 1]], np.float32))
     holdout = csr_matrix(np.array([[1, 1, 1]], np.float32))
-    found = gather(holdout, train, holdout, k_anonymity=2, max_pair_products=1e12, seed=0)
+    found = compare(holdout, train, holdout, k_anonymity=2)
     by_train = found.real[found.is_train].toarray()
     assert by_train[:, 0].tolist() == [1, 1, 1]  # three training holders: two others for each
     assert by_train[:, 1].tolist() == [0, 0, 0]  # two: only one other

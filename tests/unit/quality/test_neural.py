@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_matrix, vstack
 
 from sdrm_core.config import UtilityConfig
 from sdrm_core.errors import TrainingError
@@ -78,6 +79,17 @@ def test_users_without_weight_teach_nothing(short_training):
     trained = fit_neural(users, with_product=False, validation=nobody, seed=0, user_weights=weights)
     fresh = PairNetwork(60, with_product=False, generator=torch.Generator().manual_seed(0))
     assert torch.equal(trained.network.item_bias, fresh.item_bias)
+
+
+def test_users_without_items_teach_nothing(short_training):
+    users = community_users(users=100)
+    nobody, empty = make_folds(users[:0], config=CONFIG, seed=0), csr_matrix((70, 60), dtype=users.dtype)
+    among_empty = vstack([users[:10], empty, users[10:]], format="csr")
+    first, second = (
+        fit_neural(some, with_product=False, validation=nobody, seed=0).score(users) for some in (users, among_empty)
+    )
+    np.testing.assert_array_equal(first, second)
+    assert np.isfinite(fit_neural(empty, with_product=False, validation=nobody, seed=0).score(users)).all()
 
 
 def test_a_loss_that_is_not_finite_stops(short_training):
