@@ -20,7 +20,7 @@ LAST_RESORT = tuple(round(1.1**step, 2) for step in range(4, 8))
 """Higher ones, taken only where they let little leak: users lose there what makes them useful faster than what they
 give away."""
 
-TOLERATED = 0.9
+TOLERATED = 0.8
 """Of what the privacy gates tolerate: the people they compare with are others, and chance needs room."""
 
 _HARDLY_MORE = 1.15
