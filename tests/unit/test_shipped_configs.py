@@ -64,10 +64,10 @@ def test_large_sets_accept_nothing(name: str):
     assert shipped(name).privacy.accept_inconclusive == ()
 
 
-@pytest.mark.parametrize("name", LARGE)
-def test_all_gates_but_one_block_where_there_are_enough_people(name: str):
+def test_all_gates_block_where_there_are_enough_people():
     assert PipelineConfig().privacy.report_only == ()
-    assert shipped(name).privacy.report_only == ("closer_to_train",)
+    assert shipped("ml-1m").privacy.report_only == ()
+    assert shipped("adm").privacy.report_only == ("closer_to_train",)
 
 
 def test_the_template_is_up_to_date():
