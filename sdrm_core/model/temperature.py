@@ -39,23 +39,28 @@ def choose_temperature(leak_at: Callable[[float], Leak]) -> float:
     """Return the lowest temperature at which little leaks.
 
     Below 1, where users are more typical than the model has them, it takes certainty; from there on no sign of a leak.
-    Where too much leaks at all that were tried, it is the lowest of the ladder's that leak hardly more than the least
-    leaking: randomness that hides nobody only costs.
+    Where too much leaks at all that were tried, it is the lowest that the gates would let pass; if there is none, the
+    lowest of the ladder's that leak hardly more than the least leaking: randomness that hides nobody only costs.
 
     Args:
         leak_at: the leak of users drawn at a temperature; taken to fall as it rises, so that halving finds it.
     """
-    leaks: dict[float, float] = {}
+    leaks: dict[float, Leak] = {}
+
+    def keeps_within(limit: float, temperature: float) -> bool:
+        leak = leaks[temperature]
+        return leak.share <= limit and (leak.is_certain or temperature >= 1)
 
     def is_tolerated(temperature: float) -> bool:
-        leak = leak_at(temperature)
-        leaks[temperature] = leak.share
-        return leak.share <= TOLERATED and (leak.is_certain or temperature >= 1)
+        leaks[temperature] = leak_at(temperature)
+        return keeps_within(TOLERATED, temperature)
 
     for ladder in (LADDER, LAST_RESORT):
         place = bisect_left(ladder, True, key=is_tolerated)
         if place < len(ladder):
             return ladder[place]
-    tried = {temperature: leak for temperature, leak in leaks.items() if temperature in LADDER}
-    enough = _HARDLY_MORE * min(tried.values())
-    return min((temperature for temperature, leak in tried.items() if leak <= enough < inf), default=LADDER[-1])
+    on_ladder = {temperature: leak.share for temperature, leak in leaks.items() if temperature in LADDER}
+    enough = _HARDLY_MORE * min(on_ladder.values())
+    passing = [temperature for temperature in leaks if keeps_within(1, temperature)]
+    hardly_more = [temperature for temperature, share in on_ladder.items() if share <= enough < inf]
+    return min(passing or hardly_more, default=LADDER[-1])

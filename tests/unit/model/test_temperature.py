@@ -36,6 +36,10 @@ def test_above_the_ladder_it_is_the_lowest_that_leaks_little(least):
     assert choose_temperature(lambda temperature: certain(0 if temperature >= least else TOLERATED + 0.01)) == least
 
 
+def test_where_nothing_leaves_room_what_would_just_pass_is_taken():
+    assert choose_temperature(lambda temperature: certain(0.95 if temperature >= 1.77 else 1.3)) == 1.77
+
+
 @pytest.mark.parametrize("leak", [float("inf"), float("nan")])
 def test_where_every_temperature_leaks_without_bound_it_is_the_highest(leak):
     assert choose_temperature(lambda _: certain(leak)) == LADDER[-1]
