@@ -141,7 +141,8 @@ class VaeConfig(Section):
     latent_dim: int | None = Field(
         None,
         ge=1,
-        description="dimensions of the latent space; null: a third of the root of the training users, at least 20",
+        description="dimensions of the latent space; null: a third of the root of the training users, "
+        f"at least {_MIN_LATENT_DIM}",
     )
     dropout: Share = Field(0.5, lt=1, description="share of a user's items hidden from the encoder while training")
     beta: float = Field(0.1, ge=0, description="final weight of the KL term")

@@ -34,10 +34,10 @@ def measure_closeness(evidence: Evidence, draw: np.random.Generator) -> tuple[Es
     with ThreadPoolExecutor() as pool:
         found = np.array(list(pool.map(shares_and_taste, labelings)))
     # The true labels take part in the fit: they must be treated as each permutation of them is.
-    (excess, *spread) = adjusted(found[:, 0], found[:, 1:]) - found[:, 0].mean()
-    effect = 0.5 + excess
-    p_value = float(np.mean(np.array([excess, *spread]) >= excess))
-    low, high = np.quantile(spread - np.mean(spread), [1 - CONFIDENCE, CONFIDENCE])
+    excess = adjusted(found[:, 0], found[:, 1:]) - found[:, 0].mean()
+    effect, spread = 0.5 + float(excess[0]), excess[1:]
+    low, high = np.quantile(spread - spread.mean(), [1 - CONFIDENCE, CONFIDENCE])
+    p_value = float(np.mean(excess >= excess[0]))
     return Estimate(effect, effect - float(high), effect - float(low), p_value), float(found[0, 1])
 
 

@@ -58,12 +58,14 @@ class RealUsers:
         """
         draw = numpy_stream(seed, "privacy", "real users")
         holders = np.bincount(train.indices, minlength=train.shape[1])
+        is_publishable = holders >= k_anonymity
         everyone = vstack([train, holdout]).tocsr()
-        counted = vstack([_only(train, holders > k_anonymity), _only(holdout, holders >= k_anonymity)]).tocsr()
+        counted = vstack([_only(train, holders > k_anonymity), _only(holdout, is_publishable)]).tocsr()
         order, compared = _affordable_order(everyone, max_pair_products=max_pair_products, draw=draw)
         complete, is_train = everyone[order], order < train.shape[0]
         own_row, weights = np.arange(len(order)), inverse_frequency(complete)
-        real_to_real = nearest(complete, complete, k=_list_length(is_train), own_row=own_row)
+        list_length = int(min(np.ceil(_LIST_LENGTH * len(order) / max((~is_train).sum(), 1)), _MAX_LIST))
+        real_to_real = nearest(complete, complete, k=list_length, own_row=own_row)
         rare_to_real = nearest(complete, complete, own_row=own_row, item_weights=weights).closest
         activity = np.diff(complete.indptr)
         rarity = np.asarray(complete @ weights).ravel() / np.maximum(activity, 1)
@@ -72,8 +74,8 @@ class RealUsers:
         return cls(
             real=counted[order],
             complete=complete,
-            published=_only(complete, holders >= k_anonymity),
-            is_publishable=holders >= k_anonymity,
+            published=_only(complete, is_publishable),
+            is_publishable=is_publishable,
             is_train=is_train,
             train_row=np.where(is_train, order, -1),
             real_to_real=real_to_real,
@@ -109,18 +111,14 @@ def gather(synthetic: csr_matrix, people: RealUsers, *, max_pair_products: float
     if pair_products(synthetic, people.complete) > max_pair_products and synthetic.shape[0] > SUBSET_USERS:
         notes.insert(0, f"a random {SUBSET_USERS:,} of {synthetic.shape[0]:,} synthetic users")
         synthetic = synthetic[np.sort(draw.choice(synthetic.shape[0], SUBSET_USERS, replace=False))]
-    real = people.real
+    real, list_length = people.real, people.real_to_real.index.shape[1]
     return Evidence(
         **(vars(people) | {"compared": " and ".join(notes)}),
         synthetic=synthetic,
-        synthetic_to_real=nearest(synthetic, real, k=_list_length(people.is_train)),
+        synthetic_to_real=nearest(synthetic, real, k=list_length),
         real_to_synthetic=nearest(real, synthetic),
         rare_to_synthetic=nearest(real, synthetic, item_weights=people.item_weights).closest,
     )
-
-
-def _list_length(is_train: np.ndarray) -> int:
-    return int(min(np.ceil(_LIST_LENGTH * len(is_train) / max((~is_train).sum(), 1)), _MAX_LIST))
 
 
 def _only(user_items: csr_matrix, is_kept: np.ndarray) -> csr_matrix:

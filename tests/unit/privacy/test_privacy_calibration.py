@@ -11,6 +11,7 @@ from sdrm_core.privacy.closeness import measure_closeness
 from sdrm_core.privacy.copies import near_copies, unique_copies
 from sdrm_core.privacy.evidence import Evidence, RealUsers, gather
 from sdrm_core.privacy.rare_pairs import measure_rare_pairs
+from sdrm_core.quality.baselines import sample_by_popularity
 
 DRAWS = 40
 
@@ -59,19 +60,11 @@ def test_the_control_narrows_the_interval(evidence):
 
 def test_taste_narrows_the_interval_of_closeness(simulate):
     users = simulate(1300, seed=0)
-    mainstream = csr_matrix((np.ones(6000, np.float32), _popular_items(users, n_users=400), np.arange(0, 6001, 15)))
-    mainstream.resize(400, users.shape[1])
-    found = compare(mainstream, users[:1000], users[1000:])
+    found = compare(sample_by_popularity(users, users=400, seed=0), users[:1000], users[1000:])
     blind = replace(found, taste=np.zeros((len(found.is_train), 1)))
     with_taste, _ = measure_closeness(found, np.random.default_rng(0))
     without, _ = measure_closeness(blind, np.random.default_rng(0))
     assert with_taste.standard_error < 0.95 * without.standard_error
-
-
-def _popular_items(users: csr_matrix, *, n_users: int) -> np.ndarray:
-    keys = np.log(np.bincount(users.indices, minlength=users.shape[1]) + 1e-9)
-    noise = np.random.default_rng(0).gumbel(size=(n_users, users.shape[1]))
-    return np.sort(np.argsort(-(keys + noise), axis=1)[:, :15], axis=1).ravel()
 
 
 def test_copies_of_sets_that_several_people_hold_betray_nobody():
