@@ -14,7 +14,7 @@ from sdrm_core.model.diffusing import Posteriors, train_denoiser
 from sdrm_core.model.draw import Offsets, item_popularity, publishable_items
 from sdrm_core.model.offsets import OffsetFit
 from sdrm_core.model.sdrm import RESOLUTIONS, SdrmModel
-from sdrm_core.model.temperature import LeakMeasure, choose_temperature
+from sdrm_core.model.temperature import UNJUDGED, LeakMeasure, choose_temperature
 from sdrm_core.model.training import EpochReport, OnEpoch
 from sdrm_core.model.vae import MultiVAE
 from sdrm_core.randomness import stream_seed
@@ -102,6 +102,6 @@ def fit_sdrm(
     temperature = config.sampling.temperature
     if temperature is None:
         leak_of = leak(train, validation, config=config.privacy, seed=config.seed)
-        temperature = choose_temperature(lambda candidate: leak_of(users_at(candidate)))
+        temperature = choose_temperature(lambda candidate: leak_of(users_at(candidate))) if leak_of else UNJUDGED
     model, rounds = drawing_at(temperature, RESOLUTIONS)
     return model, (*reports, *rounds)

@@ -20,6 +20,9 @@ LAST_RESORT = tuple(round(1.1**step, 2) for step in range(4, 8))
 """Higher ones, taken only where they let little leak: users lose there what makes them useful faster than what they
 give away."""
 
+UNJUDGED = LADDER[-1]
+"""Taken where nothing can tell what leaks."""
+
 TOLERATED = 0.8
 """Of what the privacy gates tolerate: the people they compare with are others, and chance needs room."""
 
@@ -31,8 +34,8 @@ class LeakMeasure(Protocol):
 
     def __call__(
         self, train: csr_matrix, validation: csr_matrix, *, config: PrivacyConfig, seed: int
-    ) -> Callable[[csr_matrix], Leak]:
-        """Return what judges synthetic users (n_users, n_items) drawn from a model of ``train``."""
+    ) -> Callable[[csr_matrix], Leak] | None:
+        """Return what judges synthetic users (n_users, n_items) drawn from a model of ``train``; None: nothing can."""
 
 
 def choose_temperature(leak_at: Callable[[float], Leak]) -> float:
@@ -63,4 +66,4 @@ def choose_temperature(leak_at: Callable[[float], Leak]) -> float:
     enough = _HARDLY_MORE * min(on_ladder.values())
     passing = [temperature for temperature in leaks if keeps_within(1, temperature)]
     hardly_more = [temperature for temperature, share in on_ladder.items() if share <= enough < inf]
-    return min(passing or hardly_more, default=LADDER[-1])
+    return min(passing or hardly_more, default=UNJUDGED)

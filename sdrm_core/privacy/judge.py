@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix
 from sdrm_core.config import PrivacyConfig, PrivacyGate
 from sdrm_core.privacy import gates, rules
 from sdrm_core.privacy.evidence import Evidence, RealUsers, gather
-from sdrm_core.privacy.similarity import canonical, check_same_catalogue, nearest
+from sdrm_core.privacy.similarity import clean, nearest
 from sdrm_core.privacy.verdicts import (
     MIN_HOLDOUT_USERS,
     NO_GUARANTEE,
@@ -49,9 +49,8 @@ def judge_privacy(
     Raises:
         DataError: different catalogues, an empty set, or values other than 0 and 1.
     """
-    check_same_catalogue({"synthetic": synthetic, "train": train, "holdout": holdout})
-    synthetic, train = canonical(synthetic, name="synthetic"), canonical(train, name="train")
-    holdout = canonical(holdout, name="holdout")[: train.shape[0]]
+    synthetic, train, holdout = clean(synthetic=synthetic, train=train, holdout=holdout)
+    holdout = holdout[: train.shape[0]]
     people = RealUsers.of(
         train, holdout, k_anonymity=config.k_anonymity, max_pair_products=config.max_pair_products, seed=seed
     )

@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 from sdrm_core.config import PrivacyConfig, PrivacyGate
 from sdrm_core.privacy import gates
 from sdrm_core.privacy.evidence import Evidence, RealUsers, gather
-from sdrm_core.privacy.similarity import canonical, check_same_catalogue
+from sdrm_core.privacy.similarity import clean
 from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS, GateVerdict, Verdict, closed
 from sdrm_core.randomness import numpy_stream
 from sdrm_core.records import Leak
@@ -21,7 +21,7 @@ _WITHOUT_BOUND = Leak(share=inf, is_certain=True)
 
 def leak_against(
     train: csr_matrix, validation: csr_matrix, *, config: PrivacyConfig, seed: int
-) -> Callable[[csr_matrix], Leak]:
+) -> Callable[[csr_matrix], Leak] | None:
     """Return what says how far the gates' upper bounds reach towards their margins, validation users as the holdout.
 
     ``closer_to_train`` is not asked: it hardly answers to what is chosen here, the randomness of the draw.
@@ -39,18 +39,18 @@ def leak_against(
     Returns:
         Takes synthetic users (n_synthetic, n_items), drawn from the model that is being set; gives the share of the
         gate that is nearest to its margin: up to 1 none would fail; 0 if nothing looks like a leak; infinite if there
-        are copies, too few users to tell, or a gate that could not be computed. It is certain if all would pass.
-        It raises what this function raises, if the synthetic users are at fault.
+        are copies or a gate that could not be computed. It is certain if all would pass. It raises what this function
+        raises, if the synthetic users are at fault. None: there are too few validation users to tell anything by.
 
     Raises:
         DataError: different catalogues, an empty set, or values other than 0 and 1.
     """
-    check_same_catalogue({"train": train, "validation": validation})
+    train, validation = clean(train=train, validation=validation)
     if validation.shape[0] < MIN_HOLDOUT_USERS:
-        return lambda _: _WITHOUT_BOUND
+        return None
     people = RealUsers.of(
-        canonical(train, name="train"),
-        canonical(validation, name="validation")[: train.shape[0]],
+        train,
+        validation[: train.shape[0]],
         k_anonymity=config.k_anonymity,
         max_pair_products=config.max_pair_products,
         seed=seed,
@@ -59,8 +59,7 @@ def leak_against(
 
 
 def _leak_of(synthetic: csr_matrix, *, people: RealUsers, config: PrivacyConfig, seed: int) -> Leak:
-    check_same_catalogue({"synthetic": synthetic, "train": people.complete})
-    synthetic = canonical(synthetic, name="synthetic")
+    synthetic, _ = clean(synthetic=synthetic, train=people.complete)
     evidence = gather(synthetic, people, max_pair_products=config.max_pair_products, seed=seed)
     copies = (gates.judge_unique_copies(evidence, config), gates.judge_near_copies(evidence, config))
     if any(verdict.verdict == Verdict.FAIL for verdict in copies):

@@ -67,8 +67,7 @@ def nearest(
     Raises:
         DataError: an empty set, different catalogues, or values other than 0 and 1.
     """
-    check_same_catalogue({"queries": queries, "reference": reference})
-    left, right = canonical(queries, name="queries"), canonical(reference, name="reference")
+    left, right = clean(queries=queries, reference=reference)
     n_queries, n_reference = left.shape[0], right.shape[0]
     own = np.full(n_queries, -1, np.int32) if own_row is None else own_row.astype(np.int32)
     weights = np.ones(left.shape[1], np.int32) if item_weights is None else item_weights.astype(np.float64)
@@ -103,11 +102,12 @@ def inverse_frequency(user_items: csr_matrix) -> np.ndarray:
     return weights
 
 
-def check_same_catalogue(sets: dict[str, csr_matrix]) -> None:
-    """Check that all sets of users have the same items as columns.
+def clean(**sets: csr_matrix) -> tuple[csr_matrix, ...]:
+    """Return the same sets of users, in order, with sorted items and no stored zeros; the arguments are left alone.
 
     Raises:
-        DataError: they have not; names every set with its number of items.
+        DataError: the sets do not all have the same items as columns, one is empty, or it has a value that is neither 0
+            nor 1 (NaN and a pair stored twice included).
     """
     sizes = {name: users.shape[1] for name, users in sets.items()}
     if len(set(sizes.values())) > 1:
@@ -115,26 +115,22 @@ def check_same_catalogue(sets: dict[str, csr_matrix]) -> None:
         raise DataError(
             Problem("privacy", f"the sets have different catalogues: {listed}", "Give all the same item columns")
         )
+    return tuple(_canonical(users, name=name) for name, users in sets.items())
 
 
-def canonical(user_items: csr_matrix, *, name: str) -> csr_matrix:
-    """Return the same users with sorted items and no stored zeros; the argument is left as it is.
-
-    Raises:
-        DataError: no users, or a value that is neither 0 nor 1 (NaN and a pair stored twice included).
-    """
+def _canonical(user_items: csr_matrix, *, name: str) -> csr_matrix:
     if user_items.shape[0] == 0 or user_items.shape[1] == 0:
         size = f"{user_items.shape[0]} users x {user_items.shape[1]} items"
         raise DataError(Problem(name, f"is empty ({size})", "Give at least one user and one item"))
-    clean = csr_matrix(user_items, copy=True)
-    clean.sum_duplicates()
-    clean.eliminate_zeros()
-    wrong = ~(clean.data == 1)
+    users = csr_matrix(user_items, copy=True)
+    users.sum_duplicates()
+    users.eliminate_zeros()
+    wrong = ~(users.data == 1)
     if wrong.any():
-        example = str(clean.data[wrong][0])
+        example = str(users.data[wrong][0])
         what = f"{int(wrong.sum()):,} values are not 1 (or a pair is stored twice)"
         raise DataError(Problem(name, what, "Give a binary matrix: 1 where the user has the item", example))
-    return clean
+    return users
 
 
 def _set_weights(user_items: csr_matrix, weights: np.ndarray) -> np.ndarray:

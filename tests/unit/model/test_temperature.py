@@ -3,7 +3,7 @@ from itertools import pairwise
 import pytest
 
 from sdrm_core.model.fitting import fit_sdrm
-from sdrm_core.model.temperature import LADDER, LAST_RESORT, TOLERATED, choose_temperature
+from sdrm_core.model.temperature import LADDER, LAST_RESORT, TOLERATED, UNJUDGED, choose_temperature
 from sdrm_core.records import Leak
 from tests.unit.model.conftest import CPU
 
@@ -64,14 +64,15 @@ def test_fitting_asks_what_leaks_only_where_no_temperature_is_given(vae, train, 
         asked.append(users)
         return certain(1.0 if len(asked) == 1 else 0.0)
 
-    def fit(temperature):
+    def fit(temperature, leak=leak_of):
         sampling = config.sampling.model_copy(update={"temperature": temperature, "margin_rounds": 2, "users": 70})
         settings = config.model_copy(update={"sampling": sampling})
         return fit_sdrm(
-            vae, train, validation, config=settings, device=CPU, leak=lambda *_, **__: leak_of, on_epoch=lambda _: None
+            vae, train, validation, config=settings, device=CPU, leak=lambda *_, **__: leak, on_epoch=lambda _: None
         )[0]
 
     assert fit(0.9).temperature == 0.9
     assert asked == []
     assert fit(None).temperature == LADDER[len(LADDER) // 2 + 1]  # the middle leaks, all others do not
     assert {users.shape for users in asked} == {(70, train.shape[1])}  # as many as the release will have
+    assert fit(None, leak=None).temperature == UNJUDGED
