@@ -5,8 +5,14 @@ from prefect import flow
 from flows.journal import journal
 from sdrm_core.config import PipelineConfig
 from sdrm_core.errors import GateFailed
-from sdrm_core.records import FittedModel, Measures, Release, Run, Samples, UserItemMatrix
-from tasks.checkpoints import gate_matrix, gate_raw_interactions, gate_release, gate_synthetic
+from sdrm_core.records import FittedModel, Measures, Release, Run, Samples, TrainedVae, UserItemMatrix
+from tasks.checkpoints import (
+    gate_matrix,
+    gate_raw_interactions,
+    gate_release,
+    gate_synthetic,
+    gave_too_much_away,
+)
 from tasks.ingest import ingest
 from tasks.matrix import build_matrix
 from tasks.measure import measure_fidelity, measure_privacy, measure_utility
@@ -40,8 +46,7 @@ def regenerate(config: PipelineConfig) -> Release:
         matrix = build_matrix(ingested)
         gate_matrix(run, matrix)
         vae = pretrain(run, matrix)
-        model = diffuse(run, matrix, vae)
-        samples, measures = sample_until_accepted(run, matrix, model)
+        model, samples, measures = sample_until_accepted(run, matrix, vae)
         entry.release = publish(
             run,
             source=ingested.source,
@@ -54,15 +59,21 @@ def regenerate(config: PipelineConfig) -> Release:
     return entry.release
 
 
-def sample_until_accepted(run: Run, matrix: UserItemMatrix, model: FittedModel) -> tuple[Samples, Measures]:
-    """Sample and judge; a refused attempt is followed by one more with a new seed, never by a loop until it passes."""
-    last = run.config.privacy.attempts - 1
+def sample_until_accepted(run: Run, matrix: UserItemMatrix, vae: TrainedVae) -> tuple[FittedModel, Samples, Measures]:
+    """Fit, sample and judge; a refused attempt is followed by one more, never by a loop until it passes.
+
+    The second attempt has a new seed. If the first gave too much away, and how randomly items are drawn was found by
+    the night itself, it also draws them more randomly: under another seed alone the model would give away as much.
+    """
+    model, last = diffuse(run, matrix, vae), run.config.privacy.attempts - 1
     for attempt in range(last):
         try:
-            return sample_and_judge(run, matrix, model, attempt=attempt)
+            return model, *sample_and_judge(run, matrix, model, attempt=attempt)
         except GateFailed as refusal:
             LOG.warning("attempt %d was refused by gate %s", attempt + 1, refusal.gate)
-    return sample_and_judge(run, matrix, model, attempt=last)
+            if run.config.sampling.temperature is None and gave_too_much_away(refusal):
+                model = diffuse(run, matrix, vae, gave_too_much_away=model)
+    return model, *sample_and_judge(run, matrix, model, attempt=last)
 
 
 def sample_and_judge(run: Run, matrix: UserItemMatrix, model: FittedModel, *, attempt: int) -> tuple[Samples, Measures]:

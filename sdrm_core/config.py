@@ -229,7 +229,13 @@ class PrivacyConfig(Section):
     """The privacy judgement."""
 
     k_anonymity: int = Field(5, ge=1, description="training users an item must have to be published")
-    attempts: int = Field(2, ge=1, le=2, description="samplings at most: the first, and one with a new seed")
+    attempts: int = Field(
+        2,
+        ge=1,
+        le=2,
+        description="samplings at most: the first, and one with a new seed, which is drawn more randomly if the first "
+        "gave too much away and sampling.temperature is null",
+    )
     accept_inconclusive: tuple[PrivacyGate, ...] = Field(
         (), description="gates whose INCONCLUSIVE does not block publishing; named openly in every release"
     )

@@ -68,6 +68,11 @@ class ExpectationResult(Record):
     why: str
     remedy: str
 
+    @property
+    def stops(self) -> bool:
+        """Say whether it keeps its gate from passing."""
+        return not self.success and self.severity == "critical"
+
 
 class GateReport(Record):
     """The verdict of one gate and the results of its expectations, JSON-compatible."""
@@ -75,6 +80,11 @@ class GateReport(Record):
     gate: str
     verdict: Literal["PASS", "FAIL"]
     results: tuple[ExpectationResult, ...]
+
+    @property
+    def unmet(self) -> tuple[ExpectationResult, ...]:
+        """Return what keeps it from passing."""
+        return tuple(result for result in self.results if result.stops)
 
 
 class Run(Record):

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 from prefect.artifacts import create_markdown_artifact
 
+from sdrm_core.config import PrivacyGate
 from sdrm_core.data.roles import Role
+from sdrm_core.errors import GateFailed
 from sdrm_core.records import Artifact, GateReport, Ingested, Measures, Run, Samples, UserItemMatrix
 from sdrm_core.storage import checked, private_directory, read_json, read_user_items, write_json
 from tasks.gate_frames import id_type, matrix_frame, raw_frame, synthetic_frame
@@ -20,6 +22,7 @@ from tasks.suites import (
     ITEM,
     USER,
     matrix_suite,
+    privacy_fact,
     raw_interactions_suite,
     release_suite,
     synthetic_facts_suite,
@@ -111,8 +114,14 @@ def release_facts(*, fidelity: dict[str, Any], utility: dict[str, Any], privacy:
         "popularity_spearman": figures["popularity_spearman"]["synthetic"],
         "coverage": figures["catalogue_coverage"]["synthetic"],
         "svd_recall_ratio": ratio["value"],
-        **{f"privacy_{gate['gate']}": gate["verdict"] for gate in privacy["gates"]},
+        **{privacy_fact(gate["gate"]): gate["verdict"] for gate in privacy["gates"]},
     }
+
+
+def gave_too_much_away(refusal: GateFailed) -> bool:
+    """Say whether nothing but privacy stood in the way of the release."""
+    unmet = GateReport.model_validate(refusal.report).unmet
+    return {result.column for result in unmet} <= set(map(privacy_fact, get_args(PrivacyGate)))
 
 
 def _synthetic_users(run: Run, matrix: UserItemMatrix, samples: Samples) -> pd.DataFrame:

@@ -82,9 +82,8 @@ def require(report: GateReport) -> None:
     """
     if report.verdict == "PASS":
         return
-    unmet = [result for result in report.results if _stops(result)]
-    headline = f"Gate {report.gate} failed: {len(unmet)} of {len(report.results)} expectations are not met."
-    lines = [f"- {result.rule}: {finding(result)}. {result.remedy}" for result in unmet]
+    headline = f"Gate {report.gate} failed: {len(report.unmet)} of {len(report.results)} expectations are not met."
+    lines = [f"- {result.rule}: {finding(result)}. {result.remedy}" for result in report.unmet]
     raise GateFailed(report.gate, "\n".join([headline, *lines]), report.model_dump(mode="json"))
 
 
@@ -243,17 +242,13 @@ def _plain(value: Any) -> Any:
 
 
 def _verdict(results: Sequence[ExpectationResult]) -> Literal["PASS", "FAIL"]:
-    return "FAIL" if any(_stops(result) for result in results) else "PASS"
-
-
-def _stops(result: ExpectationResult) -> bool:
-    return not result.success and result.severity == "critical"
+    return "FAIL" if any(result.stops for result in results) else "PASS"
 
 
 def _mark(result: ExpectationResult) -> str:
     if result.success:
         return "ok"
-    return "**FAIL**" if _stops(result) else "warning"
+    return "**FAIL**" if result.stops else "warning"
 
 
 def _cell(text: str) -> str:

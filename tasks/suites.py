@@ -127,6 +127,11 @@ def synthetic_facts_suite(config: SyntheticGateConfig) -> Suite:
     return [_one_row(), *_likeness(config)]
 
 
+def privacy_fact(gate: PrivacyGate) -> str:
+    """Return the column that holds a privacy gate's verdict."""
+    return f"privacy_{gate}"
+
+
 def release_suite(gates: GatesConfig, privacy: PrivacyConfig) -> Suite:
     """Return what a release must measure up to; its table is one row of facts.
 
@@ -174,7 +179,7 @@ def _likeness(config: SyntheticGateConfig) -> Suite:
 
 
 def _privacy(gate: PrivacyGate, config: PrivacyConfig) -> Suite:
-    column = f"privacy_{gate}"
+    column = privacy_fact(gate)
     remedy = f"See the run's privacy report, gate {gate}."
     missing = not_null(column, why="a privacy gate without a verdict has not passed", remedy=remedy)
     if gate in config.report_only:

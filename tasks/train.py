@@ -10,6 +10,7 @@ from sdrm_core.data.roles import Role
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.model.fitting import fit_sdrm
 from sdrm_core.model.pretraining import train_vae
+from sdrm_core.model.temperature import more_random
 from sdrm_core.model.training import EpochReport
 from sdrm_core.model.weights import load_vae, save_vae
 from sdrm_core.privacy.leak import leak_against
@@ -43,9 +44,22 @@ def pretrain(run: Run, matrix: UserItemMatrix) -> TrainedVae:
 
 
 @stage("diffuse")
-def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae) -> FittedModel:
-    """Train the diffusion model in the latent space, fit the draw, and write the model folder."""
+def diffuse(
+    run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, gave_too_much_away: FittedModel | None = None
+) -> FittedModel:
+    """Train the diffusion model in the latent space, fit the draw, and write the model folder.
+
+    Args:
+        run: the night.
+        matrix: its users.
+        vae: trained on them.
+        gave_too_much_away: the night's first model, if it was refused for that; this one draws items more randomly.
+    """
     config = run.config
+    if gave_too_much_away:
+        temperature = more_random(gave_too_much_away.temperature)
+        sampling = config.sampling.model_copy(update={"temperature": temperature})
+        config = config.model_copy(update={"sampling": sampling})
     with Meter("diffuse") as meter:
         device = resolve_device(config.compute.device)
         train, validation = users_of(matrix, Role.TRAIN), users_of(matrix, Role.VALIDATION)

@@ -10,6 +10,7 @@ import pytest
 from flows.regenerate import regenerate
 from sdrm_core.data.simulate import simulate_interactions
 from sdrm_core.errors import GateFailed
+from sdrm_core.model.temperature import more_random
 from sdrm_core.storage import sha256_of
 from tests.conftest import small_night
 
@@ -153,6 +154,36 @@ class TestRefused:
         stages = {path.stem for path in (directory / "work").rglob("stages/*.json")}
         assert "publish" not in stages
         assert ("pretrain" in stages) == (gate in {"synthetic", "release"})
+
+
+class TestSecondAttempt:
+    @staticmethod
+    def refused(directory, source, **sections):
+        """Return the gate reports of both attempts of a night that nothing lets through, and the last temperature."""
+        two = {**sections.pop("privacy", {}), "attempts": 2}
+        with pytest.raises(GateFailed):
+            regenerate(small_night(directory, source={"uri": str(source)}, privacy=two, **sections))
+        (model,) = (directory / "work").rglob("model/model.json")
+        reports = {path.stem for path in (directory / "work").rglob("attempts/*.json")}
+        return reports, json.loads(model.read_text())["temperature"]
+
+    def test_what_gave_too_much_away_is_drawn_more_randomly(self, night, tmp_path, source):
+        _, release = night
+        first = json.loads((release.path / "manifest.json").read_text())["model"]["temperature"]
+        reports, second = self.refused(tmp_path, source, sampling=FOUND, privacy={"min_dissimilarity": 1})
+        assert reports == {"0-synthetic", "0-release", "1-synthetic", "1-release"}
+        assert second == more_random(first) > 1.3 * first
+
+    def test_as_randomly_as_the_configuration_says(self, tmp_path, source):
+        _, temperature = self.refused(tmp_path, source, privacy={"min_dissimilarity": 1})
+        assert temperature == 0.8
+
+    def test_what_is_of_no_use_is_not_drawn_more_randomly(self, night, tmp_path, source):
+        _, release = night
+        first = json.loads((release.path / "manifest.json").read_text())["model"]["temperature"]
+        useless = {"release": {"min_svd_recall_ratio": 9}}
+        privacy = {"min_dissimilarity": 1}
+        assert self.refused(tmp_path, source, sampling=FOUND, privacy=privacy, gates=useless)[1] == first
 
 
 def test_results_are_kept_as_json_not_pickle(night):
