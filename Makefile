@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 DEV_READY := $(VENV)/.ready-dev
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: run test lint serve benchmark clean
+.PHONY: setup run test lint serve benchmark clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -16,6 +16,8 @@ $(READY): pyproject.toml constraints.txt
 $(DEV_READY): $(READY)
 	$(INSTALL) '.[test,lint]'
 	touch $@
+
+setup: $(READY)
 
 run: $(READY)
 	@release=$$($(BIN)/sdrm demo | tail -n 1) && [ -n "$$release" ] && \

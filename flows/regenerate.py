@@ -11,13 +11,14 @@ from tasks.checkpoints import (
     gate_raw_interactions,
     gate_release,
     gate_synthetic,
-    gave_too_much_away,
+    refused_for_privacy,
 )
 from tasks.ingest import ingest
 from tasks.matrix import build_matrix
 from tasks.measure import measure_fidelity, measure_privacy, measure_utility
 from tasks.preflight import require_writable
 from tasks.publish import publish
+from tasks.resumable import working_in
 from tasks.sample import sample
 from tasks.stage import LOG
 from tasks.train import diffuse, pretrain
@@ -42,28 +43,30 @@ def regenerate(config: PipelineConfig) -> Release:
     with journal(config) as entry:
         ingested = ingest(config)
         run = entry.run = ingested.run
-        gate_raw_interactions(run, ingested)
-        matrix = build_matrix(ingested)
-        gate_matrix(run, matrix)
-        vae = pretrain(run, matrix)
-        model, samples, measures = sample_until_accepted(run, matrix, vae)
-        entry.release = publish(
-            run,
-            source=ingested.source,
-            matrix=matrix,
-            vae=vae,
-            model=model,
-            samples=samples,
-            measures=measures,
-        )
+        with working_in(run):
+            gate_raw_interactions(run, ingested)
+            matrix = build_matrix(ingested)
+            gate_matrix(run, matrix)
+            vae = pretrain(run, matrix)
+            model, samples, measures = sample_until_accepted(run, matrix, vae)
+            entry.release = publish(
+                run,
+                source=ingested.source,
+                matrix=matrix,
+                vae=vae,
+                model=model,
+                samples=samples,
+                measures=measures,
+            )
     return entry.release
 
 
 def sample_until_accepted(run: Run, matrix: UserItemMatrix, vae: TrainedVae) -> tuple[FittedModel, Samples, Measures]:
     """Fit, sample and judge; a refused attempt is followed by one more, never by a loop until it passes.
 
-    The second attempt has a new seed. If the first gave too much away, and how randomly items are drawn was found by
-    the night itself, it also draws them more randomly: under another seed alone the model would give away as much.
+    The second attempt has a new seed. If privacy alone stood in the way of the first, and how randomly items are drawn
+    was found by the night itself, it also draws them more randomly: under another seed alone the model would give away
+    as much.
     """
     model, last = diffuse(run, matrix, vae), run.config.privacy.attempts - 1
     for attempt in range(last):
@@ -71,8 +74,8 @@ def sample_until_accepted(run: Run, matrix: UserItemMatrix, vae: TrainedVae) -> 
             return model, *sample_and_judge(run, matrix, model, attempt=attempt)
         except GateFailed as refusal:
             LOG.warning("attempt %d was refused by gate %s", attempt + 1, refusal.gate)
-            if run.config.sampling.temperature is None and gave_too_much_away(refusal):
-                model = diffuse(run, matrix, vae, gave_too_much_away=model)
+            if run.config.sampling.temperature is None and refused_for_privacy(refusal):
+                model = diffuse(run, matrix, vae, refused=model)
     return model, *sample_and_judge(run, matrix, model, attempt=last)
 
 

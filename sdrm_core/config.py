@@ -67,7 +67,7 @@ class SourceConfig(Section):
         "movielens-100k, movielens-1m, amazon-luxury-beauty, amazon-digital-music",
     )
     format: Literal["auto", "csv", "tsv", "jsonl", "parquet"] = Field(
-        "auto", description="file format; auto goes by the file name's ending (.gz is always understood)"
+        "auto", description="file format; auto goes by the file name's ending (.gz is understood, but of Parquet)"
     )
     header: tuple[str, ...] | None = Field(
         None, description="column names, in order, of a CSV or TSV file without a header line; null: it has one"
@@ -348,6 +348,20 @@ class PipelineConfig(Section):
     gates: GatesConfig = GatesConfig()
     compute: ComputeConfig = ComputeConfig()
     paths: PathsConfig = PathsConfig()
+
+    @model_validator(mode="after")
+    def _has_a_name_of_its_own(self) -> Self:
+        if self.source.uri != "embedded" and self.dataset == type(self).model_fields["dataset"].default:
+            raise ValueError(
+                f"dataset: {self.dataset!r} names releases of the embedded data set; name your own, e.g. dataset=shop"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _hides_something(self) -> Self:
+        if not self.vae.dropout:
+            raise ValueError("vae.dropout must be above 0: the VAE learns from the items that it is not shown")
+        return self
 
     @model_validator(mode="after")
     def _judged_by_svd(self) -> Self:

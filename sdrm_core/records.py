@@ -1,6 +1,5 @@
 """What moves between rooms: small frozen records that name files and carry numbers, never data."""
 
-import hashlib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -112,7 +111,11 @@ class Ingested(Record):
 
 
 class UserItemMatrix(Record):
-    """The filtered binary matrix with the users' roles, and the item ids of its columns."""
+    """The filtered binary matrix with the users' roles, and the item ids of its columns.
+
+    Attributes:
+        has_secret_roles: whether a secret decided the roles; else the seed did, which is no secret.
+    """
 
     user_items: Artifact
     items: Artifact
@@ -120,6 +123,7 @@ class UserItemMatrix(Record):
     ratings: int
     repeated_rows: int
     users_by_role: dict[str, int]
+    has_secret_roles: bool
 
 
 class TrainedVae(Record):
@@ -146,8 +150,8 @@ class FittedModel(Record):
 
     @property
     def sha256(self) -> str:
-        """Digest over the digests of the model's files."""
-        return hashlib.sha256("\n".join(artifact.sha256 for artifact in self.files).encode()).hexdigest()
+        """Digest of the model's description, the last of its files, which holds the digests of all others."""
+        return self.files[-1].sha256
 
 
 class Leak(Record):
@@ -163,9 +167,17 @@ class Leak(Record):
 
 
 class Samples(Record):
-    """Synthetic users as shards of a binary matrix, in order."""
+    """Synthetic users as shards of a binary matrix, in order.
+
+    Attributes:
+        attempt: of the night, from 0.
+        model: digest of the model that made them.
+        shards: of whole users.
+        counts: of all shards; items are those that occur.
+    """
 
     attempt: int
+    model: str
     shards: tuple[Artifact, ...]
     counts: Counts
 

@@ -116,6 +116,11 @@ def parse_json(path: Path) -> Any:
         raise ArtifactError(f"{path} is not valid JSON ({error}); it was damaged after it was written") from None
 
 
+def parse_json_files(folder: Path) -> dict[str, Any]:
+    """Return the values of a folder's JSON files by the files' stems, in their order."""
+    return {path.stem: parse_json(path) for path in sorted(folder.glob("*.json"))}
+
+
 def write_arrays(path: Path, **arrays: np.ndarray) -> Artifact:
     """Write named arrays as one ``.npz`` without pickle."""
 

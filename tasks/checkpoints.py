@@ -118,7 +118,7 @@ def release_facts(*, fidelity: dict[str, Any], utility: dict[str, Any], privacy:
     }
 
 
-def gave_too_much_away(refusal: GateFailed) -> bool:
+def refused_for_privacy(refusal: GateFailed) -> bool:
     """Say whether nothing but privacy stood in the way of the release."""
     unmet = GateReport.model_validate(refusal.report).unmet
     return {result.column for result in unmet} <= set(map(privacy_fact, get_args(PrivacyGate)))
@@ -148,4 +148,6 @@ def _pass_or_stop(run: Run, name: str, judge: Callable[[], GateReport], *, attem
         key=f"gate-{name.replace('_', '-')}", markdown=gate_markdown(report), description=f"{name}: {report.verdict}"
     )
     LOG.info("gate %s: %s (%d expectations)", name, report.verdict, len(report.results))
+    if report.verdict != "PASS":
+        LOG.warning("all reports of this run are in %s", run.directory)
     require(report)

@@ -10,7 +10,6 @@ from sdrm_core.arms.arm import FittedArm
 from sdrm_core.arms.registry import ARMS
 from sdrm_core.config import JudgeName
 from sdrm_core.data.roles import Role
-from sdrm_core.errors import DataError, Problem
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.privacy.judge import judge_privacy
 from sdrm_core.quality.augmentation import measure_augmentation
@@ -41,7 +40,6 @@ from tasks.stage import LOG, Meter, stage
 from tasks.train import report_epoch
 
 FIT_REPORT = "fit.json"
-_MIN_EVALUATION_USERS = 2
 
 
 @stage("open comparison")
@@ -52,10 +50,6 @@ def open_comparison(comparison: Comparison, ingested: Ingested, matrix: UserItem
     digest = digest_of(comparison.question(), input_digest)
     job = Job(comparison=comparison, run=ingested.run, matrix=matrix, digest=digest)
     require_possible(comparison.judges, n_items=matrix.counts.items)
-    rankable = make_folds(users_of(matrix, Role.EVALUATION), config=comparison.config.utility, seed=0)[0]
-    if rankable.inputs.shape[0] < _MIN_EVALUATION_USERS:
-        what = f"{rankable.inputs.shape[0]} users have the five positives it takes to rank for them, 2 are needed"
-        raise DataError(Problem("evaluation users", what, "Use more data, or raise roles.evaluation"))
     cells = all_cells(job)
     LOG.info(
         "compare: %d arms, %d seeds, %d judges: %d of %d pieces are there already",

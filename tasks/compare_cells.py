@@ -22,7 +22,7 @@ from tasks.compare_plan import REAL, ArmChoice, Job
 from tasks.matrix import users_of
 from tasks.resumable import code_digest, digest_of
 
-_GENERATING = ("arms", "data", "model", "privacy", "quality/baselines.py", "randomness.py", "threads.py")
+_GENERATING = ("arms", "config.py", "data", "model", "privacy", "quality/baselines.py", "randomness.py", "threads.py")
 _DIGITS = 16
 
 

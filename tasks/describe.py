@@ -1,5 +1,6 @@
 """Say what a release, a model or a working directory contains, and whether it is what was written."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ from sdrm_core.errors import DataError, Problem
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.records import Artifact
-from sdrm_core.storage import checked, parse_json
+from sdrm_core.storage import checked, parse_json, parse_json_files
 
 
 def describe(path: Path) -> str:
@@ -43,9 +44,20 @@ def _describe_release(path: Path) -> str:
             f"source:    {_size(source)}",
             f"model:     {_model(manifest['model'])}",
             f"gates:     {gates}",
+            f"privacy:   {privacy_in_words(manifest['privacy'])}",
             f"files:     {len(manifest['files'])}, all digests as recorded",
         ]
     )
+
+
+def privacy_in_words(privacy: Mapping[str, Any]) -> str:
+    """Return which privacy gates a release did not pass, and why that did not stop it."""
+    missed = {name: gate["verdict"] for name, gate in privacy["gates"].items() if gate["verdict"] != "PASS"}
+    reported = set(privacy["report_only"])
+    told = [
+        f"{name} {verdict} ({'only reported' if name in reported else 'accepted'})" for name, verdict in missed.items()
+    ]
+    return f"not passed: {', '.join(told)}" if told else "every gate PASS"
 
 
 def _describe_model(path: Path) -> str:
@@ -64,15 +76,14 @@ def _describe_model(path: Path) -> str:
 
 def _describe_run(path: Path) -> str:
     config = parse_json(path / "config.json")
-    stages = {file.stem: parse_json(file)["seconds"] for file in (path / "stages").glob("*.json")}
-    gates = {file.stem: parse_json(file)["verdict"] for file in (path / "gates").glob("*.json")}
+    stages, gates = (parse_json_files(path / folder) for folder in ("stages", "gates"))
     return "\n".join(
         [
             f"working directory {path}",
             f"dataset:   {config['dataset']}, seed {config['seed']}",
             "stages:    "
             + (", ".join(f"{name} {row['seconds']:.1f} s" for name, row in stages.items()) or "none ended"),
-            "gates:     " + (", ".join(f"{name} {verdict}" for name, verdict in gates.items()) or "none yet"),
+            "gates:     " + (", ".join(f"{name} {gate['verdict']}" for name, gate in gates.items()) or "none yet"),
         ]
     )
 

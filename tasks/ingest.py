@@ -1,7 +1,6 @@
 """Read the interaction log into the run's directory. Real ids are written here and nowhere else."""
 
 import hashlib
-import shutil
 
 import pyarrow.parquet as pq
 
@@ -27,11 +26,12 @@ def ingest(config: PipelineConfig) -> Ingested:
 
 
 def open_run(config: PipelineConfig, *, source_sha256: str) -> Run:
-    """Create the working directory named by the digest of configuration and input, and describe it."""
+    """Create the working directory named by the digest of configuration and input, and describe it.
+
+    The same run started again finds what an earlier one left there.
+    """
     digest = hashlib.sha256(f"{config.result_digest()} {source_sha256}".encode()).hexdigest()
     directory = private_directory(config.paths.work.expanduser()) / digest[:16]
     run = Run(config=config, directory=private_directory(directory).resolve(), digest=digest)
-    for record in ("stages", "gates", "attempts"):  # what an earlier run in this directory left
-        shutil.rmtree(run.directory / record, ignore_errors=True)
     write_json(run.directory / "config.json", config.model_dump(mode="json"))
     return run

@@ -3,17 +3,18 @@
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 import sdrm_core
-from sdrm_core.privacy.verdicts import PrivacyReport
+from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS, PrivacyReport
 from sdrm_core.records import FileFacts, FittedModel, Measures, Run, Samples, SourceFacts, UserItemMatrix
-from sdrm_core.storage import parse_json, read_json
+from sdrm_core.storage import parse_json_files, read_json
 from tasks.checkpoints import attempts_directory, gates_directory
 from tasks.stage import stages_directory
+
+ROLES_OF_SEED = "by the seed"
 
 
 def content_digest(files: Sequence[FileFacts]) -> str:
@@ -51,6 +52,7 @@ def build_manifest(
         "config": run.config.model_dump(mode="json", exclude={"paths"}),
         "source": source.model_dump(),
         "source_counts": matrix.counts.model_dump(),
+        "roles": "by a secret key" if matrix.has_secret_roles else ROLES_OF_SEED,
         "synthetic_counts": samples.counts.model_dump(),
         "files": [facts.model_dump(mode="json") for facts in files],
         "schema": {"user_id": "int64", "item_id": str(item_type)},
@@ -62,12 +64,14 @@ def build_manifest(
             "item_pairs": model.item_pairs,
         },
         "attempts": samples.attempt + 1,
-        "gates_by_attempt": {name: report["verdict"] for name, report in _by_name(attempts_directory(run)).items()},
+        "gates_by_attempt": {
+            name: report["verdict"] for name, report in parse_json_files(attempts_directory(run)).items()
+        },
         "gates": _verdicts(run),
         "privacy": _public_privacy(run, measures),
         "utility": read_json(measures.utility),
-        "fidelity": _public_fidelity(measures),
-        "stages": _by_name(stages_directory(run)),
+        "fidelity": _public_fidelity(measures, n_holdout=matrix.users_by_role["holdout"]),
+        "stages": parse_json_files(stages_directory(run)),
     }
 
 
@@ -80,10 +84,12 @@ def _public_privacy(run: Run, measures: Measures) -> dict[str, Any]:
     return report.public() | {"report_only": waived}
 
 
-def _public_fidelity(measures: Measures) -> dict[str, Any]:
-    """Return the figures of likeness but the largest number of items, which is that of a single real person."""
+def _public_fidelity(measures: Measures, *, n_holdout: int) -> dict[str, Any]:
+    """Return the figures of likeness but those of few people: the largest number of items, and of a small holdout."""
     report: dict[str, Any] = read_json(measures.fidelity)
-    return report | {"figures": {name: row for name, row in report["figures"].items() if name != "activity_max"}}
+    hidden = {"holdout": None} if n_holdout < MIN_HOLDOUT_USERS else {}
+    figures = {name: row | hidden for name, row in report["figures"].items() if name != "activity_max"}
+    return report | {"figures": figures}
 
 
 def _verdicts(run: Run) -> dict[str, Any]:
@@ -95,9 +101,5 @@ def _verdicts(run: Run) -> dict[str, Any]:
             "expectations": len(report["results"]),
             "results": [{key: result[key] for key in shown} for result in report["results"]],
         }
-        for name, report in _by_name(gates_directory(run)).items()
+        for name, report in parse_json_files(gates_directory(run)).items()
     }
-
-
-def _by_name(folder: Path) -> dict[str, Any]:
-    return {path.stem: parse_json(path) for path in sorted(folder.glob("*.json"))}

@@ -14,6 +14,7 @@ from sdrm_core.data.kcore import k_core
 from sdrm_core.data.matrix import to_user_items
 from sdrm_core.data.roles import Role, assign_roles, derive_key
 from sdrm_core.errors import ConfigError, DataError, Problem
+from sdrm_core.quality.folds import rankable_users
 from sdrm_core.quality.panel import require_possible
 from sdrm_core.records import Counts, Ingested, UserItemMatrix
 from sdrm_core.storage import checked, private_directory, read_user_items, write_artifact, write_user_items
@@ -21,6 +22,8 @@ from tasks.preflight import require_space
 from tasks.stage import LOG, Meter, stage
 
 KEY_VARIABLE = "SDRM_ROLE_KEY"
+_MIN_EVALUATION_USERS = 2
+_MORE_USERS = "Raise the share, or use more data"
 
 
 @stage("matrix")
@@ -30,7 +33,8 @@ def build_matrix(ingested: Ingested) -> UserItemMatrix:
     with Meter("matrix") as meter:
         log = index_interactions(pq.read_table(checked(ingested.interactions)), source=config.source)
         core = k_core(log, config.filter)
-        roles = assign_roles(core.users, key=_role_key(config), shares=config.roles.shares)
+        secret = _role_secret(config)
+        roles = assign_roles(core.users, key=secret or derive_key(config.seed), shares=config.roles.shares)
         user_items = to_user_items(core)
         folder = private_directory(run.directory / "matrix")
         items = pa.table({"item_id": core.items})
@@ -41,6 +45,7 @@ def build_matrix(ingested: Ingested) -> UserItemMatrix:
             ratings=core.n_pairs,
             repeated_rows=log.n_repeated,
             users_by_role={role.name.lower(): int(np.sum(roles == role)) for role in Role},
+            has_secret_roles=secret is not None,
         )
     _require_measurable(config, matrix)
     require_space(run.directory, users=users_wanted(config, matrix), interactions_per_user=mean_activity(matrix))
@@ -68,17 +73,28 @@ def _require_measurable(config: PipelineConfig, matrix: UserItemMatrix) -> None:
     """Say now what would end the run after hours of training.
 
     Raises:
-        DataError: nobody trains, stops the training or is held out, or a recommender cannot judge so many items.
+        DataError: nobody trains, stops the training or is held out, fewer than two can be recommended to, or a
+            recommender cannot judge so many items.
     """
     require_possible(config.utility.judges, n_items=matrix.counts.items)
-    empty = [role for role in ("train", "validation", "holdout") if not matrix.users_by_role[role]]
-    if empty:
-        what = f"0 of {matrix.counts.users} users that the filter left have this role"
-        raise DataError([Problem(f"roles.{role}", what, "Raise the share, or use more data") for role in empty])
+    found = f"of {matrix.counts.users} users that the filter left"
+    problems = [
+        Problem(f"roles.{role}", f"0 {found} have this role", _MORE_USERS)
+        for role in ("train", "validation", "holdout")
+        if not matrix.users_by_role[role]
+    ]
+    rankable = rankable_users(users_of(matrix, Role.EVALUATION), max_users=_MIN_EVALUATION_USERS, seed=config.seed)
+    if rankable.shape[0] < _MIN_EVALUATION_USERS:
+        what = (
+            f"{rankable.shape[0]} {found} have this role and the five positives it takes to rank for them, 2 are needed"
+        )
+        problems.append(Problem("roles.evaluation", what, _MORE_USERS))
+    if problems:
+        raise DataError(problems)
 
 
-def _role_key(config: PipelineConfig) -> bytes:
-    """Return the secret key of the role hash, from the named Secret block, the environment or, to try, the seed."""
+def _role_secret(config: PipelineConfig) -> bytes | None:
+    """Return the secret key of the role hash, from the named Secret block or the environment; None: there is none."""
     if config.roles.key_block:
         try:
             return str(Secret.load(config.roles.key_block).get()).encode()  # type: ignore[union-attr]
@@ -91,4 +107,4 @@ def _role_key(config: PipelineConfig) -> bytes:
         "Good for trying, not for production, where anyone with the seed could recompute who was held out",
         KEY_VARIABLE,
     )
-    return derive_key(config.seed)
+    return None

@@ -6,9 +6,11 @@ from sdrm_core.data.roles import Role
 from sdrm_core.privacy.judge import judge_privacy
 from sdrm_core.quality import fidelity, utility
 from sdrm_core.records import Artifact, Record, Run, Samples, UserItemMatrix
-from sdrm_core.storage import private_directory, write_json
+from sdrm_core.storage import private_directory, read_json, write_json, write_text
 from tasks.matrix import users_of
 from tasks.releases import previous_user_ids
+from tasks.report import render_operator_report
+from tasks.resumable import finished_once
 from tasks.sample import synthetic_user_ids, synthetic_users
 from tasks.stage import Meter, stage
 
@@ -32,6 +34,7 @@ def measure_fidelity(run: Run, matrix: UserItemMatrix, samples: Samples) -> Arti
 
 
 @stage("measure utility")
+@finished_once
 def measure_utility(run: Run, matrix: UserItemMatrix, samples: Samples) -> Artifact:
     """Train recommenders on the synthetic users alone and test them on real users."""
     with Meter("measure_utility") as meter:
@@ -57,11 +60,15 @@ def measure_privacy(run: Run, matrix: UserItemMatrix, samples: Samples) -> Artif
             train=users_of(matrix, Role.TRAIN),
             holdout=users_of(matrix, Role.HOLDOUT),
             user_ids=synthetic_user_ids(run, samples),
-            previous_ids=previous_user_ids(run),
+            previous_ids=previous_user_ids(run, samples),
             config=run.config.privacy,
             seed=run.config.seed,
         )
         artifact = _write(report, run, samples, "privacy")
+        page = render_operator_report(
+            read_json(artifact), dataset=run.config.dataset, run=run.digest, attempt=samples.attempt
+        )
+        write_text(run.directory / "privacy.html", page)
     meter.save(run)
     return artifact
 

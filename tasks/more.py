@@ -12,10 +12,10 @@ from scipy.sparse import csr_matrix
 from sdrm_core.config import ComputeConfig, PathsConfig, Resolution
 from sdrm_core.errors import DataError, Problem
 from sdrm_core.model.devices import resolve_device
-from sdrm_core.model.folder import load_item_ids
+from sdrm_core.model.folder import is_model, load_item_ids
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.randomness import numpy_stream, stream_seed
-from sdrm_core.storage import write_json
+from sdrm_core.storage import parse_json, write_json
 from tasks.interactions import new_user_ids, write_interactions
 from tasks.preflight import require_space, unwritable
 
@@ -66,22 +66,25 @@ def model_folder(source: Path, *, work: Path) -> Path:
     raise DataError(
         Problem(
             str(source),
-            "holds no trained model, and no run that published it is left in the working directory",
+            "holds no trained model, and the working directory has not the model, or no longer, that made it",
             f"Give a run's model folder, or say with --work where its working directories are (looked in {work})",
         )
     )
 
 
 def _runs_of_release(release: Path, work: Path) -> Iterator[Path]:
-    """Yield the model folders of the runs that published ``release``, the newest first."""
-    journal = work.expanduser() / "runs.jsonl"
-    if not (release / "manifest.json").is_file() or not journal.is_file():
+    """Yield the folders of the very model that made ``release``, by the runs that published it, the newest first."""
+    journal, manifest = work.expanduser() / "runs.jsonl", release / "manifest.json"
+    if not manifest.is_file() or not journal.is_file():
         return
+    digest = parse_json(manifest)["model"]["sha256"]
     for line in reversed(journal.read_text(encoding="utf-8").splitlines()):
         with suppress(json.JSONDecodeError):  # half a line, of a machine that stopped
             entry = json.loads(line)
             if entry["release"] and Path(entry["release"]) == release.resolve():
-                yield journal.parent / entry["run"] / "model"
+                folder = journal.parent / entry["run"] / "model"
+                if is_model(folder, digest):
+                    yield folder
 
 
 def _require_new(out: Path) -> None:
@@ -93,6 +96,5 @@ def _require_new(out: Path) -> None:
 
 def _shards(model: SdrmModel, *, users: int, seed: int, resolution: Resolution) -> Iterator[csr_matrix]:
     compute = ComputeConfig()
-    for start in range(0, users, compute.shard_users):
-        stop = min(start + compute.shard_users, users)
+    for start, stop in model.shards(users, about=compute.shard_users):
         yield model.sample(start, stop, seed=seed, resolution=resolution, batch_users=compute.batch_users)

@@ -1,6 +1,7 @@
 """Publish a release: built aside, complete and synced, then given its name; ``latest.json`` last of all."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -23,12 +24,16 @@ from sdrm_core.records import (
     UserItemMatrix,
 )
 from sdrm_core.storage import checked, read_json, read_user_items, sync, write_json, write_text
+from tasks.describe import privacy_in_words
 from tasks.interactions import write_interactions
 from tasks.manifest import build_manifest
 from tasks.releases import LATEST, releases_of
-from tasks.report import render_card, render_operator_report, render_report
+from tasks.report import render_card, render_report
 from tasks.sample import synthetic_user_ids
-from tasks.stage import Meter, stage
+from tasks.stage import LOG, Meter, stage
+
+_STAGING = ".staging-"
+_DEAD_AFTER_SECONDS = 24 * 3600  # another run may be publishing beside this one
 
 
 @stage("publish")
@@ -63,9 +68,10 @@ def publish(
         write_json(staging / "manifest.json", manifest)
         write_text(staging / "README.md", card)
         write_text(staging / "report.html", render_report(manifest, curves=curves, privacy=privacy))
-        write_text(run.directory / "privacy.html", render_operator_report(manifest, privacy=privacy))
         release = _name(staging, run, manifest)
     meter.save(run)
+    if any(gate["verdict"] != "PASS" for gate in manifest["privacy"]["gates"].values()):
+        LOG.warning("published; of the privacy gates %s", privacy_in_words(manifest["privacy"]))
     create_markdown_artifact(key="release", markdown=card, description=f"Release {release.version}")
     return release
 
@@ -78,8 +84,11 @@ def write_synthetic_users(run: Run, samples: Samples, item_ids: pa.Array, *, fol
 
 @contextmanager
 def _staging(run: Run) -> Iterator[Path]:
-    """Yield an empty folder beside the releases; whatever is still there at the end is removed."""
-    staging = releases_of(run) / f".staging-{uuid4().hex}"
+    """Yield an empty folder beside the releases; what is still there at the end is removed, a dead run's as well."""
+    for left in releases_of(run).glob(f"{_STAGING}*"):
+        if time.time() - left.stat().st_mtime > _DEAD_AFTER_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
+    staging = releases_of(run) / f"{_STAGING}{uuid4().hex}"
     staging.mkdir(parents=True)
     try:
         yield staging

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from sdrm_core.records import Run
+from sdrm_core.records import Run, Samples
 from sdrm_core.storage import parse_json
 
 LATEST = "latest.json"
@@ -24,14 +24,18 @@ def latest_release(run: Run) -> Path | None:
     return pointer.parent / str(parse_json(pointer)["version"])
 
 
-def previous_user_ids(run: Run) -> np.ndarray | None:
+def previous_user_ids(run: Run, samples: Samples) -> np.ndarray | None:
     """Return the distinct user ids of the latest release, which a new one must not repeat.
 
-    None before the first release, and where the latest one came of this very run: its repetition is the same
-    release again, ids and all.
+    None before the first release, and where these very users are the latest: that is the same release again, ids and
+    all.
     """
     latest = latest_release(run)
-    if latest is None or parse_json(latest / "manifest.json")["run"] == run.digest:
+    if latest is None:
+        return None
+    manifest = parse_json(latest / "manifest.json")
+    published = (manifest["run"], manifest["model"]["sha256"], manifest["attempts"])
+    if published == (run.digest, samples.model, samples.attempt + 1):
         return None
     ids = [np.empty(0, dtype=np.int64)]
     for part in sorted((latest / "interactions").glob("*.parquet")):

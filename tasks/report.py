@@ -43,9 +43,18 @@ def render_report(
     )
 
 
-def render_operator_report(manifest: Mapping[str, Any], *, privacy: Mapping[str, Any]) -> str:
-    """Return the operator's ``privacy.html`` with every figure of every privacy gate; not for publication."""
-    return _render("privacy.html.j2", manifest, full=privacy, nearest=_nearest(privacy["histograms"], min_users=0))
+def render_operator_report(privacy: Mapping[str, Any], *, dataset: str, run: str, attempt: int) -> str:
+    """Return the operator's ``privacy.html`` with every figure of every privacy gate; not for publication.
+
+    Args:
+        privacy: the full privacy report.
+        dataset: its data set.
+        run: digest of the run.
+        attempt: of the night, from 0.
+    """
+    page = _environment().get_template("privacy.html.j2")
+    nearest = _nearest(privacy["histograms"], min_users=0)
+    return page.render(full=privacy, nearest=nearest, dataset=dataset, run=run, attempt=attempt, wording=wording)
 
 
 def overall_verdict(manifest: Mapping[str, Any]) -> str:

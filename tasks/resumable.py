@@ -2,19 +2,27 @@
 
 import fcntl
 import hashlib
+import inspect
 import json
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar, get_type_hints
 
 import sdrm_core
-from sdrm_core.errors import ConfigError, DataError
-from sdrm_core.storage import parse_json, private_directory, write_json
+from sdrm_core.errors import ArtifactError, ConfigError, DataError
+from sdrm_core.records import Artifact, Record, Run
+from sdrm_core.storage import checked, parse_json, private_directory, write_json
 from tasks.preflight import unwritable
+from tasks.stage import LOG, stages_directory
+
+P = ParamSpec("P")
+R = TypeVar("R", bound=Record)
 
 _LOCK = ".lock"
+_ALL_CODE = "."
 _SHOWN = 4
 _MISSING = object()
 
@@ -38,6 +46,81 @@ def code_digest(*rooms: str) -> str:
     return digest_of(*((str(path.relative_to(root)), path.read_text(encoding="utf-8")) for path in sorted(files)))
 
 
+def finished_once(stage: Callable[P, R]) -> Callable[P, R]:
+    """Let a stage of a run take what an earlier run in the same directory finished, instead of doing it again.
+
+    It is taken if settings, code and what came of the stages before are the same, and the files are what was written.
+    The stage's meter then says so.
+
+    Args:
+        stage: its parameter ``run`` names the directory, the others are records or plain values; returns a record.
+    """
+    signature, kind, name = inspect.signature(stage), get_type_hints(stage)["return"], stage.__name__
+
+    @wraps(stage)
+    def resumed(*args: P.args, **kwargs: P.kwargs) -> R:
+        given = signature.bind(*args, **kwargs).arguments
+        run: Run = given["run"]
+        meter = stages_directory(run) / f"{name}.json"
+        question = digest_of(
+            code_digest(_ALL_CODE), inspect.getsource(inspect.getmodule(stage) or stage), _plain(given)
+        )
+        path = private_directory(run.directory / "finished") / f"{name}-{question[:16]}.json"
+        if path.is_file():
+            kept = parse_json(path)
+            result: R = kind.model_validate(kept["result"])
+            if all(map(_is_intact, _artifacts(result))):
+                LOG.info("%s was finished by an earlier run", name)
+                write_json(meter, kept["meter"] | {"cached": True})
+                return result
+        result = stage(*args, **kwargs)
+        write_json(path, {"result": _plain(result), "meter": parse_json(meter)})
+        return result
+
+    return resumed
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Record):
+        return value.model_dump(mode="json")
+    return {name: _plain(one) for name, one in value.items()} if isinstance(value, Mapping) else value
+
+
+def _artifacts(value: Any) -> Iterator[Artifact]:
+    if isinstance(value, Artifact):
+        yield value
+    elif isinstance(value, Record):
+        for _, field in value:
+            yield from _artifacts(field)
+    elif isinstance(value, tuple):
+        for one in value:
+            yield from _artifacts(one)
+
+
+def _is_intact(artifact: Artifact) -> bool:
+    try:
+        checked(artifact)
+    except ArtifactError:
+        return False
+    return True
+
+
+@contextmanager
+def working_in(run: Run) -> Iterator[None]:
+    """Hold the run's directory while the block runs, cleared of the verdicts of an earlier run.
+
+    Raises:
+        ConfigError: another process is at work on the same run.
+    """
+    with alone_in(run.directory):
+        for verdicts in ("gates", "attempts"):
+            shutil.rmtree(run.directory / verdicts, ignore_errors=True)
+        for meter in stages_directory(run).glob("*.json"):
+            if meter.stem != "ingest":  # which named the directory
+                meter.unlink()
+        yield
+
+
 @contextmanager
 def claimed(out: Path, *, command: str, question: Mapping[str, Any]) -> Iterator[None]:
     """Hold the directory ``out`` while the block runs; make it if need be.
@@ -58,13 +141,24 @@ def claimed(out: Path, *, command: str, question: Mapping[str, Any]) -> Iterator
         _require_same(parse_json(about)["question"], question, out=out, command=command)
     if problem := unwritable(out, name="--out"):
         raise DataError(problem)
-    with (private_directory(out) / _LOCK).open("w") as lock:  # the system lets go of it however the process ends
+    with alone_in(private_directory(out)):
+        if not about.is_file():
+            write_json(about, {"question": question, "input": None})
+        yield
+
+
+@contextmanager
+def alone_in(directory: Path) -> Iterator[None]:
+    """Keep other processes that ask for the same directory out of it while the block runs.
+
+    Raises:
+        ConfigError: one is at work there.
+    """
+    with (directory / _LOCK).open("w") as lock:  # the system lets go of it however the process ends
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ConfigError(f"--out: another process is at work in {out}. Wait for it or end it") from None
-        if not about.is_file():
-            write_json(about, {"question": question, "input": None})
+            raise ConfigError(f"another process is at work in {directory}. Wait for it or end it") from None
         yield
 
 

@@ -10,31 +10,33 @@ from sdrm_core.records import Counts, FittedModel, Run, Samples, UserItemMatrix
 from sdrm_core.storage import private_directory, read_user_items, write_user_items
 from tasks.interactions import new_user_ids
 from tasks.matrix import users_wanted
+from tasks.resumable import finished_once
 from tasks.stage import Meter, stage
 
 
 @stage("sample")
+@finished_once
 def sample(run: Run, matrix: UserItemMatrix, model: FittedModel, *, attempt: int) -> Samples:
     """Draw all synthetic users of an attempt; peak memory is that of one shard."""
     with Meter("sample") as meter:
         n_users = users_wanted(run.config, matrix)
         folder = private_directory(run.directory / f"samples-{attempt}")
         fitted = SdrmModel.load(model.folder, device=resolve_device(run.config.compute.device))
-        starts = range(0, n_users, run.config.compute.shard_users)
-        shards, interactions = [], 0
-        for number, start in enumerate(starts):
+        shards, interactions, occurs = [], 0, np.zeros(matrix.counts.items, bool)
+        for number, (start, stop) in enumerate(fitted.shards(n_users, about=run.config.compute.shard_users)):
             user_items = fitted.sample(
                 start,
-                min(start + run.config.compute.shard_users, n_users),
+                stop,
                 seed=stream_seed(run.config.seed, "sample", attempt),
                 resolution=run.config.sampling.resolution,
                 batch_users=run.config.compute.batch_users,
             )
             shards.append(write_user_items(folder / f"shard-{number:05d}.npz", user_items))
             interactions += user_items.nnz
+            occurs[user_items.indices] = True
     meter.save(run)
-    counts = Counts.of(users=n_users, items=matrix.counts.items, interactions=interactions)
-    return Samples(attempt=attempt, shards=tuple(shards), counts=counts)
+    counts = Counts.of(users=n_users, items=int(occurs.sum()), interactions=interactions)
+    return Samples(attempt=attempt, model=model.sha256, shards=tuple(shards), counts=counts)
 
 
 def synthetic_users(samples: Samples) -> csr_matrix:
@@ -43,5 +45,9 @@ def synthetic_users(samples: Samples) -> csr_matrix:
 
 
 def synthetic_user_ids(run: Run, samples: Samples) -> np.ndarray:
-    """Return the (n_users,) ids under which the synthetic users are published, in the order of the shards."""
-    return new_user_ids(samples.counts.users, numpy_stream(run.config.seed, "user_ids", run.digest, samples.attempt))
+    """Return the (n_users,) ids under which the synthetic users are published, in the order of the shards.
+
+    Other data, settings, roles or code make another model, and with it other ids.
+    """
+    draw = numpy_stream(run.config.seed, "user_ids", run.digest, samples.model, samples.attempt)
+    return new_user_ids(samples.counts.users, draw)

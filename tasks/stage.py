@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -23,6 +24,7 @@ R = TypeVar("R")
 
 LOG = logging.getLogger("sdrm")
 _SAMPLE_SECONDS = 0.05
+_ASK_LATER = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 # Operating system errors that stay the same however often one asks.
 _LASTING = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ENOSPC, errno.EROFS}
 
@@ -31,7 +33,7 @@ def is_transient(task: Task[Any, Any], task_run: TaskRun, state: State[Any]) -> 
     """Say whether repeating the task can succeed: a flaky source or store, never a wrong input or verdict."""
     error = state.data
     if isinstance(error, httpx.HTTPStatusError):
-        return error.response.is_server_error
+        return error.response.is_server_error or error.response.status_code in _ASK_LATER
     if isinstance(error, OSError):
         return error.errno not in _LASTING
     return isinstance(error, httpx.TransportError)
@@ -75,7 +77,7 @@ class Meter:
 
     def save(self, run: Run) -> None:
         """Write the ended stage's numbers to ``stages/<name>.json`` in the run's directory."""
-        numbers = {"seconds": round(self._seconds, 3), "peak_rss_mb": self._peak_bytes >> 20}
+        numbers = {"seconds": round(self._seconds, 3), "peak_rss_mb": self._peak_bytes >> 20, "cached": False}
         write_json(stages_directory(run) / f"{self._name}.json", numbers)
 
     def _watch_memory(self) -> None:

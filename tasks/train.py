@@ -18,12 +18,14 @@ from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS
 from sdrm_core.records import Artifact, FittedModel, Run, TrainedVae, UserItemMatrix
 from sdrm_core.storage import checked, private_directory, write_json
 from tasks.matrix import users_of
+from tasks.resumable import finished_once
 from tasks.stage import LOG, Meter, stage
 
 _LOG_EVERY_EPOCHS = 10
 
 
 @stage("pretrain")
+@finished_once
 def pretrain(run: Run, matrix: UserItemMatrix) -> TrainedVae:
     """Train the MultiVAE on the training users, stopped early on the validation users."""
     config = run.config
@@ -44,20 +46,19 @@ def pretrain(run: Run, matrix: UserItemMatrix) -> TrainedVae:
 
 
 @stage("diffuse")
-def diffuse(
-    run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, gave_too_much_away: FittedModel | None = None
-) -> FittedModel:
+@finished_once
+def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: FittedModel | None = None) -> FittedModel:
     """Train the diffusion model in the latent space, fit the draw, and write the model folder.
 
     Args:
         run: the night.
         matrix: its users.
         vae: trained on them.
-        gave_too_much_away: the night's first model, if it was refused for that; this one draws items more randomly.
+        refused: the night's first model, if privacy alone stood in its way; this one draws items more randomly.
     """
     config = run.config
-    if gave_too_much_away:
-        temperature = more_random(gave_too_much_away.temperature)
+    if refused:
+        temperature = more_random(refused.temperature)
         sampling = config.sampling.model_copy(update={"temperature": temperature})
         config = config.model_copy(update={"sampling": sampling})
     with Meter("diffuse") as meter:

@@ -56,7 +56,11 @@ class Tuning(Record):
         """Return what every trial of a study has in common."""
         settings = self.config.model_dump(mode="json", exclude={"compute": True, "paths": True})
         space = {setting.path: setting.model_dump(mode="json") for setting in SPACE}
-        return {**settings, "search space": space, "code": code_digest("model", "quality", "privacy")}
+        return {
+            **settings,
+            "search space": space,
+            "code": code_digest("config.py", "data", "model", "quality", "privacy", "randomness.py"),
+        }
 
 
 class Search(Record):

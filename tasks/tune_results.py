@@ -51,7 +51,7 @@ def _rank(trial: FrozenTrial) -> tuple[float, float]:
 
 def _yaml(search: Search, finished: Sequence[FrozenTrial], *, n_trials: int) -> str:
     best, given = finished[0], _given(search, finished)
-    missed = [gate for gate, excess in best.constraints.items() if excess > 0]
+    missed = [f"{gate} {verdict}" for gate, verdict in best.user_attrs["gates"].items() if verdict != "PASS"]
     judges = ", ".join(f"{judge} {figure(ratio)}" for judge, ratio in best.user_attrs["ratios"].items())
     head = [
         f"Found by sdrm tune: the best of {n_trials} trials, number {best.number}.",

@@ -36,7 +36,7 @@ SPACE = (
     Setting(path="vae.hidden_units", low=100, high=1200, is_integer=True, step=50),
     Setting(path="vae.beta", low=0.02, high=2.0, is_log=True),
     Setting(path="vae.item_precision", low=0.1, high=50.0, is_log=True),
-    Setting(path="vae.dropout", low=0.0, high=0.8),
+    Setting(path="vae.dropout", low=0.1, high=0.8),
     Setting(path="vae.learning_rate", low=2e-4, high=5e-3, is_log=True),
     Setting(path="diffusion.hidden_units", low=64, high=512, is_integer=True, step=32),
     Setting(path="diffusion.max_epochs", low=5, high=80, is_integer=True, is_log=True),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from sdrm_core.data.raw import RawColumn, RawFile
+from sdrm_core.data.raw import USER, RawColumn, RawFile
 from sdrm_core.errors import Problem
 
 _TAKE_ROWS = 1 << 20  # an Arrow text array ends at 2 GiB: rows are decoded in slices
@@ -89,6 +89,8 @@ def null_rows(values: pa.ChunkedArray) -> np.ndarray:
 def found_in(file: RawFile, column: RawColumn, bad_rows: np.ndarray, *, what: str, remedy: str) -> list[Problem]:
     """Return the problem of the flagged rows with their number and the first of them; nothing if none is flagged.
 
+    A user's id is not told, only where it stands: messages go to logs, and with them to whoever reads those.
+
     Args:
         file: the file, for its name and the place of a row.
         column: the column, for its name and the value of a row.
@@ -100,7 +102,8 @@ def found_in(file: RawFile, column: RawColumn, bad_rows: np.ndarray, *, what: st
     if not count:
         return []
     first = int(np.argmax(bad_rows))
-    example = ": ".join(part for part in (file.locate(first), _shown(column.values, first)) if part)
+    shown = "" if column is file.columns.get(USER) else _shown(column.values, first)
+    example = ": ".join(part for part in (file.locate(first), shown) if part)
     return [
         Problem(
             where=f"{file.path}, column {column.name!r}",

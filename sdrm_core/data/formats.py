@@ -113,7 +113,6 @@ def check_head(path: Path, kind: Format) -> Problem | None:
     return Problem(
         where=str(path),
         what=f"this is {found}, not {_EXPECTED[kind]} as expected of format {kind}",
-        example=f"it begins with {head[:16]!r}",
         remedy="Give a CSV, TSV, JSON lines or Parquet file, named or declared (source.format) as what it is.",
     )
 

@@ -82,7 +82,7 @@ class _SlowReading:
         self._wanted = wanted_columns(source)
         self._line_of_row = array("q")
         self._keys: dict[str, None] = {}
-        self._columns = {role: _SlowColumn(is_id=role in (USER, ITEM)) for role in self._wanted}
+        self._columns = {role: _SlowColumn(is_id=role in (USER, ITEM), is_secret=role == USER) for role in self._wanted}
         self._n_bad = 0
         self._first_bad = ""
 
@@ -135,10 +135,10 @@ class _SlowReading:
 
 
 class _SlowColumn:
-    """The values of one key as text; numbers as their digits, exactly."""
+    """The values of one key as text; numbers as their digits, exactly. Secret ones are not told in a message."""
 
-    def __init__(self, *, is_id: bool) -> None:
-        self._is_id = is_id
+    def __init__(self, *, is_id: bool, is_secret: bool) -> None:
+        self._is_id, self._is_secret = is_id, is_secret
         self._chunks: list[pa.Array] = []
         self._batch: list[str | None] = []
         self._n_rows = self.n_texts = self._n_integers = self._n_others = 0
@@ -152,7 +152,7 @@ class _SlowColumn:
         self.n_texts += kind == "text"
         self._n_others += kind == "other"
         if kind not in self._examples:
-            self._examples[kind] = f"line {line:,}: {text!r}"
+            self._examples[kind] = f"line {line:,}" if self._is_secret else f"line {line:,}: {text!r}"
         self._batch.append(text)
         if len(self._batch) == _BATCH_ROWS:
             self._flush()

@@ -9,7 +9,7 @@ import torch
 from scipy.sparse import coo_matrix, csr_matrix
 from torch import Tensor
 
-from sdrm_core.errors import TrainingError
+from sdrm_core.errors import DataError, Problem
 from sdrm_core.model.stratified import stratified_uniform
 from sdrm_core.model.vae import MultiVAE
 
@@ -24,14 +24,12 @@ def publishable_items(popularity: np.ndarray, *, k_anonymity: int) -> np.ndarray
         k_anonymity: users it must have.
 
     Raises:
-        TrainingError: there is none.
+        DataError: there is none.
     """
     publishable = np.flatnonzero(popularity >= k_anonymity)
     if not len(publishable):
-        raise TrainingError(
-            f"draw: no item may be published: privacy.k_anonymity asks for {k_anonymity} training users, "
-            f"the most popular item has {int(popularity.max(initial=0))}. Lower it or use more data"
-        )
+        what = f"asks for {k_anonymity} training users an item, the most popular has {int(popularity.max(initial=0))}"
+        raise DataError(Problem("privacy.k_anonymity", what, "Lower it, or use more data"))
     return publishable
 
 

@@ -47,7 +47,8 @@ def fit_sdrm(
         The fitted model and all reports.
 
     Raises:
-        TrainingError: a loss is not finite, or no item may be published.
+        TrainingError: a loss is not finite.
+        DataError: no item may be published.
     """
     vae = vae.to(device)
     counts, popularity = np.diff(train.indptr), item_popularity(train)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from sdrm_core.errors import ArtifactError
 from sdrm_core.records import Artifact
-from sdrm_core.storage import checked, write_artifact, write_json
+from sdrm_core.storage import checked, sha256_of, write_artifact, write_json
 
 MANIFEST = "model.json"
 ITEMS = "items.parquet"
@@ -61,6 +61,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise ArtifactError(f"{path} was changed after it was written; train the model again")
     manifest: dict[str, Any] = body
     return manifest
+
+
+def is_model(folder: Path, digest: str) -> bool:
+    """Say whether the folder holds the model whose description has this digest."""
+    path = folder / MANIFEST
+    return path.is_file() and sha256_of(path) == digest
 
 
 def model_file(folder: Path, name: str) -> Path:

@@ -33,7 +33,7 @@ class SdrmModel:
     Attributes:
         vae: decodes latents.
         denoiser: makes latents.
-        activity: (n_train_users,) sorted numbers of items per training user, at most ``len(publishable)``.
+        activity: (n_train_users,) what ``published_activity`` makes of the training users' numbers of items.
         publishable: (n_publishable,) columns that may be drawn, ascending.
         offsets: by resolution, what sets the frequencies of items and pairs of items.
         temperature: randomness of the item draw.
@@ -99,6 +99,15 @@ class SdrmModel:
             for block in self.source.blocks(numbers, seed=seed, resolution=resolution)
         ]
         return stack_users(parts, n_items=self.vae.n_items)
+
+    def shards(self, n_users: int, *, about: int) -> list[tuple[int, int]]:
+        """Return the ranges [start, stop) of about so many users that make up ``n_users``.
+
+        They end where blocks end, unless a block is larger: one that two shards share is made twice.
+        """
+        size = self.source.users_per_block
+        stride = about // size * size or about
+        return [(start, min(start + stride, n_users)) for start in range(0, n_users, stride)]
 
     def save(self, folder: Path, *, item_ids: pa.Array) -> tuple[Artifact, ...]:
         """Write the model, and what its columns stand for, as files that need no pickle.

@@ -49,7 +49,7 @@ class UserSource:
 
     Attributes:
         denoiser: the trained denoiser.
-        activity: (n_train_users,) sorted numbers of items of the training users, none above ``max_items``.
+        activity: (n_train_users,) what ``published_activity`` makes of the training users' numbers of items.
         users_per_block: size of every block.
     """
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import lapack
 from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
 
 from sdrm_core.privacy.evidence import Evidence
 from sdrm_core.privacy.kernels import count_hits
@@ -56,8 +57,9 @@ def ease_weights(user_items: csr_matrix, *, ridge: float) -> np.ndarray:
     """
     gram = (user_items.T @ user_items).toarray(order="F").astype(np.float32, copy=False)
     gram[np.diag_indices_from(gram)] += ridge
-    factor, not_positive = lapack.spotrf(gram, lower=0, overwrite_a=1)
-    inverse, singular = lapack.spotri(factor, lower=0, overwrite_c=1)
+    with threadpool_limits(1):  # on several threads the last bits differ, and with them whoever just comes in
+        factor, not_positive = lapack.spotrf(gram, lower=0, overwrite_a=1)
+        inverse, singular = lapack.spotri(factor, lower=0, overwrite_c=1)
     if not_positive or singular:
         raise np.linalg.LinAlgError("the items' products cannot be inverted")
     inverse = np.triu(inverse)

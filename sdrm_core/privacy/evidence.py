@@ -52,11 +52,15 @@ class RealUsers:
     ) -> "RealUsers":
         """Compare all real users with each other, or a random part where that costs more than ``max_pair_products``.
 
+        Of more held-out than training users a random part is looked at.
+
         An item counts for a person only if ``k_anonymity`` *other* training users have it. Otherwise the rule that
         rarer items are not published would itself look like a leak: of the items at its edge, those that training
         users have are more often published than those that held-out users have.
         """
         draw = numpy_stream(seed, "privacy", "real users")
+        if holdout.shape[0] > train.shape[0]:
+            holdout = holdout[np.sort(draw.choice(holdout.shape[0], train.shape[0], replace=False))]
         holders = np.bincount(train.indices, minlength=train.shape[1])
         is_publishable = holders >= k_anonymity
         everyone = vstack([train, holdout]).tocsr()

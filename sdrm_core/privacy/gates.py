@@ -1,5 +1,7 @@
 """The statistical gates: from what was measured to a verdict with its reasons."""
 
+from math import isfinite
+
 import numpy as np
 
 from sdrm_core.config import PrivacyConfig, PrivacyGate
@@ -135,5 +137,5 @@ def _verdict(
         sentence=sentence,
         figures=(deciding, *(figure for figure in figures if figure is not deciding)),
         holdout_needed=needed,
-        baseline=baseline,
+        baseline={name: value for name, value in baseline.items() if isfinite(value)},
     )

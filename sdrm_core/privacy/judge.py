@@ -50,7 +50,6 @@ def judge_privacy(
         DataError: different catalogues, an empty set, or values other than 0 and 1.
     """
     synthetic, train, holdout = clean(synthetic=synthetic, train=train, holdout=holdout)
-    holdout = holdout[: train.shape[0]]
     people = RealUsers.of(
         train, holdout, k_anonymity=config.k_anonymity, max_pair_products=config.max_pair_products, seed=seed
     )
@@ -75,7 +74,7 @@ def judge_privacy(
         n_holdout=holdout.shape[0],
         compared=evidence.compared,
         formal_guarantee=NO_GUARANTEE,
-        histograms=_histograms(evidence, holdout),
+        histograms=_histograms(evidence),
     )
 
 
@@ -95,15 +94,13 @@ def _statistical(evidence: Evidence, config: PrivacyConfig, *, seed: int) -> lis
 
 
 def _too_few(gate: PrivacyGate, n_holdout: int) -> GateVerdict:
-    sentence = (
-        f"There are only {n_holdout:,} held-out users to compare with; it takes at least {MIN_HOLDOUT_USERS} to say "
-        "anything."
-    )
+    sentence = f"Held-out users to compare with: {n_holdout:,}; it takes at least {MIN_HOLDOUT_USERS} to say anything."
     return GateVerdict(gate=gate, verdict=Verdict.INCONCLUSIVE, sentence=sentence, holdout_needed=MIN_HOLDOUT_USERS)
 
 
-def _histograms(evidence: Evidence, holdout: csr_matrix) -> dict[str, Histogram]:
+def _histograms(evidence: Evidence) -> dict[str, Histogram]:
     """Nearest-neighbour similarities: synthetic to T' and to H, both of one size, and H to T' for comparison."""
+    holdout = evidence.real[~evidence.is_train]
     some_train = evidence.real[np.flatnonzero(evidence.is_train)[: holdout.shape[0]]]  # their order is random
     pairs = {
         "synthetic_to_train": (evidence.synthetic, some_train),

@@ -50,7 +50,7 @@ def leak_against(
         return None
     people = RealUsers.of(
         train,
-        validation[: train.shape[0]],
+        validation,
         k_anonymity=config.k_anonymity,
         max_pair_products=config.max_pair_products,
         seed=seed,

@@ -1,7 +1,10 @@
 """A whole night on a small data set: what is published, what is refused, and what never gets out."""
 
 import json
+import os
+import re
 import shutil
+from unittest.mock import Mock
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -12,6 +15,8 @@ from sdrm_core.data.simulate import simulate_interactions
 from sdrm_core.errors import GateFailed
 from sdrm_core.model.temperature import more_random
 from sdrm_core.storage import sha256_of
+from tasks.describe import describe
+from tasks.manifest import ROLES_OF_SEED
 from tests.conftest import small_night
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -66,6 +71,7 @@ class TestPublished:
         rows = pq.read_table(release.path / "interactions").to_pandas()
         assert manifest["synthetic_counts"]["interactions"] == len(rows) == manifest["files"][0]["rows"]
         assert manifest["synthetic_counts"]["users"] == rows.user_id.nunique()
+        assert manifest["synthetic_counts"]["items"] == rows.item_id.nunique()
         assert manifest["files"][0]["sha256"] == sha256_of(release.path / manifest["files"][0]["path"])
         assert manifest["source"] == {
             "uri": str(source),
@@ -108,10 +114,34 @@ class TestPublished:
         assert json.loads(line)["verdict"] == "published"
         assert json.loads(line)["release"] == str(release.path)
 
+    def test_release_and_working_directory_can_be_described(self, night):
+        config, release = night
+        told = describe(release.path)
+        assert "privacy:   " in told
+        assert "membership" in told or "every gate PASS" in told
+        (run,) = [path for path in config.paths.work.iterdir() if path.is_dir()]
+        assert re.search(r"pretrain \d+\.\d s.*\n.*release PASS", describe(run))
+
+    def test_the_release_says_that_its_roles_are_no_secret(self, night):
+        _, release = night
+        assert json.loads((release.path / "manifest.json").read_text())["roles"] == ROLES_OF_SEED
+        assert "Set `SDRM_ROLE_KEY`" in (release.path / "README.md").read_text()
+        assert "who was trained on was decided by the seed" in (release.path / "report.html").read_text()
+
     def test_training_curves_and_operator_report_stay_in_the_working_directory(self, night):
         config, _ = night
         names = {path.name for path in files_below(config.paths.work)}
         assert {"privacy.html", "privacy.json", "curve.json", "vae.safetensors", "model.json"} <= names
+
+
+def test_what_a_dead_run_left_beside_the_releases_is_removed_once_it_is_old(tmp_path, source):
+    config = small_night(tmp_path, source={"uri": str(source)})
+    old, young = (config.paths.releases / config.dataset / f".staging-{name}" for name in ("old", "young"))
+    for folder in (old, young):
+        folder.mkdir(parents=True)
+    os.utime(old, (0, 0))
+    regenerate(config)
+    assert (old.exists(), young.exists()) == (False, True)
 
 
 def test_the_same_night_cut_otherwise_is_the_same_release(night, tmp_path, source):
@@ -120,6 +150,29 @@ def test_the_same_night_cut_otherwise_is_the_same_release(night, tmp_path, sourc
         tmp_path, source={"uri": str(source)}, sampling=FOUND, compute={"shard_users": 97, "batch_users": 13}
     )
     assert regenerate(again).digest == release.digest
+
+
+def test_a_night_that_crashed_goes_on_where_it_ended_and_makes_the_same_release(night, tmp_path, source, monkeypatch):
+    _, release = night
+    config = small_night(tmp_path, source={"uri": str(source)}, sampling=FOUND)
+    with monkeypatch.context() as broken:
+        broken.setattr("flows.regenerate.measure_privacy", Mock(side_effect=RuntimeError("power failure")))
+        with pytest.raises(RuntimeError, match="power failure"):
+            regenerate(config)
+    again = regenerate(config)
+    assert again.digest == release.digest
+    stages = json.loads((again.path / "manifest.json").read_text())["stages"]
+    done = {"pretrain", "diffuse", "sample", "measure_utility"}
+    assert {name for name, stage in stages.items() if stage["cached"]} == done
+
+
+def test_other_roles_are_other_people_with_other_ids(night, tmp_path, source, monkeypatch):
+    _, release = night
+    monkeypatch.setenv("SDRM_ROLE_KEY", "a secret")
+    other = regenerate(small_night(tmp_path, source={"uri": str(source)}, sampling=FOUND))
+    ids = [set(pq.read_table(one.path / "interactions").column("user_id").to_pylist()) for one in (release, other)]
+    assert ids[0].isdisjoint(ids[1])
+    assert "SDRM_ROLE_KEY" not in (other.path / "README.md").read_text()
 
 
 class TestRefused:
@@ -151,6 +204,7 @@ class TestRefused:
             regenerate(small_night(directory, source={"uri": str(source)}, gates=bounds))
         assert caught.value.gate == gate
         assert {path: path.read_bytes() for path in files_below(releases)} == before
+        assert list((directory / "work").rglob("privacy.html")) or gate != "release", "the operator sees why"
         stages = {path.stem for path in (directory / "work").rglob("stages/*.json")}
         assert "publish" not in stages
         assert ("pretrain" in stages) == (gate in {"synthetic", "release"})

@@ -89,3 +89,14 @@ def test_where_and_how_work_runs_does_not_change_the_result_digest():
     moved = load_config(None, ["paths.work=/elsewhere", "compute.shard_users=7", "compute.device=cpu"])
     assert moved.result_digest() == plain.result_digest()
     assert load_config(None, ["seed=1"]).result_digest() != plain.result_digest()
+
+
+def test_data_of_ones_own_need_a_name_of_their_own():
+    with pytest.raises(ConfigError, match="name your own"):
+        load_config(None, ["source.uri=log.csv"])
+    assert load_config(None, ["source.uri=log.csv", "dataset=shop"]).dataset == "shop"
+
+
+def test_a_vae_that_is_shown_everything_has_nothing_to_learn():
+    with pytest.raises(ConfigError, match="dropout must be above 0"):
+        load_config(None, ["vae.dropout=0"])

@@ -88,7 +88,7 @@ def test_the_type_of_ids_can_be_forced(tmp_path):
 def test_ids_forced_to_integers_are_refused_rather_than_changed(tmp_path):
     [problem] = refused(tmp_path, "log.csv", HEADER + b"1,7,3\n007,8,3\nx,8,3\n", user_id_type="integer")
     assert problem.startswith("log.csv, column 'user_id': not an integer of 64 bits")
-    assert "in 2 of 3 rows (for example line 3: '007')" in problem
+    assert "in 2 of 3 rows (for example line 3)" in problem, "a user's id is nobody's example"
     assert "source.user_id_type to text" in problem
 
 
@@ -99,7 +99,7 @@ def test_every_problem_is_told_at_once(tmp_path):
     assert told == [
         "log.csv: 2 of 10 rows have not the 3 fields they should have (for example line 8 has 2 fields",
         "log.csv, column 'user_id': no user id in 1 of 8 rows (for example line 3",
-        "log.csv, column 'user_id': text that is not valid UTF-8 in 1 of 8 rows (for example line 12: b'\\xff'",
+        "log.csv, column 'user_id': text that is not valid UTF-8 in 1 of 8 rows (for example line 12",
         "log.csv, column 'item_id': no item id in 1 of 8 rows (for example line 4",
         "log.csv, column 'rating': no rating in 1 of 8 rows (for example line 7",
         "log.csv, column 'rating': a rating of NaN in 1 of 8 rows (for example line 5: 'NaN'",

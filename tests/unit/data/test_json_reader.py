@@ -53,7 +53,7 @@ def test_mixed_ids_are_refused_or_read_as_text_on_request(tmp_path):
     data = lines(row(1, "a"), row("x", "b"), row(3, "c"))
     [problem] = refused(tmp_path, "log.jsonl", data)
     assert "column 'user_id': mixed id types: integers in 2 rows, text in 1" in problem
-    assert "line 1: '1' and line 2: 'x'" in problem
+    assert "(for example line 1 and line 2)" in problem
     assert read_bytes(tmp_path, "log.jsonl", data, user_id_type="text")["user_id"].to_pylist() == ["1", "x", "3"]
 
 
@@ -63,7 +63,7 @@ def test_ids_that_are_neither_integer_nor_text_are_refused(tmp_path, value, firs
     records = [row(value, "a"), row(5, "b")] if first else [row(5, "b"), row(value, "a")]
     problems = refused(tmp_path, "log.jsonl", lines(*records))
     assert "neither an integer nor text in 1 of 2 rows" in problems[0]
-    assert f"line {1 if first else 2}: " in problems[0]
+    assert f"(for example line {1 if first else 2})" in problems[0]
 
 
 def test_half_a_surrogate_pair_is_refused(tmp_path):
@@ -98,7 +98,7 @@ def test_non_finite_numbers_are_found_on_the_quick_path(tmp_path):
 def test_bad_utf8_is_found_on_the_quick_path(tmp_path):
     data = lines(row("a", 1), row("b", 2)) + b'{"user_id": "x\xff", "item_id": 3, "rating": 4}\n'
     [problem] = refused(tmp_path, "log.jsonl", data)
-    assert "column 'user_id': text that is not valid UTF-8 in 1 of 3 rows (for example line 3: b'x\\xff')" in problem
+    assert "column 'user_id': text that is not valid UTF-8 in 1 of 3 rows (for example line 3)" in problem
 
 
 def test_a_missing_key_is_a_missing_column(tmp_path):

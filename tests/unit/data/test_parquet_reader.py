@@ -84,7 +84,7 @@ def test_every_problem_is_told_with_its_row(tmp_path):
 def test_text_that_is_declared_but_not_utf8_is_refused(tmp_path):
     broken = pa.Array.from_buffers(pa.string(), 2, pa.array([b"ok", b"\xff"]).buffers())
     [problem] = problems_of(write(tmp_path / "log.parquet", log(broken)))
-    assert "not valid UTF-8 in 1 of 2 rows (for example row 2: b'\\xff')" in problem
+    assert "not valid UTF-8 in 1 of 2 rows (for example row 2)" in problem
 
 
 @pytest.mark.parametrize(

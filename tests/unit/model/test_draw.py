@@ -4,7 +4,7 @@ import torch
 from scipy.sparse import csr_matrix
 
 from sdrm_core.config import VaeConfig
-from sdrm_core.errors import TrainingError
+from sdrm_core.errors import DataError
 from sdrm_core.model.draw import ItemDraw, Offsets, item_popularity, publishable_items, stack_users
 from sdrm_core.model.vae import MultiVAE
 
@@ -42,7 +42,7 @@ def test_publishable_items_are_those_with_enough_users():
 
 
 def test_nothing_publishable_is_an_error_with_both_numbers():
-    with pytest.raises(TrainingError, match=r"k_anonymity asks for 2 training users, .* has 1"):
+    with pytest.raises(DataError, match=r"k_anonymity: asks for 2 training users an item, .* has 1"):
         publishable_items(np.array([1, 1, 0]), k_anonymity=2)
 
 

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix, vstack
@@ -93,8 +95,25 @@ def test_small_holdout_is_inconclusive_with_the_reason(real):
     report = judge(fresh, train, holdout[:29])
     gate = next(gate for gate in report.gates if gate.gate == "membership")
     assert (gate.verdict, gate.holdout_needed) == (Verdict.INCONCLUSIVE, 30)
-    assert "only 29 held-out users" in gate.sentence
+    assert "Held-out users to compare with: 29" in gate.sentence
     assert report.verdict == Verdict.INCONCLUSIVE
+
+
+def test_the_pictures_show_no_leak_where_there_is_none(real):
+    train, holdout, fresh = real
+    histograms = judge(fresh, train, holdout).histograms
+    middle = {name: np.average(one.edges[:-1], weights=one.counts) for name, one in histograms.items()}
+    assert middle["synthetic_to_train"] == pytest.approx(middle["synthetic_to_holdout"], rel=0.02)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of means over nobody
+def test_people_of_one_item_alone_cannot_be_completed_and_the_report_says_so_in_json(real):
+    train, holdout, fresh = real
+    one_item = csr_matrix((np.ones(60, np.float32), holdout.indices[:60], np.arange(61)), shape=(60, train.shape[1]))
+    report = judge(fresh, train, one_item)
+    (gate,) = [gate for gate in report.gates if gate.gate == "completion"]
+    assert gate.verdict == Verdict.FAIL
+    assert json.dumps(report.model_dump(mode="json"), allow_nan=False)
 
 
 def test_accepted_inconclusive_gates_are_named(real):

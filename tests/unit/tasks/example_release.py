@@ -34,11 +34,11 @@ SETTINGS = {
 }
 
 
-def render_inputs(folder: Path) -> dict[str, Any]:
+def render_inputs(folder: Path, *, n_holdout: int = 40) -> dict[str, Any]:
     """Return the arguments of the reports' functions: ``manifest``, ``curves`` and ``privacy``."""
     config = PipelineConfig.model_validate(SETTINGS)
     users = simulated_users(300)
-    train, holdout, validation, evaluation = users[:200], users[200:240], users[240:260], users[260:]
+    train, holdout, validation, evaluation = users[:200], users[200 : 200 + n_holdout], users[240:260], users[260:]
     synthetic = sample_by_popularity(train, users=200, seed=2)
     fidelity = measure_fidelity(
         synthetic, train=train, holdout=holdout, publishable=np.ones(train.shape[1], bool), seed=0
@@ -58,7 +58,7 @@ def render_inputs(folder: Path) -> dict[str, Any]:
     full = privacy.model_dump(mode="json")
     run = Run(config=config, directory=folder, digest="0" * 64)
     for stage, seconds in {"ingest": 0.21, "pretrain": 75.4, "measure_utility": 12.6}.items():
-        write_json(folder / "stages" / f"{stage}.json", {"seconds": seconds, "peak_rss_mb": 412})
+        write_json(folder / "stages" / f"{stage}.json", {"seconds": seconds, "peak_rss_mb": 412, "cached": False})
     met = {"rule": "users is at least 100", "why": "to hide among", "severity": "critical", "success": True}
     for gate in ("raw_interactions", "matrix", "synthetic", "release"):
         write_json(folder / "gates" / f"{gate}.json", {"gate": gate, "verdict": "PASS", "results": [met, met]})
@@ -67,10 +67,16 @@ def render_inputs(folder: Path) -> dict[str, Any]:
         run,
         source=SourceFacts(uri="embedded", sha256="b" * 64, rows=5000),
         matrix=UserItemMatrix(
-            user_items=nothing, items=nothing, counts=counts(users), ratings=1, repeated_rows=0, users_by_role={}
+            user_items=nothing,
+            items=nothing,
+            counts=counts(users),
+            ratings=1,
+            repeated_rows=0,
+            users_by_role={"train": 200, "validation": 20, "holdout": n_holdout, "evaluation": 40},
+            has_secret_roles=True,
         ),
         model=FittedModel(folder=folder, files=(nothing,), curve=nothing, temperature=1.1, item_pairs=12),
-        samples=Samples(attempt=0, shards=(), counts=counts(synthetic)),
+        samples=Samples(attempt=0, model=nothing.sha256, shards=(), counts=counts(synthetic)),
         measures=Measures(
             fidelity=write_json(folder / "fidelity.json", fidelity.model_dump(mode="json")),
             utility=write_json(folder / "utility.json", utility.model_dump(mode="json")),

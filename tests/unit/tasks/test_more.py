@@ -1,13 +1,35 @@
 import json
 
+import pytest
+
+from sdrm_core.errors import DataError
+from sdrm_core.storage import sha256_of
 from tasks.more import model_folder
 
 
-def test_half_a_line_in_the_journal_hides_no_run(tmp_path):
+@pytest.fixture
+def published(tmp_path):
+    """Return a release, its run's model folder, and the journal that ties them."""
     release, model = tmp_path / "releases" / "v1", tmp_path / "work" / "run" / "model"
-    for folder, name in ((release, "manifest.json"), (model, "model.json")):
+    for folder in (release, model):
         folder.mkdir(parents=True)
-        (folder / name).write_text("{}")
-    whole = json.dumps({"release": str(release), "run": "run"})
-    (tmp_path / "work" / "runs.jsonl").write_text(f'{{"release": "/some\n{whole}\n{whole[:12]}')
-    assert model_folder(release, work=tmp_path / "work") == model
+    (model / "model.json").write_text("{}")
+    manifest = {"model": {"sha256": sha256_of(model / "model.json")}}
+    (release / "manifest.json").write_text(json.dumps(manifest))
+    journal = tmp_path / "work" / "runs.jsonl"
+    journal.write_text(json.dumps({"release": str(release), "run": "run"}) + "\n")
+    return release, model, journal
+
+
+def test_half_a_line_in_the_journal_hides_no_run(published):
+    release, model, journal = published
+    whole = journal.read_text()
+    journal.write_text(f'{{"release": "/some\n{whole}{whole[:12]}')
+    assert model_folder(release, work=journal.parent) == model
+
+
+def test_a_model_that_took_the_place_of_the_releases_is_not_taken_for_it(published):
+    release, model, journal = published
+    (model / "model.json").write_text('{"another": "night"}')
+    with pytest.raises(DataError, match="or no longer, that made it"):
+        model_folder(release, work=journal.parent)

@@ -82,7 +82,7 @@ def judge(inputs, **verdicts):
 
 
 def operator_report(inputs):
-    return render_operator_report(inputs["manifest"], privacy=inputs["privacy"])
+    return render_operator_report(inputs["privacy"], dataset=inputs["manifest"]["dataset"], run="0" * 64, attempt=0)
 
 
 def test_the_report_holds_every_figure_of_the_manifest(example, report):
@@ -139,6 +139,12 @@ def test_the_largest_number_of_items_of_a_real_person_is_not_published(example):
     figures = example["manifest"]["fidelity"]["figures"]
     assert "activity_sd" in figures
     assert "activity_max" not in figures
+
+
+def test_figures_of_a_handful_of_held_out_people_are_not_published(tmp_path):
+    manifest = render_inputs(tmp_path, n_holdout=29)["manifest"]
+    assert {row["holdout"] for row in manifest["fidelity"]["figures"].values()} == {None}
+    assert "standard deviation" in render_card(manifest)
 
 
 def test_a_release_that_passed_on_its_second_attempt_says_just_that(inputs):

@@ -2,8 +2,12 @@
 
 import pytest
 
+from sdrm_core.config import PipelineConfig
 from sdrm_core.errors import ConfigError, DataError
-from tasks.resumable import bind_input, claimed, code_digest
+from sdrm_core.records import Artifact, Run, TrainedVae
+from sdrm_core.storage import parse_json, write_json
+from tasks.resumable import bind_input, claimed, code_digest, finished_once, working_in
+from tasks.stage import Meter, stages_directory
 
 QUESTION = {"vae": {"beta": 1.0}, "seed": 0}
 
@@ -61,3 +65,57 @@ def test_other_data_are_refused(tmp_path):
 def test_the_digest_of_the_code_is_of_what_it_names():
     assert code_digest("quality") == code_digest("quality") != code_digest("privacy")
     assert code_digest("model", "randomness.py") != code_digest("model")
+
+
+class TestFinishedOnce:
+    @pytest.fixture
+    def run(self, tmp_path):
+        return Run(config=PipelineConfig(), directory=tmp_path, digest="0")
+
+    @pytest.fixture
+    def train(self, run):
+        """Return a stage that counts how often it really worked."""
+
+        @finished_once
+        def train(run: Run, before: Artifact, *, epochs: int = 3) -> TrainedVae:
+            with Meter("train") as meter:
+                train.worked += 1
+                weights = write_json(run.directory / "weights.json", [before.sha256, epochs])
+            meter.save(run)
+            return TrainedVae(weights=weights, curve=before, epochs=epochs)
+
+        train.worked = 0
+        return train
+
+    @pytest.fixture
+    def before(self, tmp_path):
+        return write_json(tmp_path / "before.json", 1)
+
+    def test_what_is_finished_is_not_done_again_and_the_meter_says_so(self, run, train, before):
+        first, again = (train(run, before=before) for _ in range(2))
+        assert (first, train.worked) == (again, 1)
+        assert parse_json(stages_directory(run) / "train.json")["cached"] is True
+
+    def test_other_input_is_another_question(self, run, train, before, tmp_path):
+        train(run, before)
+        train(run, before, epochs=4)
+        train(run, write_json(tmp_path / "before.json", 2))
+        assert train.worked == 3
+
+    def test_a_file_that_is_not_what_was_written_is_written_anew(self, run, train, before):
+        trained = train(run, before)
+        trained.weights.path.write_text("damaged")
+        assert train(run, before) == trained
+        trained.weights.path.unlink()
+        assert train(run, before) == trained
+        assert train.worked == 3
+
+    def test_a_run_starts_without_the_verdicts_of_an_earlier_one_and_alone(self, run, tmp_path):
+        for name in ("gates/release", "attempts/0-release", "stages/publish", "stages/ingest", "finished/train"):
+            write_json(tmp_path / f"{name}.json", {})
+        with working_in(run), pytest.raises(ConfigError, match="another process is at work"), working_in(run):
+            pass
+        assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.json")} == {
+            "stages/ingest.json",
+            "finished/train.json",
+        }

@@ -25,6 +25,8 @@ def http_error(status):
         httpx.ConnectError("refused"),
         httpx.ReadTimeout("slow"),
         http_error(503),
+        http_error(429),
+        http_error(408),
     ],
 )
 def test_a_flaky_source_is_asked_again(error):
