@@ -4,12 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 from prefect.artifacts import create_markdown_artifact
 
 from sdrm_core.config import PrivacyGate
+from sdrm_core.data.matrix import item_popularity
 from sdrm_core.data.roles import Role
 from sdrm_core.errors import GateFailed
 from sdrm_core.records import Artifact, GateReport, Ingested, Measures, Run, Samples, UserItemMatrix
@@ -126,7 +126,7 @@ def refused_for_privacy(refusal: GateFailed) -> bool:
 
 def _synthetic_users(run: Run, matrix: UserItemMatrix, samples: Samples) -> pd.DataFrame:
     train = users_of(matrix, Role.TRAIN)
-    publishable = np.bincount(train.indices, minlength=train.shape[1]) >= run.config.privacy.k_anonymity
+    publishable = item_popularity(train) >= run.config.privacy.k_anonymity
     frames, first_user = [], 0
     for shard in samples.shards:
         user_items, _ = read_user_items(shard)

@@ -4,11 +4,10 @@ import shutil
 import time
 from pathlib import Path
 
-import numpy as np
-
 from sdrm_core.arms.arm import FittedArm
 from sdrm_core.arms.registry import ARMS
 from sdrm_core.config import JudgeName
+from sdrm_core.data.matrix import item_popularity
 from sdrm_core.data.roles import Role
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.privacy.judge import judge_privacy
@@ -189,7 +188,7 @@ def _measure_fidelity(job: Job, choice: ArmChoice, seed: int) -> None:
             users_from(job, choice, seed),
             train=train,
             holdout=users_of(job.matrix, Role.HOLDOUT),
-            publishable=np.bincount(train.indices, minlength=train.shape[1]) >= config.privacy.k_anonymity,
+            publishable=item_popularity(train) >= config.privacy.k_anonymity,
             seed=config.seed,
         )
         cell.write(report.model_dump(mode="json"))

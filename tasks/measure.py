@@ -1,7 +1,6 @@
 """Judge synthetic users: fidelity, utility and privacy, each its own task and its own file."""
 
-import numpy as np
-
+from sdrm_core.data.matrix import item_popularity
 from sdrm_core.data.roles import Role
 from sdrm_core.privacy.judge import judge_privacy
 from sdrm_core.quality import fidelity, utility
@@ -20,7 +19,7 @@ def measure_fidelity(run: Run, matrix: UserItemMatrix, samples: Samples) -> Arti
     """Compare the synthetic users with the source: popularity, activity, co-occurrence, density."""
     with Meter("measure_fidelity") as meter:
         train = users_of(matrix, Role.TRAIN)
-        item_users = np.bincount(train.indices, minlength=train.shape[1])
+        item_users = item_popularity(train)
         report = fidelity.measure_fidelity(
             synthetic_users(samples),
             train=train,

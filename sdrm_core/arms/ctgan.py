@@ -24,7 +24,7 @@ from sdrm_core.arms.item_vectors import (
     device_of,
     dropped,
 )
-from sdrm_core.model.draw import item_popularity
+from sdrm_core.data.matrix import item_popularity
 from sdrm_core.model.networks import initialise
 from sdrm_core.model.training import OnEpoch, Progress
 from sdrm_core.randomness import numpy_stream, torch_stream

@@ -12,7 +12,7 @@ from sdrm_core.arms.arm import require_users
 from sdrm_core.arms.blocks import activity_of
 from sdrm_core.arms.storing import load_arm, save_arm
 from sdrm_core.config import ArmName, PipelineConfig
-from sdrm_core.model.draw import item_popularity
+from sdrm_core.data.matrix import item_popularity
 from sdrm_core.model.training import OnEpoch
 from sdrm_core.quality.baselines import sample_by_popularity
 

@@ -48,3 +48,15 @@ def _flagged(rows: csr_matrix) -> csr_matrix:
     rows.has_sorted_indices = True
     rows.has_canonical_format = True
     return rows
+
+
+def item_popularity(user_items: csr_matrix) -> np.ndarray:
+    """Return (n_items,) numbers of users an item has."""
+    popularity: np.ndarray = np.bincount(user_items.indices, minlength=user_items.shape[1])
+    return popularity
+
+
+def keep_cells(user_items: csr_matrix, is_kept: np.ndarray) -> csr_matrix:
+    """Return the same users and items with the stored cells that are kept, (nnz,) bool."""
+    indptr = np.concatenate([[0], np.cumsum(is_kept)])[user_items.indptr]
+    return csr_matrix((user_items.data[is_kept], user_items.indices[is_kept], indptr), shape=user_items.shape)

@@ -13,6 +13,7 @@ from sdrm_core.model.schedule import add_noise, training_angles, velocity
 _ANGLE_FEATURES = 64
 _CONDITION_WIDTH = 128
 _ACTIVITY_TERMS = 3
+_BLOCK_USERS = 1 << 16
 
 
 def sinusoids(values: Tensor) -> Tensor:
@@ -87,10 +88,17 @@ class Denoiser(nn.Module):
             log_variance: (n_users, latent_dim), likewise.
             activity: (n_users, 1) normal scores.
         """
-        terms, mean = activity_terms(activity.double()), mean.double()
-        coefficients = torch.linalg.lstsq(terms, mean).solution
-        rest = mean - terms @ coefficients
-        covariance = rest.T @ rest / len(rest) + log_variance.double().exp().mean(dim=0).diag()
+        terms = activity_terms(activity.double())
+        blocks = [
+            torch.split(tensor, _BLOCK_USERS) for tensor in (terms, mean, log_variance)
+        ]  # all at once would be large
+        moments = sum(term.T @ one.double() for term, one, _ in zip(*blocks, strict=True))
+        coefficients = torch.linalg.lstsq(terms.T @ terms, moments).solution
+        scatter = torch.zeros(self.latent_dim, self.latent_dim, dtype=torch.float64, device=mean.device)
+        for term, one, spread in zip(*blocks, strict=True):
+            rest = one.double() - term @ coefficients
+            scatter += rest.T @ rest + spread.double().exp().sum(dim=0).diag()
+        covariance = scatter / len(mean)
         self.latent_mean.copy_(coefficients)
         self.latent_factor.copy_(torch.linalg.cholesky(covariance))
 

@@ -33,12 +33,6 @@ def publishable_items(popularity: np.ndarray, *, k_anonymity: int) -> np.ndarray
     return publishable
 
 
-def item_popularity(user_items: csr_matrix) -> np.ndarray:
-    """Return (n_items,) numbers of users an item has."""
-    popularity: np.ndarray = np.bincount(user_items.indices, minlength=user_items.shape[1])
-    return popularity
-
-
 @dataclass(frozen=True, eq=False)
 class Offsets:
     """What is added to the decoder's logits.

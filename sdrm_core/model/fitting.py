@@ -8,10 +8,11 @@ import torch
 from scipy.sparse import csr_matrix
 
 from sdrm_core.config import PipelineConfig, Resolution
+from sdrm_core.data.matrix import item_popularity
 from sdrm_core.model.activity import published_activity
 from sdrm_core.model.devices import Workers
 from sdrm_core.model.diffusing import Posteriors, train_denoiser
-from sdrm_core.model.draw import Offsets, item_popularity, publishable_items
+from sdrm_core.model.draw import Offsets, publishable_items
 from sdrm_core.model.offsets import OffsetFit
 from sdrm_core.model.sdrm import RESOLUTIONS, SdrmModel
 from sdrm_core.model.temperature import UNJUDGED, LeakMeasure, choose_temperature

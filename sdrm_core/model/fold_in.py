@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
+from sdrm_core.data.matrix import keep_cells
 from sdrm_core.model.vae import ItemBags, MultiVAE, as_dense, hidden_log_probabilities, unit_weights
 
 NDCG_CUTOFF = 100
@@ -35,12 +36,7 @@ def fold_in(user_items: csr_matrix, *, rng: np.random.Generator) -> FoldIn:
     rank[order] = np.arange(len(users)) - user_items.indptr[users]
     n_inputs = np.clip(np.rint(INPUT_SHARE * counts).astype(np.int64), 1, counts - 1)
     is_input = rank < n_inputs[users]
-    return FoldIn(_keep(user_items, is_input), _keep(user_items, ~is_input))
-
-
-def _keep(user_items: csr_matrix, kept: np.ndarray) -> csr_matrix:
-    indptr = np.concatenate([[0], np.cumsum(kept)])[user_items.indptr]
-    return csr_matrix((user_items.data[kept], user_items.indices[kept], indptr), shape=user_items.shape)
+    return FoldIn(keep_cells(user_items, is_input), keep_cells(user_items, ~is_input))
 
 
 @torch.no_grad()

@@ -13,8 +13,9 @@ from scipy.sparse import csr_matrix, vstack
 from torch import Tensor
 
 from sdrm_core.config import Resolution, SamplingConfig
+from sdrm_core.data.matrix import item_popularity
 from sdrm_core.model.devices import Workers
-from sdrm_core.model.draw import Offsets, item_popularity, stack_users
+from sdrm_core.model.draw import Offsets, stack_users
 from sdrm_core.model.pairs import Pairs, outstanding_pairs
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.model.training import EpochReport, OnEpoch

@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 from scipy.stats import binom, false_discovery_control
 
 from sdrm_core.data.cooccurrence import count_pairs, users_within
-from sdrm_core.model.draw import item_popularity
+from sdrm_core.data.matrix import item_popularity
 from sdrm_core.randomness import numpy_stream
 
 _FALSE_DISCOVERIES = 0.01

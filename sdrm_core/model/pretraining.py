@@ -10,9 +10,9 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from sdrm_core.config import VaeConfig
+from sdrm_core.data.matrix import item_popularity
 from sdrm_core.errors import TrainingError
 from sdrm_core.model.devices import Workers
-from sdrm_core.model.draw import item_popularity
 from sdrm_core.model.fold_in import FoldIn, fold_in, fold_in_log_likelihood, fold_in_ndcg
 from sdrm_core.model.training import BATCH_PIECES, EpochReport, OnEpoch, Progress, gradient_step
 from sdrm_core.model.vae import (

@@ -7,6 +7,7 @@ from scipy.linalg import lapack
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
+from sdrm_core.data.matrix import item_popularity
 from sdrm_core.privacy.evidence import Evidence
 from sdrm_core.privacy.kernels import count_hits
 from sdrm_core.privacy.statistics import Estimate, adjusted, difference
@@ -35,7 +36,7 @@ def measure_completion(evidence: Evidence, draw: np.random.Generator) -> Complet
     The control is an item-item recommender of all real users but the attacked one: who is easy to complete is easy
     for both. Of a catalogue of more than 4,000 items the most popular are attacked.
     """
-    holders = np.bincount(evidence.complete.indices, minlength=evidence.complete.shape[1])
+    holders = item_popularity(evidence.complete)
     items = np.sort(np.argsort(-holders, kind="stable")[:MAX_ITEMS])
     rows = _attacked(evidence, items, draw)
     users, complete, synthetic = (

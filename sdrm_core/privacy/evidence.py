@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix, vstack
 
+from sdrm_core.data.matrix import item_popularity
 from sdrm_core.privacy.similarity import Neighbours, inverse_frequency, nearest, pair_products
 from sdrm_core.privacy.statistics import ranks
 from sdrm_core.randomness import numpy_stream
@@ -61,7 +62,7 @@ class RealUsers:
         draw = numpy_stream(seed, "privacy", "real users")
         if holdout.shape[0] > train.shape[0]:
             holdout = holdout[np.sort(draw.choice(holdout.shape[0], train.shape[0], replace=False))]
-        holders = np.bincount(train.indices, minlength=train.shape[1])
+        holders = item_popularity(train)
         is_publishable = holders >= k_anonymity
         everyone = vstack([train, holdout]).tocsr()
         counted = vstack([_only(train, holders > k_anonymity), _only(holdout, is_publishable)]).tocsr()

@@ -4,6 +4,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from sdrm_core.data.cooccurrence import count_pairs, users_within
+from sdrm_core.data.matrix import item_popularity
 from sdrm_core.privacy import kernels
 from sdrm_core.privacy.evidence import Evidence
 from sdrm_core.privacy.statistics import Estimate, adjusted, difference
@@ -45,7 +46,7 @@ def _rarest_pairs(users: csr_matrix, complete: csr_matrix, synthetic: csr_matrix
         pairs.second,
         pairs.users,
         pairs.others > 0,
-        np.bincount(synthetic.indices, minlength=synthetic.shape[1]),
+        item_popularity(synthetic),
         synthetic.shape[0],
         sums,
     )

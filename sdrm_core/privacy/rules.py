@@ -4,6 +4,7 @@ import numpy as np
 from scipy import stats
 from scipy.sparse import csr_matrix
 
+from sdrm_core.data.matrix import item_popularity
 from sdrm_core.privacy.evidence import Evidence
 from sdrm_core.privacy.verdicts import GateVerdict, Verdict
 
@@ -40,8 +41,8 @@ def judge_hygiene(
 
 def judge_k_anonymity(synthetic: csr_matrix, train: csr_matrix, *, k: int) -> GateVerdict:
     """Check that at least ``k`` training users have each item that the release contains."""
-    holders = np.bincount(train.indices, minlength=train.shape[1])
-    published = np.bincount(synthetic.indices, minlength=synthetic.shape[1]) > 0
+    holders = item_popularity(train)
+    published = item_popularity(synthetic) > 0
     n_rare = int((published & (holders < k)).sum())
     if n_rare:
         what = "1 published item is" if n_rare == 1 else f"{n_rare:,} published items are"

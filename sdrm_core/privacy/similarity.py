@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from sdrm_core.data.matrix import item_popularity
 from sdrm_core.errors import DataError, Problem
 from sdrm_core.privacy.kernels import nearest_rows
 
@@ -97,7 +98,7 @@ def pair_products(queries: csr_matrix, reference: csr_matrix) -> float:
 
 def inverse_frequency(user_items: csr_matrix) -> np.ndarray:
     """Return (n_items,) positive weights log(1 + n_users / (1 + holders)): the rarer an item, the more it tells."""
-    holders = np.bincount(user_items.indices, minlength=user_items.shape[1])
+    holders = item_popularity(user_items)
     weights: np.ndarray = np.log1p(user_items.shape[0] / (1.0 + holders))
     return weights
 

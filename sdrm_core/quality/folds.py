@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from sdrm_core.data.matrix import keep_cells
 from sdrm_core.randomness import stream_seed
 
 MIN_POSITIVES = 5
@@ -66,12 +67,7 @@ def split_fold(user_items: csr_matrix, *, input_share: float, seed: int, fold: i
     rank[np.lexsort((priority, rows))] = np.arange(len(rows)) - user_items.indptr[rows]
     n_inputs = np.clip(np.floor(input_share * counts + 0.5), 1, counts - 1)
     is_input = rank < n_inputs[rows]
-    return Fold(inputs=_keep(user_items, is_input), targets=_keep(user_items, ~is_input))
-
-
-def _keep(user_items: csr_matrix, is_kept: np.ndarray) -> csr_matrix:
-    indptr = np.concatenate([[0], np.cumsum(is_kept)])[user_items.indptr]
-    return csr_matrix((user_items.data[is_kept], user_items.indices[is_kept], indptr), shape=user_items.shape)
+    return Fold(inputs=keep_cells(user_items, is_input), targets=keep_cells(user_items, ~is_input))
 
 
 def _row_keys(user_items: csr_matrix) -> np.ndarray:

@@ -4,6 +4,8 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.stats import rankdata
 
+from sdrm_core.data.matrix import item_popularity
+
 _TAIL_SHARE = 0.8
 
 
@@ -17,7 +19,7 @@ def popularity_figures(
         reference: (n_reference, n_items), the training users.
         publishable: (n_items,) bool, items a release may contain.
     """
-    known = np.bincount(reference.indices, minlength=reference.shape[1])
+    known = item_popularity(reference)
     counts = np.bincount(candidate.indices, minlength=reference.shape[1])
     in_catalogue = known > 0
     known, counts, publishable = known[in_catalogue], counts[in_catalogue], publishable[in_catalogue]

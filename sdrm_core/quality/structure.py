@@ -7,6 +7,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from threadpoolctl import threadpool_limits
 
+from sdrm_core.data.matrix import item_popularity
 from sdrm_core.quality.judges import fit_svd
 from sdrm_core.quality.margins import correlation
 from sdrm_core.randomness import numpy_stream, stream_seed
@@ -26,7 +27,7 @@ class CooccurrenceReference:
     """
 
     def __init__(self, reference: csr_matrix, *, seed: int) -> None:
-        popularity = np.bincount(reference.indices, minlength=reference.shape[1])
+        popularity = item_popularity(reference)
         self._seed = seed
         self._items = np.sort(np.argsort(-popularity, kind="stable")[:_MAX_PAIR_ITEMS])
         product = self._co_counts(reference)
@@ -85,7 +86,7 @@ def classifier_auc(candidate: csr_matrix, reference: csr_matrix, *, seed: int) -
 
 
 def _user_features(users: csr_matrix, reference: csr_matrix, *, seed: int) -> np.ndarray:
-    log_popularity = np.log1p(np.bincount(reference.indices, minlength=reference.shape[1]))
+    log_popularity = np.log1p(item_popularity(reference))
     activity = np.diff(users.indptr)
     mean_popularity = (users @ log_popularity) / np.maximum(1, activity)
     return np.column_stack([activity, mean_popularity, users @ fit_svd(users, seed=seed).item_factors])

@@ -4,8 +4,9 @@ import torch
 from scipy.sparse import csr_matrix
 
 from sdrm_core.config import VaeConfig
+from sdrm_core.data.matrix import item_popularity
 from sdrm_core.errors import DataError
-from sdrm_core.model.draw import ItemDraw, Offsets, item_popularity, publishable_items, stack_users
+from sdrm_core.model.draw import ItemDraw, Offsets, publishable_items, stack_users
 from sdrm_core.model.vae import MultiVAE
 
 N_ITEMS = 6

@@ -3,7 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sdrm_core.model.draw import Offsets, item_popularity
+from sdrm_core.data.matrix import item_popularity
+from sdrm_core.model.draw import Offsets
 from sdrm_core.model.fitting import fit_sdrm
 from tests.unit.model.conftest import CPU, no_leak, two_communities
 
