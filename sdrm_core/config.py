@@ -321,7 +321,7 @@ class ComputeConfig(Section):
 
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda where there is one")
     batch_users: int = Field(4096, ge=1, description="synthetic users denoised at once on a GPU")
-    shard_users: int = Field(2_500, ge=1, description="synthetic users per shard, the unit of retry")
+    shard_users: int = Field(2_500, ge=1, description="about so many synthetic users a file while a run works")
 
 
 class PathsConfig(Section):
