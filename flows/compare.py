@@ -11,7 +11,6 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from sdrm_core.errors import SdrmError
 from tasks.compare import (
-    families_of,
     fit_and_sample,
     judge_augmentation,
     judge_utility,
@@ -19,6 +18,7 @@ from tasks.compare import (
     measure_arm,
     open_comparison,
 )
+from tasks.compare_cells import families
 from tasks.compare_plan import Compared, Comparison, Job
 from tasks.compare_results import write_results
 from tasks.ingest import ingest
@@ -108,7 +108,7 @@ def _fit(job: Job, failures: Failures) -> Job:
     fits = {
         (family, seed): _named(fit_and_sample, f"fit {family}, seed {seed}").submit(job, family, seed)
         for seed in job.comparison.seeds
-        for family in families_of(job)
+        for family in families(job)
     }
     failed = {family for family, _ in failures.of(fits)}
     return job.without(arms=[label for family in failed for label in labels_of(job, family)])

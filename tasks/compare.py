@@ -21,7 +21,6 @@ from sdrm_core.records import Ingested, UserItemMatrix
 from sdrm_core.storage import parse_json, private_directory, sync, write_json
 from tasks.compare_cells import (
     all_cells,
-    families,
     family_of,
     fidelity_cell,
     fit_folder,
@@ -59,11 +58,6 @@ def open_comparison(comparison: Comparison, ingested: Ingested, matrix: UserItem
         len(cells),
     )
     return job
-
-
-def families_of(job: Job) -> tuple[str, ...]:
-    """Return what has to be fitted once a seed."""
-    return families(job)
 
 
 def labels_of(job: Job, family: str) -> tuple[str, ...]:
