@@ -388,7 +388,8 @@ def load_config(path: Path | None, overrides: Sequence[str] = ()) -> PipelineCon
         return PipelineConfig.model_validate(tree)
     except ValidationError as error:
         source = str(path) if path else "the configuration"
-        raise ConfigError("\n".join(_explain(problem, source) for problem in error.errors())) from None
+        keys = tuple(override.partition("=")[0] for override in overrides)
+        raise ConfigError("\n".join(_explain(problem, source, keys) for problem in error.errors())) from None
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -421,9 +422,11 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
     tree[key] = value
 
 
-def _explain(problem: Mapping[str, Any], source: str) -> str:
+def _explain(problem: Mapping[str, Any], source: str, overridden: Sequence[str]) -> str:
     path = tuple(str(part) for part in problem["loc"])
-    dotted = ".".join(path) or "the file"
+    dotted = ".".join(path) or "the whole"
+    if any(dotted == key or dotted.startswith(f"{key}.") for key in overridden):
+        source = "the command line"
     if problem["type"] != "extra_forbidden":
         return f"{source}: {dotted}: {problem['msg']} (got {problem['input']!r})"
     candidates = list(_dotted_keys(PipelineConfig))

@@ -100,3 +100,12 @@ def test_data_of_ones_own_need_a_name_of_their_own():
 def test_a_vae_that_is_shown_everything_has_nothing_to_learn():
     with pytest.raises(ConfigError, match="dropout must be above 0"):
         load_config(None, ["vae.dropout=0"])
+
+
+def test_an_error_names_where_the_setting_was_made(tmp_path):
+    path = tmp_path / "night.yaml"
+    path.write_text("vae: {dropout: 2}")
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, ["privacy.attempts=3", "nokey=1"])
+    told = dict(line.split(": ", 2)[1::-1] for line in str(caught.value).splitlines())
+    assert told == {"vae.dropout": str(path), "privacy.attempts": "the command line", "nokey": "the command line"}
