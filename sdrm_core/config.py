@@ -423,12 +423,13 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
 
 
 def _explain(problem: Mapping[str, Any], source: str, overridden: Sequence[str]) -> str:
-    path = tuple(str(part) for part in problem["loc"])
-    dotted = ".".join(path) or "the whole"
+    dotted = ".".join(str(part) for part in problem["loc"])
     if any(dotted == key or dotted.startswith(f"{key}.") for key in overridden):
         source = "the command line"
     if problem["type"] != "extra_forbidden":
-        return f"{source}: {dotted}: {problem['msg']} (got {problem['input']!r})"
+        where = f"{source}: {dotted}" if dotted else source
+        given = "" if isinstance(problem["input"], Mapping) else f" (got {problem['input']!r})"
+        return f"{where}: {problem['msg'].removeprefix('Value error, ')}{given}"
     candidates = list(_dotted_keys(PipelineConfig))
     nearest = difflib.get_close_matches(dotted, candidates, n=1, cutoff=0.0)[0]
     return f"{source}: {dotted}: there is no such setting. Did you mean {nearest}?"

@@ -92,8 +92,10 @@ def test_where_and_how_work_runs_does_not_change_the_result_digest():
 
 
 def test_data_of_ones_own_need_a_name_of_their_own():
-    with pytest.raises(ConfigError, match="name your own"):
+    with pytest.raises(ConfigError) as caught:
         load_config(None, ["source.uri=log.csv"])
+    name = "dataset: 'demo' names releases of the embedded data set; name your own, e.g. dataset=shop"
+    assert str(caught.value) == f"the configuration: {name}"
     assert load_config(None, ["source.uri=log.csv", "dataset=shop"]).dataset == "shop"
 
 
