@@ -48,7 +48,7 @@ def publish(
     measures: Measures,
 ) -> Release:
     """Write interactions, manifest, data card and report, and make them the data set's latest release."""
-    with Meter("publish") as meter, _staging(run) as staging:
+    with Meter("publish") as meter, staging_beside(run) as staging:
         item_ids = pq.read_table(checked(matrix.items)).column("item_id").combine_chunks()
         files = write_synthetic_users(run, samples, item_ids, folder=staging / "interactions")
         manifest = build_manifest(
@@ -83,7 +83,7 @@ def write_synthetic_users(run: Run, samples: Samples, item_ids: pa.Array, *, fol
 
 
 @contextmanager
-def _staging(run: Run) -> Iterator[Path]:
+def staging_beside(run: Run) -> Iterator[Path]:
     """Yield an empty folder beside the releases; what is still there at the end is removed, a dead run's as well."""
     for left in releases_of(run).glob(f"{_STAGING}*"):
         if time.time() - left.stat().st_mtime > _DEAD_AFTER_SECONDS:

@@ -1,7 +1,6 @@
 """A whole night on a small data set: what is published, what is refused, and what never gets out."""
 
 import json
-import os
 import re
 import shutil
 from unittest.mock import Mock
@@ -134,16 +133,6 @@ class TestPublished:
         assert {"privacy.html", "privacy.json", "curve.json", "vae.safetensors", "model.json"} <= names
 
 
-def test_what_a_dead_run_left_beside_the_releases_is_removed_once_it_is_old(tmp_path, source):
-    config = small_night(tmp_path, source={"uri": str(source)})
-    old, young = (config.paths.releases / config.dataset / f".staging-{name}" for name in ("old", "young"))
-    for folder in (old, young):
-        folder.mkdir(parents=True)
-    os.utime(old, (0, 0))
-    regenerate(config)
-    assert (old.exists(), young.exists()) == (False, True)
-
-
 def test_the_same_night_cut_otherwise_is_the_same_release(night, tmp_path, source):
     _, release = night
     again = small_night(
@@ -164,15 +153,6 @@ def test_a_night_that_crashed_goes_on_where_it_ended_and_makes_the_same_release(
     stages = json.loads((again.path / "manifest.json").read_text())["stages"]
     done = {"pretrain", "diffuse", "sample", "measure_utility"}
     assert {name for name, stage in stages.items() if stage["cached"]} == done
-
-
-def test_other_roles_are_other_people_with_other_ids(night, tmp_path, source, monkeypatch):
-    _, release = night
-    monkeypatch.setenv("SDRM_ROLE_KEY", "a secret")
-    other = regenerate(small_night(tmp_path, source={"uri": str(source)}, sampling=FOUND))
-    ids = [set(pq.read_table(one.path / "interactions").column("user_id").to_pylist()) for one in (release, other)]
-    assert ids[0].isdisjoint(ids[1])
-    assert "SDRM_ROLE_KEY" not in (other.path / "README.md").read_text()
 
 
 class TestRefused:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from sdrm_core.storage import sha256_of, write_json
+from tasks.manifest import ROLES_OF_SEED
 from tasks.report import (
     markdown_code,
     markdown_text,
@@ -139,6 +140,14 @@ def test_the_largest_number_of_items_of_a_real_person_is_not_published(example):
     figures = example["manifest"]["fidelity"]["figures"]
     assert "activity_sd" in figures
     assert "activity_max" not in figures
+
+
+def test_roles_that_the_seed_decided_are_told(inputs):
+    judge(inputs)
+    for roles, told in (("by a secret key", False), (ROLES_OF_SEED, True)):
+        inputs["manifest"]["roles"] = roles
+        assert ("Set `SDRM_ROLE_KEY`" in render_card(inputs["manifest"])) == told
+        assert ("decided by the seed" in render_report(**inputs)) == told
 
 
 def test_figures_of_a_handful_of_held_out_people_are_not_published(tmp_path):

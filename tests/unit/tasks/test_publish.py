@@ -1,0 +1,36 @@
+"""What is published is new to everyone, and what a dead run left goes."""
+
+import os
+
+import pytest
+
+from sdrm_core.config import PipelineConfig
+from sdrm_core.records import Counts, Run, Samples
+from tasks.publish import staging_beside
+from tasks.sample import synthetic_user_ids
+
+
+@pytest.fixture
+def run(tmp_path):
+    config = PipelineConfig.model_validate({"paths": {"releases": tmp_path / "releases"}})
+    return Run(config=config, directory=tmp_path / "work", digest="0" * 64)
+
+
+def test_what_a_dead_run_left_beside_the_releases_is_removed_once_it_is_old(run, tmp_path):
+    old, young = (tmp_path / "releases" / "demo" / f".staging-{name}" for name in ("old", "young"))
+    for folder in (old, young):
+        folder.mkdir(parents=True)
+    os.utime(old, (0, 0))
+    with staging_beside(run) as staging:
+        assert (old.exists(), young.exists(), staging.is_dir()) == (False, True, True)
+    assert not staging.exists()
+
+
+def test_another_model_or_attempt_makes_other_people_with_other_ids(run):
+    def ids(**changes):
+        counts = Counts.of(users=50, items=9, interactions=200)
+        samples = Samples(attempt=0, model="a", shards=(), counts=counts)
+        return set(synthetic_user_ids(run, samples.model_copy(update=changes)))
+
+    assert ids() == ids()
+    assert len(ids() | ids(model="b") | ids(attempt=1)) == 150
