@@ -44,7 +44,7 @@ def read_csv(path: Path, kind: Format, source: SourceConfig) -> tuple[RawFile | 
     Rows that cannot be read are left out of the columns, so that the problems of the others are found too.
     """
     layout = _layout(path, source.delimiter or ("\t" if kind == "tsv" else ","), source.header)
-    positions, problems = find_columns(path, layout.names, source)
+    positions, problems = find_columns(path, layout.names, source, may_be_data=layout.header_lines > 0)
     if not positions:
         return None, problems
     kinds = {position: _MANY_VALUES if role == TIMESTAMP else _FEW_VALUES for role, position in positions.items()}

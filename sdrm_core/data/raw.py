@@ -56,11 +56,30 @@ def wanted_columns(source: SourceConfig) -> dict[str, str]:
     return wanted
 
 
-def find_columns(path: Path, names: Sequence[str], source: SourceConfig) -> tuple[dict[str, int], list[Problem]]:
-    """Return the position of each wanted column by role, and a problem for each that is missing or there twice."""
+def find_columns(
+    path: Path, names: Sequence[str], source: SourceConfig, *, may_be_data: bool = False
+) -> tuple[dict[str, int], list[Problem]]:
+    """Return the position of each wanted column by role, and a problem for each that is missing or there twice.
+
+    Args:
+        path: the file.
+        names: its columns.
+        source: names the wanted ones.
+        may_be_data: the names are a line that may be no header; unless one is like a wanted one they are not told, for
+            they may hold a user's id.
+    """
     positions: dict[str, int] = {}
     problems = []
-    for role, name in wanted_columns(source).items():
+    wanted = wanted_columns(source)
+    is_header = not may_be_data or any(
+        difflib.get_close_matches(name, names, n=1, cutoff=0.5) for name in wanted.values()
+    )
+    told = (
+        f"the columns are {_listed(names)}"
+        if is_header
+        else f"no field of its first line, of {len(names)}, is named like it"
+    )
+    for role, name in wanted.items():
         count = names.count(name)
         if count == 1:
             positions[role] = names.index(name)
@@ -69,19 +88,17 @@ def find_columns(path: Path, names: Sequence[str], source: SourceConfig) -> tupl
                 Problem(str(path), f"column {name!r} occurs {count} times", "Give each column a name of its own.")
             )
         else:
-            problems.append(_missing_column(path, role, name, names))
+            problems.append(_missing_column(path, role, name, names, told=told))
     return positions, problems
 
 
-def _missing_column(path: Path, role: str, name: str, names: Sequence[str]) -> Problem:
+def _missing_column(path: Path, role: str, name: str, names: Sequence[str], *, told: str) -> Problem:
     nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     advice = f", perhaps {nearest[0]!r}" if nearest else ""
     remedy = f"Set source.columns.{role.removesuffix('_id')} to the right one{advice}."
     if not nearest:
         remedy += " A CSV file without a header line needs source.header, one with other separators source.delimiter."
-    return Problem(
-        where=str(path), what=f"there is no column {name!r}; the columns are {_listed(names)}", remedy=remedy
-    )
+    return Problem(where=str(path), what=f"there is no column {name!r}; {told}", remedy=remedy)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -235,3 +235,10 @@ def test_unreadable_time_stamps_are_refused(tmp_path, stamps, n_bad, example):
 def test_column_names_must_differ():
     with pytest.raises(ValueError, match="different columns"):
         ColumnsConfig(user="id", item="id")
+
+
+def test_the_first_row_of_a_file_without_a_header_is_not_told(tmp_path):
+    problems = refused(tmp_path, "log.csv", b"alice@example.com,7,3\nbob@example.com,8,3\n")
+    assert "there is no column 'user_id'; no field of its first line, of 3, is named like it" in problems[0]
+    assert "source.header" in problems[0]
+    assert not any("alice" in problem for problem in problems)
