@@ -142,6 +142,13 @@ def test_the_largest_number_of_items_of_a_real_person_is_not_published(example):
     assert "activity_max" not in figures
 
 
+def test_a_stage_that_an_earlier_run_finished_says_so(inputs):
+    judge(inputs)
+    assert "finished by an earlier run" not in render_report(**inputs)
+    inputs["manifest"]["stages"]["pretrain"]["cached"] = True
+    assert render_report(**inputs).count("finished by an earlier run") == 1
+
+
 def test_roles_that_the_seed_decided_are_told(inputs):
     judge(inputs)
     for roles, told in (("by a secret key", False), (ROLES_OF_SEED, True)):
