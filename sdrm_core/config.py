@@ -233,8 +233,8 @@ class PrivacyConfig(Section):
         2,
         ge=1,
         le=2,
-        description="samplings at most: the first, and one with a new seed, which is drawn more randomly if the first "
-        "gave too much away and sampling.temperature is null",
+        description="samplings at most: the first, and one with a new seed, which is drawn more randomly if privacy "
+        "gates alone refused the first and sampling.temperature is null",
     )
     accept_inconclusive: tuple[PrivacyGate, ...] = Field(
         (), description="gates whose INCONCLUSIVE does not block publishing; named openly in every release"
@@ -426,6 +426,8 @@ def _explain(problem: Mapping[str, Any], source: str, overridden: Sequence[str])
     dotted = ".".join(str(part) for part in problem["loc"])
     if any(dotted == key or dotted.startswith(f"{key}.") for key in overridden):
         source = "the command line"
+    elif any(not dotted or key.startswith(f"{dotted}.") for key in overridden):
+        source += " and the command line"
     if problem["type"] != "extra_forbidden":
         where = f"{source}: {dotted}" if dotted else source
         given = "" if isinstance(problem["input"], Mapping) else f" (got {problem['input']!r})"

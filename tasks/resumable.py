@@ -22,7 +22,6 @@ P = ParamSpec("P")
 R = TypeVar("R", bound=Record)
 
 _LOCK = ".lock"
-_ALL_CODE = "."
 _SHOWN = 4
 _MISSING = object()
 
@@ -49,22 +48,21 @@ def code_digest(*rooms: str) -> str:
 def finished_once(stage: Callable[P, R]) -> Callable[P, R]:
     """Let a stage of a run take what an earlier run in the same directory finished, instead of doing it again.
 
-    It is taken if settings, code and what came of the stages before are the same, and the files are what was written.
-    The stage's meter then says so.
+    It is taken if settings, our code and what came of the stages before are the same, and the files are what was
+    written. The stage's meter then says so.
 
     Args:
         stage: its parameter ``run`` names the directory, the others are records or plain values; returns a record.
     """
     signature, kind, name = inspect.signature(stage), get_type_hints(stage)["return"], stage.__name__
+    code = _whole_code()  # now, at import: the files may be others by the time the stage runs
 
     @wraps(stage)
     def resumed(*args: P.args, **kwargs: P.kwargs) -> R:
         given = signature.bind(*args, **kwargs).arguments
         run: Run = given["run"]
         meter = stages_directory(run) / f"{name}.json"
-        question = digest_of(
-            code_digest(_ALL_CODE), inspect.getsource(inspect.getmodule(stage) or stage), _plain(given)
-        )
+        question = digest_of(code, _plain(given))
         path = private_directory(run.directory / "finished") / f"{name}-{question[:16]}.json"
         if path.is_file():
             kept = parse_json(path)
@@ -78,6 +76,13 @@ def finished_once(stage: Callable[P, R]) -> Callable[P, R]:
         return result
 
     return resumed
+
+
+@lru_cache
+def _whole_code() -> str:
+    root = Path(sdrm_core.__file__).parents[1]
+    files = sorted(path for package in ("sdrm_core", "tasks") for path in (root / package).rglob("*.py"))
+    return digest_of(*((str(path.relative_to(root)), path.read_text(encoding="utf-8")) for path in files))
 
 
 def _plain(value: Any) -> Any:
@@ -107,7 +112,9 @@ def _is_intact(artifact: Artifact) -> bool:
 
 @contextmanager
 def working_in(run: Run) -> Iterator[None]:
-    """Hold the run's directory while the block runs, cleared of the verdicts of an earlier run.
+    """Hold the run's directory while the block runs, cleared of the verdicts and meters of an earlier run.
+
+    All but ingest comes under it: that names the directory, and writes the same bytes each time.
 
     Raises:
         ConfigError: another process is at work on the same run.

@@ -65,19 +65,17 @@ def find_columns(
         path: the file.
         names: its columns.
         source: names the wanted ones.
-        may_be_data: the names are a line that may be no header; unless one is like a wanted one they are not told, for
+        may_be_data: the names are a line that may be no header; unless a wanted one is there they are not told, for
             they may hold a user's id.
     """
     positions: dict[str, int] = {}
     problems = []
     wanted = wanted_columns(source)
-    is_header = not may_be_data or any(
-        difflib.get_close_matches(name, names, n=1, cutoff=0.5) for name in wanted.values()
-    )
+    is_header = not may_be_data or any(name in names for name in wanted.values())
     told = (
         f"the columns are {_listed(names)}"
         if is_header
-        else f"no field of its first line, of {len(names)}, is named like it"
+        else f"none of the {len(names)} fields of its first line is a column asked for"
     )
     for role, name in wanted.items():
         count = names.count(name)
@@ -88,7 +86,7 @@ def find_columns(
                 Problem(str(path), f"column {name!r} occurs {count} times", "Give each column a name of its own.")
             )
         else:
-            problems.append(_missing_column(path, role, name, names, told=told))
+            problems.append(_missing_column(path, role, name, names if is_header else (), told=told))
     return positions, problems
 
 

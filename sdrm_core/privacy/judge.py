@@ -71,7 +71,7 @@ def judge_privacy(
         accepted=accepted,
         n_synthetic=synthetic.shape[0],
         n_train=train.shape[0],
-        n_holdout=holdout.shape[0],
+        n_holdout=min(holdout.shape[0], train.shape[0]),
         compared=evidence.compared,
         formal_guarantee=NO_GUARANTEE,
         histograms=_histograms(evidence),

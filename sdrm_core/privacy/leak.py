@@ -46,7 +46,7 @@ def leak_against(
         DataError: different catalogues, an empty set, or values other than 0 and 1.
     """
     train, validation = clean(train=train, validation=validation)
-    if validation.shape[0] < MIN_HOLDOUT_USERS:
+    if min(validation.shape[0], train.shape[0]) < MIN_HOLDOUT_USERS:
         return None
     people = RealUsers.of(
         train,

@@ -21,6 +21,7 @@ from sdrm_core.config import (
 )
 from sdrm_core.errors import GateFailed
 from sdrm_core.records import ExpectationResult, GateReport
+from tasks.checkpoints import refused_for_privacy
 from tasks.gate_frames import matrix_frame, raw_frame, synthetic_frame
 from tasks.gates import check, require
 from tasks.suites import (
@@ -291,6 +292,21 @@ class TestRelease:
         verdicts = {name: verdict for name, verdict in VERDICTS.items() if name != "privacy_hygiene"}
         report = check_release(MEASURES | verdicts)
         assert {result.reason for result in unmet(report).values()} == {"there is no column privacy_hygiene"}
+
+    @pytest.mark.parametrize(
+        ("facts", "expected"),
+        [
+            ({"privacy_membership": "FAIL"}, True),
+            ({"privacy_membership": "INCONCLUSIVE", "privacy_completion": "FAIL"}, True),
+            ({"privacy_membership": "FAIL", "svd_recall_ratio": 0.1}, False),
+            ({"privacy_membership": "FAIL", "privacy_hygiene": "FAIL"}, False),
+            ({"svd_recall_ratio": 0.1}, False),
+        ],
+    )
+    def test_more_randomness_is_for_what_it_can_change(self, facts, expected):
+        with pytest.raises(GateFailed) as caught:
+            require(check_release(MEASURES | VERDICTS | facts))
+        assert refused_for_privacy(caught.value) == expected
 
     def test_two_rows_of_facts_fail(self):
         suite = release_suite(GatesConfig(), PrivacyConfig())

@@ -95,7 +95,7 @@ def test_data_of_ones_own_need_a_name_of_their_own():
     with pytest.raises(ConfigError) as caught:
         load_config(None, ["source.uri=log.csv"])
     name = "dataset: 'demo' names releases of the embedded data set; name your own, e.g. dataset=shop"
-    assert str(caught.value) == f"the configuration: {name}"
+    assert str(caught.value) == f"the configuration and the command line: {name}"
     assert load_config(None, ["source.uri=log.csv", "dataset=shop"]).dataset == "shop"
 
 
@@ -111,3 +111,10 @@ def test_an_error_names_where_the_setting_was_made(tmp_path):
         load_config(path, ["privacy.attempts=3", "nokey=1"])
     told = dict(line.split(": ", 2)[1::-1] for line in str(caught.value).splitlines())
     assert told == {"vae.dropout": str(path), "privacy.attempts": "the command line", "nokey": "the command line"}
+
+
+def test_what_file_and_command_line_make_together_is_told_of_both(tmp_path):
+    path = tmp_path / "night.yaml"
+    path.write_text("roles: {holdout: 0.2, validation: 0.0, evaluation: 0.1}")
+    with pytest.raises(ConfigError, match=r"night.yaml and the command line: roles: train, validation and holdout"):
+        load_config(path, ["roles.train=0.7"])

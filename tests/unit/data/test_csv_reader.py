@@ -237,8 +237,9 @@ def test_column_names_must_differ():
         ColumnsConfig(user="id", item="id")
 
 
-def test_the_first_row_of_a_file_without_a_header_is_not_told(tmp_path):
-    problems = refused(tmp_path, "log.csv", b"alice@example.com,7,3\nbob@example.com,8,3\n")
-    assert "there is no column 'user_id'; no field of its first line, of 3, is named like it" in problems[0]
+@pytest.mark.parametrize("first", ["alice@example.com,7,3", "user_alice,item_7,3", "alice,item_9,rating_5"])
+def test_the_first_row_of_a_file_without_a_header_is_not_told(tmp_path, first):
+    problems = refused(tmp_path, "log.csv", f"{first}\nbob,8,3\n".encode())
+    assert "there is no column 'user_id'; none of the 3 fields of its first line is a column asked for" in problems[0]
     assert "source.header" in problems[0]
     assert not any("alice" in problem for problem in problems)

@@ -189,3 +189,13 @@ def test_what_is_no_vae_is_refused(model, folder, tmp_path):
         load_vae(tmp_path / "text")
     with pytest.raises(ArtifactError, match="is missing"):
         load_vae(tmp_path / "absent")
+
+
+def test_shards_end_where_blocks_end_unless_those_are_larger(model):
+    block = model.source.users_per_block
+    for about in (block - 1, block, 2 * block + 7):
+        shards = model.shards(5 * block + 3, about=about)
+        assert [start for start, _ in shards[1:]] == [stop for _, stop in shards[:-1]]
+        assert (shards[0][0], shards[-1][1]) == (0, 5 * block + 3)
+        assert all(stop - start <= about for start, stop in shards)
+        assert about < block or all(start % block == 0 for start, _ in shards)

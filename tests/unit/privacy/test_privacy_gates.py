@@ -106,6 +106,13 @@ def test_the_pictures_show_no_leak_where_there_is_none(real):
     assert middle["synthetic_to_train"] == pytest.approx(middle["synthetic_to_holdout"], rel=0.02)
 
 
+def test_of_more_held_out_than_training_people_as_many_are_compared(real):
+    train, holdout, fresh = real
+    report = judge(fresh, holdout[:60], train[:200])
+    assert (report.n_train, report.n_holdout) == (60, 60)
+    assert sum(report.histograms["holdout_to_train"].counts) == 60
+
+
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of means over nobody
 def test_people_of_one_item_alone_cannot_be_completed_and_the_report_says_so_in_json(real):
     train, holdout, fresh = real
