@@ -71,7 +71,7 @@ def publish(
         release = _name(staging, run, manifest)
     meter.save(run)
     if any(gate["verdict"] != "PASS" for gate in manifest["privacy"]["gates"].values()):
-        LOG.warning("published; of the privacy gates %s", privacy_in_words(manifest["privacy"]))
+        LOG.warning("published; privacy gates %s", privacy_in_words(manifest["privacy"]))
     create_markdown_artifact(key="release", markdown=card, description=f"Release {release.version}")
     return release
 
