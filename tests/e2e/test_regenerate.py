@@ -212,13 +212,6 @@ class TestSecondAttempt:
         _, temperature = self.refused(tmp_path, source, privacy={"min_dissimilarity": 1})
         assert temperature == 0.8
 
-    def test_what_is_of_no_use_is_not_drawn_more_randomly(self, night, tmp_path, source):
-        _, release = night
-        first = json.loads((release.path / "manifest.json").read_text())["model"]["temperature"]
-        useless = {"release": {"min_svd_recall_ratio": 9}}
-        privacy = {"min_dissimilarity": 1}
-        assert self.refused(tmp_path, source, sampling=FOUND, privacy=privacy, gates=useless)[1] == first
-
 
 def test_results_are_kept_as_json_not_pickle(night):
     from prefect.settings import get_current_settings
