@@ -5,7 +5,7 @@ from sdrm_core.data.roles import Role
 from sdrm_core.privacy.judge import judge_privacy
 from sdrm_core.quality import fidelity, utility
 from sdrm_core.records import Artifact, Record, Run, Samples, UserItemMatrix
-from sdrm_core.storage import private_directory, read_json, write_json, write_text
+from sdrm_core.storage import private_directory, write_json, write_text
 from tasks.matrix import users_of
 from tasks.releases import previous_user_ids
 from tasks.report import render_operator_report
@@ -65,7 +65,7 @@ def measure_privacy(run: Run, matrix: UserItemMatrix, samples: Samples) -> Artif
         )
         artifact = _write(report, run, samples, "privacy")
         page = render_operator_report(
-            read_json(artifact), dataset=run.config.dataset, run=run.digest, attempt=samples.attempt
+            report.model_dump(mode="json"), dataset=run.config.dataset, run=run.digest, attempt=samples.attempt
         )
         write_text(run.directory / "privacy.html", page)
     meter.save(run)

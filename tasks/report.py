@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from sdrm_core.config import PipelineConfig
 from sdrm_core.quality.ranking import METRICS
 from tasks import plots, wording
+from tasks.manifest import ROLES_OF_SEED
 
 _HEADLINE_METRICS = ("recall@10", "ndcg@10")
 _MIN_USERS = 5  # a bar of a published histogram speaks of at least so many users
@@ -76,6 +77,7 @@ def _render(template: str, manifest: Mapping[str, Any], **context: Any) -> str:
         overall=overall_verdict(manifest),
         accepted=manifest["privacy"]["accepted_inconclusive"],
         refused_by=refusing_gates(manifest),
+        has_secret_roles=manifest["roles"] != ROLES_OF_SEED,
         headline_metrics=_HEADLINE_METRICS,
         all_metrics=METRICS,
         wording=wording,

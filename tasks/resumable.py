@@ -5,7 +5,7 @@ import hashlib
 import inspect
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache, wraps
 from pathlib import Path
@@ -42,7 +42,7 @@ def code_digest(*rooms: str) -> str:
     files = [
         path for room in rooms for path in ([root / room] if room.endswith(".py") else (root / room).rglob("*.py"))
     ]
-    return digest_of(*((str(path.relative_to(root)), path.read_text(encoding="utf-8")) for path in sorted(files)))
+    return _digest_of_files(files, root=root)
 
 
 def finished_once(stage: Callable[P, R]) -> Callable[P, R]:
@@ -81,8 +81,12 @@ def finished_once(stage: Callable[P, R]) -> Callable[P, R]:
 @lru_cache
 def _whole_code() -> str:
     root = Path(sdrm_core.__file__).parents[1]
-    files = sorted(path for package in ("sdrm_core", "tasks") for path in (root / package).rglob("*.py"))
-    return digest_of(*((str(path.relative_to(root)), path.read_text(encoding="utf-8")) for path in files))
+    files = [path for package in ("sdrm_core", "tasks") for path in (root / package).rglob("*.py")]
+    return _digest_of_files(files, root=root)
+
+
+def _digest_of_files(files: Iterable[Path], *, root: Path) -> str:
+    return digest_of(*((str(path.relative_to(root)), path.read_text(encoding="utf-8")) for path in sorted(files)))
 
 
 def _plain(value: Any) -> Any:

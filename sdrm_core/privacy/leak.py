@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 from sdrm_core.config import PrivacyConfig, PrivacyGate
 from sdrm_core.privacy import gates
 from sdrm_core.privacy.evidence import Evidence, RealUsers, gather
-from sdrm_core.privacy.similarity import clean
+from sdrm_core.privacy.similarity import clean, require_same_catalogue
 from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS, GateVerdict, Verdict, closed
 from sdrm_core.randomness import numpy_stream
 from sdrm_core.records import Leak
@@ -59,7 +59,8 @@ def leak_against(
 
 
 def _leak_of(synthetic: csr_matrix, *, people: RealUsers, config: PrivacyConfig, seed: int) -> Leak:
-    synthetic, _ = clean(synthetic=synthetic, train=people.complete)
+    require_same_catalogue(synthetic=synthetic, train=people.complete)
+    (synthetic,) = clean(synthetic=synthetic)
     evidence = gather(synthetic, people, max_pair_products=config.max_pair_products, seed=seed)
     copies = (gates.judge_unique_copies(evidence, config), gates.judge_near_copies(evidence, config))
     if any(verdict.verdict == Verdict.FAIL for verdict in copies):

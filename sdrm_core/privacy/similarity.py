@@ -91,8 +91,7 @@ def nearest(
 
 def pair_products(queries: csr_matrix, reference: csr_matrix) -> float:
     """Return the multiply-adds of the exact comparison: Σ_i d_i(queries) · d_i(reference), d_i holders of item i."""
-    n_items = queries.shape[1]
-    holders = (np.bincount(users.indices, minlength=n_items).astype(np.float64) for users in (queries, reference))
+    holders = (item_popularity(users).astype(np.float64) for users in (queries, reference))
     return float(np.dot(*holders))
 
 
@@ -110,13 +109,22 @@ def clean(**sets: csr_matrix) -> tuple[csr_matrix, ...]:
         DataError: the sets do not all have the same items as columns, one is empty, or it has a value that is neither 0
             nor 1 (NaN and a pair stored twice included).
     """
+    require_same_catalogue(**sets)
+    return tuple(_canonical(users, name=name) for name, users in sets.items())
+
+
+def require_same_catalogue(**sets: csr_matrix) -> None:
+    """Refuse sets of users that do not all have the same items as columns.
+
+    Raises:
+        DataError: names every set with its number of items.
+    """
     sizes = {name: users.shape[1] for name, users in sets.items()}
     if len(set(sizes.values())) > 1:
         listed = ", ".join(f"{name} {size:,} items" for name, size in sizes.items())
         raise DataError(
             Problem("privacy", f"the sets have different catalogues: {listed}", "Give all the same item columns")
         )
-    return tuple(_canonical(users, name=name) for name, users in sets.items())
 
 
 def _canonical(user_items: csr_matrix, *, name: str) -> csr_matrix:

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.sparse import csr_matrix, vstack
 
+from sdrm_core.data.matrix import item_popularity
 from sdrm_core.errors import DataError, Problem
 from sdrm_core.randomness import numpy_stream
 
@@ -31,7 +32,7 @@ def sample_by_popularity(train: csr_matrix, *, users: int, seed: int) -> csr_mat
     if not train.nnz:
         raise DataError(Problem("train users", "they hold no interaction at all", "Check the filter and the roles"))
     n_items = train.shape[1]
-    popularity = np.bincount(train.indices, minlength=n_items)
+    popularity = item_popularity(train)
     activity = np.diff(train.indptr)
     shards = []
     for number, start in enumerate(range(0, users, _SHARD_USERS)):

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from sdrm_core.data.matrix import item_popularity
 from sdrm_core.records import Record
 
 _POINTS = 60
@@ -34,8 +35,8 @@ class Curves(Record):
 def fidelity_curves(synthetic: csr_matrix, train: csr_matrix) -> Curves:
     """Return the curves of synthetic (n_synthetic, n_items) beside training (n_train, n_items) users."""
     n_items = train.shape[1]
-    real = np.bincount(train.indices, minlength=n_items) / train.shape[0]
-    drawn = np.bincount(synthetic.indices, minlength=n_items) / synthetic.shape[0]
+    real = item_popularity(train) / train.shape[0]
+    drawn = item_popularity(synthetic) / synthetic.shape[0]
     edges = _log_spaced(1, n_items + 1)[:-1] - 1
     by_real_rank = np.argsort(-real, kind="stable")
     activity = np.sort(np.diff(train.indptr))

@@ -20,7 +20,7 @@ def popularity_figures(
         publishable: (n_items,) bool, items a release may contain.
     """
     known = item_popularity(reference)
-    counts = np.bincount(candidate.indices, minlength=reference.shape[1])
+    counts = item_popularity(candidate)
     in_catalogue = known > 0
     known, counts, publishable = known[in_catalogue], counts[in_catalogue], publishable[in_catalogue]
     shares = counts / max(1, counts.sum())
