@@ -83,8 +83,11 @@ def auc(scores: np.ndarray, is_train: np.ndarray, covariates: np.ndarray) -> Est
     """Estimate P(score of a training user > score of a held-out user), ties half, by ranks less their covariates.
 
     (mean rank of train - mean rank of holdout) / n is the AUC less one half, so adjusting the ranks adjusts the
-    AUC: the accident of who was held out, where the covariates tell it, cancels.
+    AUC: the accident of who was held out, where the covariates tell it, cancels. With nobody on one side nothing is
+    known: anything from 0 to 1.
     """
+    if is_train.all() or not is_train.any():
+        return Estimate(0.5, 0.0, 1.0, 1.0)
     gap = difference(adjusted(ranks(scores), covariates), is_train)
     return Estimate(gap.effect + 0.5, gap.lower + 0.5, gap.upper + 0.5, gap.p_value)
 

@@ -36,6 +36,11 @@ def test_auc_counts_ties_half():
     assert statistics.auc(scores, is_train, np.zeros((4, 0))).effect == pytest.approx(3.5 / 4)
 
 
+@pytest.mark.parametrize("is_train", [np.ones(3, bool), np.zeros(3, bool)])
+def test_nobody_to_compare_with_tells_nothing(is_train):
+    assert statistics.auc(np.arange(3.0), is_train, np.zeros((3, 0))) == Estimate(0.5, 0.0, 1.0, 1.0)
+
+
 def test_covariates_remove_noise_and_keep_the_effect():
     rng = np.random.default_rng(0)
     is_train, known = rng.random(4000) < 0.8, rng.normal(size=4000)
