@@ -141,9 +141,9 @@ def tune(
 
 @app.command()
 def inspect(
-    path: Annotated[Path, typer.Argument(help="A release, a model folder or a working directory.")],
+    path: Annotated[Path, typer.Argument(help="A release, a sample, a model folder or a working directory.")],
 ) -> None:
-    """Say what a release, a model or a working directory contains, and whether it is intact."""
+    """Say what a release, a sample, a model or a working directory contains, and whether it is intact."""
     from tasks.describe import describe
 
     typer.echo(describe(path))

@@ -1,6 +1,6 @@
-"""Say what a release, a model or a working directory contains, and whether it is what was written."""
+"""Say what a release, a sample, a model or a working directory contains, and whether it is what was written."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ def describe(path: Path) -> str:
     """
     if (path / "manifest.json").is_file():
         return _describe_release(path)
+    if (path / "sample.json").is_file():
+        return _describe_sample(path)
     if (path / "model.json").is_file():
         return _describe_model(path)
     if (path / "config.json").is_file():
@@ -27,14 +29,17 @@ def describe(path: Path) -> str:
     if (path / "latest.json").is_file():
         return _describe_release(path / parse_json(path / "latest.json")["version"])
     raise DataError(
-        Problem(str(path), "is no release, no model folder and no working directory", "Give the path of one of these")
+        Problem(
+            str(path),
+            "is no release, no sample, no model folder and no working directory",
+            "Give the path of one of these",
+        )
     )
 
 
 def _describe_release(path: Path) -> str:
     manifest = parse_json(path / "manifest.json")
-    for file in manifest["files"]:
-        checked(Artifact(path=path / file["path"], sha256=file["sha256"]))
+    _require_intact(path, manifest["files"])
     counts, source = manifest["synthetic_counts"], manifest["source_counts"]
     gates = ", ".join(f"{name} {gate['verdict']}" for name, gate in manifest["gates"].items())
     return "\n".join(
@@ -46,6 +51,26 @@ def _describe_release(path: Path) -> str:
             f"gates:     {gates}",
             f"privacy:   {privacy_in_words(manifest['privacy'])}",
             f"files:     {len(manifest['files'])}, all digests as recorded",
+        ]
+    )
+
+
+def _require_intact(path: Path, files: Sequence[Mapping[str, Any]]) -> None:
+    for file in files:
+        checked(Artifact(path=path / file["path"], sha256=file["sha256"]))
+
+
+def _describe_sample(path: Path) -> str:
+    sample = parse_json(path / "sample.json")
+    _require_intact(path, sample["files"])
+    rows = sum(file["rows"] for file in sample["files"])
+    return "\n".join(
+        [
+            f"sample {path}",
+            f"synthetic: {sample['users']:,} users, {rows:,} interactions, {sample['resolution']} resolution, "
+            f"seed {sample['seed']}",
+            f"gates:     {sample['gates']}",
+            f"files:     {len(sample['files'])}, all digests as recorded",
         ]
     )
 

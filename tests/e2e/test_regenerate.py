@@ -11,11 +11,12 @@ import pytest
 
 from flows.regenerate import regenerate
 from sdrm_core.data.simulate import simulate_interactions
-from sdrm_core.errors import GateFailed
+from sdrm_core.errors import ArtifactError, GateFailed
 from sdrm_core.model.temperature import more_random
 from sdrm_core.storage import sha256_of
 from tasks.describe import describe
 from tasks.manifest import ROLES_OF_SEED
+from tasks.more import sample_more
 from tests.conftest import small_night
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -120,6 +121,17 @@ class TestPublished:
         assert "membership" in told or "every gate PASS" in told
         (run,) = [path for path in config.paths.work.iterdir() if path.is_dir()]
         assert re.search(r"pretrain \d+\.\d s.*\n.*release PASS", describe(run))
+
+    def test_more_users_of_its_model_are_others_and_no_release(self, night, tmp_path):
+        config, release = night
+        sample = sample_more(release.path, users=50, out=tmp_path / "more", resolution="multi", work=config.paths.work)
+        rows, published = (pq.read_table(path / "interactions").to_pandas() for path in (sample, release.path))
+        assert rows.user_id.nunique() == 50
+        assert not set(rows.user_id) & set(published.user_id)
+        assert re.search(r"50 users, [\d,]+ interactions, multi .*\n.*were not judged\n.*digests", describe(sample))
+        next((sample / "interactions").iterdir()).write_bytes(b"damaged")
+        with pytest.raises(ArtifactError, match="part-00000"):
+            describe(sample)
 
     def test_the_release_says_that_its_roles_are_no_secret(self, night):
         _, release = night
