@@ -184,7 +184,9 @@ class SamplingConfig(Section):
 
     users: int | None = Field(None, ge=1, description="synthetic users; null: as many as users in training")
     resolution: Resolution = Field(
-        "full", description="full: every user takes all reverse steps; multi: each a random number of them"
+        "full",
+        description="full: every user takes all reverse steps; multi: each a random number of them, and keeps the rest "
+        "of the noise",
     )
     temperature: float | None = Field(
         None,

@@ -92,8 +92,7 @@ def _describe_model(path: Path) -> str:
             f"model {path}",
             f"catalogue: {model.vae.n_items:,} items, of which {len(model.publishable):,} may be published",
             f"activity:  {model.activity.mean():.1f} items per user on average",
-            f"draw:      at temperature {model.temperature:g}, "
-            + ", ".join(f"{offsets.n_pairs:,} pairs ({resolution})" for resolution, offsets in model.offsets.items()),
+            f"draw:      at temperature {model.temperature:g}, {model.offsets.n_pairs:,} item pairs",
             "files:     all digests as recorded",
         ]
     )

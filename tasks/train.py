@@ -79,7 +79,7 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: Fitte
                 validation.shape[0],
                 MIN_HOLDOUT_USERS,
             )
-        item_pairs = model.offsets[config.sampling.resolution].n_pairs
+        item_pairs = model.offsets.n_pairs
         LOG.info("items are drawn at temperature %g, with offsets for %d pairs", model.temperature, item_pairs)
         folder = private_directory(run.directory / "model")
         item_ids = pq.read_table(checked(matrix.items)).column("item_id").combine_chunks()

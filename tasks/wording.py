@@ -63,10 +63,8 @@ JUDGES: Mapping[str, str] = {
 TRAINING: Mapping[str, tuple[str, str, str | None]] = {
     "vae": ("VAE", "training loss", "log-likelihood of hidden items, nats (higher is better)"),
     "diffusion": ("Diffusion", "training loss", "denoising loss of validation users (lower is better)"),
-    "margins-full": ("Item margins, full", "distance of item popularity (lower is better)", None),
-    "pairs-full": ("Pairs of items, full", "distance of item popularity (lower is better)", None),
-    "pairs-multi": ("Pairs of items, multi", "distance of item popularity (lower is better)", None),
-    "margins-multi": ("Item margins, multi", "distance of item popularity (lower is better)", None),
+    "margins": ("Item margins", "distance of item popularity (lower is better)", None),
+    "pairs": ("Pairs of items", "distance of item popularity (lower is better)", None),
 }
 
 

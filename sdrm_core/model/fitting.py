@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
-from sdrm_core.config import PipelineConfig, Resolution
+from sdrm_core.config import PipelineConfig
 from sdrm_core.data.matrix import item_popularity
 from sdrm_core.model.activity import published_activity
 from sdrm_core.model.devices import Workers
 from sdrm_core.model.diffusing import Posteriors, train_denoiser
 from sdrm_core.model.draw import Offsets, publishable_items
 from sdrm_core.model.offsets import OffsetFit
-from sdrm_core.model.sdrm import RESOLUTIONS, SdrmModel
+from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.model.temperature import UNJUDGED, LeakMeasure, choose_temperature
 from sdrm_core.model.training import EpochReport, OnEpoch
 from sdrm_core.model.vae import MultiVAE
@@ -68,7 +68,7 @@ def fit_sdrm(
         denoiser=denoiser,
         activity=published_activity(counts, k_anonymity=config.privacy.k_anonymity, n_publishable=len(publishable)),
         publishable=publishable,
-        offsets={},
+        offsets=Offsets.none(len(publishable), device=device),
         temperature=1.0,
     )
     fit_offsets = OffsetFit(
@@ -78,26 +78,21 @@ def fit_sdrm(
         seed=config.seed,
         on_epoch=on_epoch,
     )
-    pairs = fit_offsets.find_pairs(unfitted, train[:, publishable], resolution=config.sampling.resolution)
+    pairs = fit_offsets.find_pairs(unfitted, train[:, publishable])
 
     @cache  # the temperature that is chosen was fitted to be tried
-    def offsets_at(temperature: float, resolution: Resolution) -> tuple[Offsets, tuple[EpochReport, ...]]:
-        return fit_offsets(replace(unfitted, temperature=temperature), pairs, resolution=resolution)
-
-    def drawing_at(temperature: float, resolutions: tuple[Resolution, ...]) -> tuple[SdrmModel, list[EpochReport]]:
-        fitted = {resolution: offsets_at(temperature, resolution) for resolution in resolutions}
-        offsets = {resolution: offsets for resolution, (offsets, _) in fitted.items()}
-        model = replace(unfitted, temperature=temperature, offsets=offsets)
-        return model, [report for _, rounds in fitted.values() for report in rounds]
+    def drawing_at(temperature: float) -> tuple[SdrmModel, tuple[EpochReport, ...]]:
+        candidate = replace(unfitted, temperature=temperature)
+        offsets, rounds = fit_offsets(candidate, pairs)
+        return replace(candidate, offsets=offsets), rounds
 
     def users_at(temperature: float) -> csr_matrix:
-        resolution = config.sampling.resolution
-        candidate, _ = drawing_at(temperature, (resolution,))
+        candidate, _ = drawing_at(temperature)
         return candidate.sample(
             0,
             min(config.sampling.users or len(counts), _MAX_LEAK_USERS),
             seed=stream_seed(config.seed, "temperature"),
-            resolution=resolution,
+            resolution=config.sampling.resolution,
             batch_users=config.compute.batch_users,
         )
 
@@ -105,5 +100,5 @@ def fit_sdrm(
     if temperature is None:
         leak_of = leak(train, validation, config=config.privacy, seed=config.seed)
         temperature = choose_temperature(lambda candidate: leak_of(users_at(candidate))) if leak_of else UNJUDGED
-    model, rounds = drawing_at(temperature, RESOLUTIONS)
+    model, rounds = drawing_at(temperature)
     return model, (*reports, *rounds)

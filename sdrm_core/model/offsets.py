@@ -26,6 +26,7 @@ _PAIR_GAIN = 0.7
 _LEAST_TEMPERATURE = 0.5
 _PAIR_LEVELLING = 5  # power of the temperature by which what k people share is levelled
 _MAX_PAIR_OFFSET = 6.0  # several partners add up
+_RESOLUTION: Resolution = "full"  # users of fewer steps have the same frequencies with the same offsets
 _EXPECTED_ROUNDS = 3
 _FINDING_ROUNDS = 8
 
@@ -53,9 +54,7 @@ class OffsetFit:
     seed: int
     on_epoch: OnEpoch
 
-    def __call__(
-        self, model: SdrmModel, pairs: Pairs, *, resolution: Resolution
-    ) -> tuple[Offsets, tuple[EpochReport, ...]]:
+    def __call__(self, model: SdrmModel, pairs: Pairs) -> tuple[Offsets, tuple[EpochReport, ...]]:
         """Make drawn items as popular as training users have them, and ``pairs`` as frequent.
 
         Above temperature 1 pairs become less frequent than that, the less, the fewer people share them: what the
@@ -64,38 +63,36 @@ class OffsetFit:
         Args:
             model: all but the offsets fitted.
             pairs: of publishable items.
-            resolution: offsets differ with it, because the latents do.
 
         Returns:
             The offsets, and one report a round.
         """
         with Workers(model.vae.device) as workers:
-            panel = self._panel(model, resolution, workers)
+            panel = self._panel(model, workers)
             offsets, reports = self._fit_items(panel)
             if not len(pairs.first):
                 return panel.offsets(offsets), reports
             offsets, more = self._fit_pairs(panel, pairs, items=offsets)
             return panel.offsets(offsets, pairs), (*reports, *more)
 
-    def find_pairs(self, model: SdrmModel, train: csr_matrix, *, resolution: Resolution) -> Pairs:
+    def find_pairs(self, model: SdrmModel, train: csr_matrix) -> Pairs:
         """Return the pairs that stand out of a model whose items are as popular as they should be.
 
         Args:
             model: all but the offsets fitted.
             train: (n_train_users, n_publishable) the training users' publishable items.
-            resolution: of the latents.
         """
         if not self.config.pair_rounds:
             return Pairs.none()
         with Workers(model.vae.device) as workers:
-            panel = self._panel(model, resolution, workers)
+            panel = self._panel(model, workers)
             offsets, _ = replace(self, on_epoch=lambda _: None)._fit_items(panel)
             drawn = vstack([panel.draw(panel.offsets(offsets), "finding", number) for number in range(_FINDING_ROUNDS)])
         return outstanding_pairs(train, drawn, k_anonymity=self.k_anonymity, seed=self.seed)
 
-    def _panel(self, model: SdrmModel, resolution: Resolution, workers: Workers) -> "_Panel":
-        seed = stream_seed(self.seed, "offsets", resolution)
-        return _Panel.of(model, n_users=self.config.margin_users, resolution=resolution, seed=seed, workers=workers)
+    def _panel(self, model: SdrmModel, workers: Workers) -> "_Panel":
+        seed = stream_seed(self.seed, "offsets", _RESOLUTION)
+        return _Panel.of(model, n_users=self.config.margin_users, seed=seed, workers=workers)
 
     def _fit_pairs(
         self, panel: "_Panel", pairs: Pairs, *, items: np.ndarray
@@ -117,15 +114,15 @@ class OffsetFit:
             after = np.clip(before + of_pairs, 0, _MAX_PAIR_OFFSET)
             return np.concatenate([of_items, after - before]), distance
 
-        start, stage = np.concatenate([items, np.zeros(len(wanted))]), f"pairs-{panel.resolution}"
-        return self._iterate(step, start, stage=stage, rounds=self.config.pair_rounds)
+        start = np.concatenate([items, np.zeros(len(wanted))])
+        return self._iterate(step, start, stage="pairs", rounds=self.config.pair_rounds)
 
     def _fit_items(self, panel: "_Panel") -> tuple[np.ndarray, tuple[EpochReport, ...]]:
         def step(offsets: np.ndarray, number: int) -> tuple[np.ndarray, float]:
             return self._item_step(panel, panel.draw(panel.offsets(offsets), "items", number))
 
-        start, stage = np.zeros(len(self.popularity)), f"margins-{panel.resolution}"
-        return self._iterate(step, start, stage=stage, rounds=self.config.margin_rounds)
+        start = np.zeros(len(self.popularity))
+        return self._iterate(step, start, stage="margins", rounds=self.config.margin_rounds)
 
     def _item_step(self, panel: "_Panel", drawn: csr_matrix) -> tuple[np.ndarray, float]:
         target, popularity = self.popularity / self.popularity.sum(), item_popularity(drawn)
@@ -153,23 +150,22 @@ class _Panel:
     """Synthetic users that stay the same over the rounds, up to the decoder's features; their items are redrawn."""
 
     model: SdrmModel
-    resolution: Resolution
     workers: Workers
     features: list[Tensor]
     counts: list[np.ndarray]
     seed: int
 
     @classmethod
-    def of(cls, model: SdrmModel, *, n_users: int, resolution: Resolution, seed: int, workers: Workers) -> "_Panel":
+    def of(cls, model: SdrmModel, *, n_users: int, seed: int, workers: Workers) -> "_Panel":
         numbers = range(-(-n_users // model.source.users_per_block))
 
         def features_and_counts(number: int) -> tuple[Tensor, np.ndarray]:
-            (block,) = model.source.blocks(range(number, number + 1), seed=seed, resolution=resolution)
+            (block,) = model.source.blocks(range(number, number + 1), seed=seed, resolution=_RESOLUTION)
             return model.vae.decoder_features(block.latents), block.counts
 
         blocks = workers.map(features_and_counts, numbers)
         features, counts = [features for features, _ in blocks], [counts for _, counts in blocks]
-        return cls(model, resolution, workers, features, counts, seed)
+        return cls(model, workers, features, counts, seed)
 
     @property
     def step_unit(self) -> float:

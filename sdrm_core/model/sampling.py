@@ -1,4 +1,4 @@
-"""The reverse process: from noise to latents, each user in its own number of steps."""
+"""The reverse process: from noise to latents, each user as far as its own number of steps leads."""
 
 from collections.abc import Callable
 
@@ -11,16 +11,19 @@ Velocity = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Takes noisy latents (n, d), angles (n, 1) and the rows' numbers (n,); returns expected velocities (n, d)."""
 
 
-def reverse_process(velocity: Velocity, noise: Tensor, *, steps: Tensor) -> Tensor:
+def reverse_process(velocity: Velocity, noise: Tensor, *, steps: Tensor, of_steps: int) -> Tensor:
     """Solve the probability-flow ODE from pure noise to data by the midpoint method, of second order.
 
-    Users are ordered by their number of steps, so that those still on their way are always the first rows:
-    a user who takes half the steps costs half the time.
+    A user who takes fewer than ``of_steps`` steps keeps the noise that is left there: at every angle latents have mean
+    0 and variance 1, so the user is no worse made, but shows less of what the network has learned. Users are ordered by
+    their number of steps, so that those still on their way are always the first rows: half the steps cost half the
+    time.
 
     Args:
         velocity: the network; the angle's derivative of a noisy latent, as expected from the latent itself.
         noise: (n_users, latent_dim) standard normal.
         steps: (n_users,) whole numbers of at least 1, on the CPU; each costs two calls of ``velocity``.
+        of_steps: how many lead from noise to data.
 
     Returns:
         (n_users, latent_dim) latents at mean 0 and variance 1, as far as ``velocity`` is exact.
@@ -31,7 +34,8 @@ def reverse_process(velocity: Velocity, noise: Tensor, *, steps: Tensor) -> Tens
     for step in range(int(steps[0]) if len(steps) else 0):
         n_active = int((steps > step).sum())
         start, middle, end = (
-            grid_angle(step + part, steps=steps[:n_active]).to(noise.device) for part in (0.0, 0.5, 1.0)
+            torch.full((n_active, 1), grid_angle(step + part, of_steps=of_steps), device=noise.device)
+            for part in (0.0, 0.5, 1.0)
         )
         current, active = latents[:n_active], rows[:n_active]
         halfway = current + (middle - start) * velocity(current, start, active)

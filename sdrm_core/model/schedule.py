@@ -29,9 +29,6 @@ def training_angles(n_users: int, *, generator: torch.Generator) -> Tensor:
     return NOISE_ANGLE * torch.rand(n_users, 1, generator=generator, device=generator.device)
 
 
-def grid_angle(step: float, *, steps: Tensor) -> Tensor:
-    """Return the angle after ``step`` of each user's ``steps`` (n,) reverse steps, as (n, 1).
-
-    Every grid runs evenly from noise to data; one with fewer steps takes longer strides.
-    """
-    return (NOISE_ANGLE * (1 - step / steps)).unsqueeze(1)
+def grid_angle(step: float, *, of_steps: int) -> float:
+    """Return the angle after ``step`` of ``of_steps`` even reverse steps from noise to data."""
+    return NOISE_ANGLE * (1 - step / of_steps)

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +22,6 @@ from sdrm_core.model.weights import load_into, load_vae, load_weights, save_vae,
 from sdrm_core.records import Artifact
 
 VARIANT = "sdrm"
-RESOLUTIONS: tuple[Resolution, ...] = get_args(Resolution)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +33,7 @@ class SdrmModel:
         denoiser: makes latents.
         activity: (n_train_users,) what ``published_activity`` makes of the training users' numbers of items.
         publishable: (n_publishable,) columns that may be drawn, ascending.
-        offsets: by resolution, what sets the frequencies of items and pairs of items.
+        offsets: what sets the frequencies of items and pairs of items.
         temperature: randomness of the item draw.
     """
 
@@ -43,7 +41,7 @@ class SdrmModel:
     denoiser: Denoiser
     activity: np.ndarray
     publishable: np.ndarray
-    offsets: Mapping[Resolution, Offsets]
+    offsets: Offsets
     temperature: float
 
     @cached_property
@@ -88,12 +86,11 @@ class SdrmModel:
 
     @torch.no_grad()
     def _draw_blocks(self, numbers: range, *, seed: int, resolution: Resolution) -> csr_matrix:
-        offsets = self.offsets[resolution]
         parts = [
             self.draw(
                 self.vae.decoder_features(block.latents),
                 counts=block.counts,
-                offsets=offsets,
+                offsets=self.offsets,
                 generator=block.generator,
             )
             for block in self.source.blocks(numbers, seed=seed, resolution=resolution)
@@ -122,11 +119,7 @@ class SdrmModel:
         items = files.write_items(folder, item_ids)
         diffusion = {"kind": "diffusion", "config": self.denoiser.config.model_dump()}
         draw = {"kind": "draw", "temperature": self.temperature}
-        tensors = {
-            f"{name}.{resolution}": tensor
-            for resolution, offsets in self.offsets.items()
-            for name, tensor in offsets.tensors().items()
-        }
+        tensors = self.offsets.tensors()
         tensors["publishable"] = torch.from_numpy(self.publishable)
         tensors["activity"] = torch.from_numpy(self.activity)
         written = (
@@ -174,17 +167,14 @@ class SdrmModel:
             denoiser=denoiser.to(device),
             activity=draw["activity"].numpy(),
             publishable=draw["publishable"].numpy(),
-            offsets={
-                resolution: Offsets.from_tensors(_tensors_of(draw, resolution, path=path), device=device)
-                for resolution in RESOLUTIONS
-            },
+            offsets=_offsets_of(draw, path=path, device=device),
             temperature=about["temperature"],
         )
 
 
-def _tensors_of(draw: Mapping[str, torch.Tensor], resolution: Resolution, *, path: Path) -> dict[str, torch.Tensor]:
+def _offsets_of(draw: Mapping[str, torch.Tensor], *, path: Path, device: torch.device) -> Offsets:
     try:
-        return {name: draw[f"{name}.{resolution}"] for name in Offsets.TENSORS}
+        return Offsets.from_tensors(draw, device=device)
     except KeyError as missing:
         raise ArtifactError(
             f"{path} holds no tensor {missing}: another version of the pipeline wrote it. Train the model again"

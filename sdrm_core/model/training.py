@@ -17,7 +17,7 @@ class EpochReport(Record):
     """One epoch of one stage, for progress displays and training curves.
 
     Attributes:
-        stage: ``vae``, ``diffusion``, ``margins-full``, ``pairs-full``, ``margins-multi`` or ``pairs-multi``.
+        stage: ``vae``, ``diffusion``, ``margins`` or ``pairs``.
         epoch: from 1.
         of_epochs: epochs at most; early stopping may end before.
         loss: mean training loss of the epoch.

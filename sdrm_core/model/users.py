@@ -21,7 +21,6 @@ from sdrm_core.randomness import numpy_stream, torch_stream
 _BLOCK_CELLS = 1 << 22
 """Logits of one block: 16 MiB of float32."""
 _MAX_BLOCK_USERS = 1024
-_MIN_REVERSE_STEPS = 2
 
 
 def block_users(n_items: int) -> int:
@@ -78,7 +77,8 @@ class UserSource:
             expected: Tensor = self.denoiser(noisy, angle, activity[rows])
             return expected
 
-        latents = self.denoiser.restore(reverse_process(velocity, noise, steps=steps), activity)
+        standardised = reverse_process(velocity, noise, steps=steps, of_steps=self.denoiser.config.reverse_steps)
+        latents = self.denoiser.restore(standardised, activity)
         return [
             UserBlock(latents=part, counts=part_counts, generator=generator)
             for part, part_counts, generator in zip(
@@ -90,9 +90,9 @@ class UserSource:
         ]
 
     def _steps(self, number: int, *, seed: int, resolution: Resolution) -> Tensor:
-        """Return each user's number of reverse steps: all of them, or uniformly from 2 to all."""
+        """Return each user's number of reverse steps: all of them, or uniformly from 1 to all."""
         full = self.denoiser.config.reverse_steps
         if resolution == "full":
             return torch.full((self.users_per_block,), full)
         generator = torch_stream(seed, "steps", number)
-        return torch.randint(_MIN_REVERSE_STEPS, full + 1, (self.users_per_block,), generator=generator)
+        return torch.randint(1, full + 1, (self.users_per_block,), generator=generator)

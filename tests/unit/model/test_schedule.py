@@ -1,5 +1,6 @@
 import math
 
+import pytest
 import torch
 
 from sdrm_core.model.schedule import NOISE_ANGLE, add_noise, grid_angle, training_angles, velocity
@@ -41,12 +42,9 @@ def test_velocity_is_the_derivative_of_the_forward_process():
     assert torch.allclose((after - before) / (2 * h), velocity(latents, angle=angle, noise=noise), atol=1e-6)
 
 
-def test_each_grid_runs_evenly_from_noise_to_data():
-    steps = torch.tensor([2, 5])
-    assert torch.allclose(grid_angle(0, steps=steps), torch.full((2, 1), NOISE_ANGLE))
-    assert torch.allclose(grid_angle(1, steps=steps).flatten(), torch.tensor([math.pi / 4, 0.4 * math.pi]))
-    assert grid_angle(2, steps=steps)[0].item() == 0
-    assert grid_angle(5, steps=steps)[1].item() == 0
+def test_the_grid_runs_evenly_from_noise_to_data():
+    assert [grid_angle(step, of_steps=2) for step in (0, 1, 2)] == [NOISE_ANGLE, math.pi / 4, 0]
+    assert grid_angle(0.5, of_steps=5) == pytest.approx(0.45 * math.pi)
 
 
 def test_training_angles_cover_the_process_and_repeat_with_their_generator():

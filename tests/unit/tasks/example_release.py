@@ -107,7 +107,7 @@ def training_curves() -> dict[str, list[dict[str, Any]]]:
     """Return what the two training stages hand over; item margins are fitted within the second."""
     return {
         "vae": _falling("vae", epochs=12, of_epochs=200),
-        "diffusion": _falling("diffusion", epochs=30, of_epochs=60) + _falling("margins-full", epochs=20, of_epochs=20),
+        "diffusion": _falling("diffusion", epochs=30, of_epochs=60) + _falling("margins", epochs=20, of_epochs=20),
     }
 
 
