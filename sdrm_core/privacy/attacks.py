@@ -54,8 +54,11 @@ def measure_membership(evidence: Evidence, draw: np.random.Generator) -> dict[st
             }
         )
     first, second = measured
-    null = {"auc": 0.5, "tpr": FALSE_POSITIVE_RATE, "rare taste auc": 0.5}
-    return {name: statistics.averaged(first[name], second[name], null=null[name]) for name in null}
+    return {
+        "auc": statistics.averaged(first["auc"], second["auc"], null=0.5),
+        "tpr": statistics.averaged_rate(first["tpr"], second["tpr"]),
+        "rare taste auc": statistics.averaged(first["rare taste auc"], second["rare taste auc"], null=0.5),
+    }
 
 
 def _auc(evidence: Evidence, scores: np.ndarray, chosen: np.ndarray) -> Estimate:

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 from scipy.sparse import csr_matrix
+from scipy.stats import poisson
 
 from sdrm_core.privacy.evidence import Evidence
 from sdrm_core.privacy.similarity import nearest
@@ -15,7 +16,8 @@ from sdrm_core.privacy.statistics import Estimate, binomial_lower, binomial_uppe
 MIN_SET_ITEMS = 5
 NEAR_SHARE = 0.01
 _TAIL_SHARES = (0.05, 0.02, NEAR_SHARE, 0.005, 0.002)  # how close is close: the share of real people that are closer
-_SIZE_CLASSES = 4  # of few items it takes less to look alike
+_MAX_SIZE_CLASSES = 4  # of few items it takes less to look alike
+_MIN_PEERS = 200  # among fewer a share of a hundredth is not to be seen
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,14 @@ class Copies:
     Attributes:
         share: copies of training users beyond chance, as a share of the synthetic users.
         p_versus_holdout: training users are hit no more often than held-out users (exact, whatever the generator).
+        p_one_person: no training user is hit by more synthetic users than people hit that person.
         p_versus_real: synthetic users hit real ones no more often than real people hit one another.
         real_rate: share of real people that hit another one: the baseline.
     """
 
     share: Estimate
     p_versus_holdout: float
+    p_one_person: float
     p_versus_real: float
     real_rate: float
 
@@ -55,6 +59,7 @@ def unique_copies(evidence: Evidence) -> Copies:
     return Copies(
         share=_share(hit_train, n=n_synthetic),
         p_versus_holdout=_versus_holdout(struck, evidence.is_train),
+        p_one_person=_one_person(hits[hits >= 0], np.zeros(0, np.int64), evidence.is_train, n_synthetic=n_synthetic),
         p_versus_real=excess_p_value(int((hits >= 0).sum()), n=n_synthetic, control_hits=n_twins, n_control=n_real),
         real_rate=n_twins / n_real,
     )
@@ -66,7 +71,8 @@ def near_copies(evidence: Evidence) -> Copies:
     How few is chosen among five shares: the one at which synthetic users are closest, compared with real people of
     as many items. The choice looks at no role, so the comparison of the roles stays exact.
     """
-    to_real = _tail(nearest(evidence.synthetic, evidence.published).closest, evidence.synthetic, evidence)
+    to_person = nearest(evidence.synthetic, evidence.published)
+    to_real = _tail(to_person.closest, evidence.synthetic, evidence)
     to_synthetic = _tail(nearest(evidence.published, evidence.synthetic).closest, evidence.published, evidence)
     n_synthetic, n_real = len(to_real), len(to_synthetic)
     versus_real = {
@@ -76,25 +82,31 @@ def near_copies(evidence: Evidence) -> Copies:
         for share in _TAIL_SHARES
     }
     closest = min(_TAIL_SHARES, key=versus_real.__getitem__)
+    struck_by_synthetic = to_person.index[to_real <= NEAR_SHARE, 0]
+    normal = evidence.real_to_real
+    struck_by_people = normal.index[_tail(normal.closest, evidence.complete, evidence) <= NEAR_SHARE, 0]
     copies = Copies(
         share=_share(int((to_real <= NEAR_SHARE).sum()), n=n_synthetic),
         p_versus_holdout=_versus_holdout(np.flatnonzero(to_synthetic <= closest), evidence.is_train),
+        p_one_person=_one_person(struck_by_synthetic, struck_by_people, evidence.is_train, n_synthetic=n_synthetic),
         p_versus_real=min(versus_real[closest] * len(_TAIL_SHARES), 1.0),
         real_rate=NEAR_SHARE,
     )
     if not copies.confirmed:
         return copies
-    struck = np.flatnonzero(to_synthetic <= NEAR_SHARE)
-    return replace(copies, share=_beyond_chance(struck, evidence.is_train, n=n_synthetic))
+    people = np.flatnonzero(to_synthetic <= NEAR_SHARE)  # each once, however many copies; then each copy
+    found = [_beyond_chance(struck, evidence.is_train, n=n_synthetic) for struck in (people, struck_by_synthetic)]
+    return replace(copies, share=max(found, key=lambda share: share.upper))
 
 
 def _tail(similarity: np.ndarray, users: csr_matrix, evidence: Evidence) -> np.ndarray:
     """(n_users,) share of real people of like size whose nearest other person is at least as similar; 1 at 0."""
     normal, sizes = evidence.real_to_real.closest, np.diff(evidence.complete.indptr)
-    edges = np.quantile(sizes, np.arange(1, _SIZE_CLASSES) / _SIZE_CLASSES)
+    n_classes = min(max(len(sizes) // _MIN_PEERS, 1), _MAX_SIZE_CLASSES)
+    edges = np.quantile(sizes, np.arange(1, n_classes) / n_classes)
     size_class = np.searchsorted(edges, np.diff(users.indptr), side="right")
     tail = np.ones(len(similarity))
-    for number in range(_SIZE_CLASSES):
+    for number in range(n_classes):
         members = np.flatnonzero((size_class == number) & (similarity > 0))
         peers = np.sort(normal[np.searchsorted(edges, sizes, side="right") == number])
         at_least = len(peers) - np.searchsorted(peers, similarity[members], side="left")
@@ -109,13 +121,33 @@ def _versus_holdout(struck: np.ndarray, is_train: np.ndarray) -> float:
     return excess_p_value(hit_train, n=n_train, control_hits=len(struck) - hit_train, n_control=n_holdout)
 
 
+def _one_person(by_synthetic: np.ndarray, by_people: np.ndarray, is_train: np.ndarray, *, n_synthetic: int) -> float:
+    """How likely chance strikes any training user as often as the most struck is, by as many as strike it among people.
+
+    Args:
+        by_synthetic: (n_hits,) the real user whom each synthetic user strikes.
+        by_people: (n_hits_among_people,) the real user whom each real user strikes.
+        is_train: (n_real,) bool.
+        n_synthetic: synthetic users.
+    """
+    n_real = len(is_train)
+    hits = np.bincount(by_synthetic, minlength=n_real)[is_train]
+    expected = (np.bincount(by_people, minlength=n_real)[is_train] + 1) * n_synthetic / n_real
+    return min(float(poisson.sf(hits - 1, expected).min(initial=1.0)) * len(hits), 1.0)
+
+
 def _share(hits: int, *, n: int) -> Estimate:
     """The share of synthetic users that hit a training user: an upper bound of the copies, chance hits included."""
     return Estimate(hits / n, binomial_lower(hits, n=n), binomial_upper(hits, n=n), p_value=1.0)
 
 
 def _beyond_chance(struck: np.ndarray, is_train: np.ndarray, *, n: int) -> Estimate:
-    """Training users struck beyond what held-out users, scaled to their number, say is chance; per synthetic user."""
+    """Training users struck beyond what held-out users, scaled to their number, say is chance; per synthetic user.
+
+    struck: real users; one may be there as often as it is struck.
+    """
+    if not len(struck):
+        return _share(0, n=n)
     scale = is_train.sum() / (~is_train).sum()
     hit_train, hit_holdout = is_train[struck].sum(), (~is_train[struck]).sum()
     spread = np.sqrt(hit_train + scale**2 * hit_holdout) / n

@@ -109,9 +109,15 @@ def judge_completion(evidence: Evidence, config: PrivacyConfig, draw: np.random.
 
 
 def _copies_figure(name: str, copies: Copies, evidence: Evidence, *, margin: float, confirmed: float) -> Figure:
-    """Copies of persons are not tolerated in any number: a significant finding fails whatever the margin."""
+    """Copies of persons are not tolerated in any number: a significant finding fails whatever the margin.
+
+    Many copies of one person tell nothing of the others: they are looked for by themselves.
+    """
     share = copies.share
-    estimate = Estimate(share.effect, share.lower, share.upper, copies.p_versus_holdout)
+    is_one = copies.p_one_person < SIGNIFICANT
+    estimate = Estimate(
+        share.effect, share.lower, share.upper, copies.p_one_person if is_one else copies.p_versus_holdout
+    )
     level = confirmed if copies.confirmed else SIGNIFICANT
     n = evidence.synthetic.shape[0]
     return Figure.judged(name, estimate, n=n, margin=margin, significance=level, is_tolerated=False)

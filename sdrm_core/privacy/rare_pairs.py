@@ -9,6 +9,8 @@ from sdrm_core.privacy import kernels
 from sdrm_core.privacy.evidence import Evidence
 from sdrm_core.privacy.statistics import Estimate, adjusted, difference
 
+_NOTHING_TO_EXPOSE = Estimate(1.0, 1.0, 1.0, 1.0)
+_NOTHING_KNOWN = Estimate(1.0, 0.0, 10.0, 1.0)
 _MAX_PAIRS = 1e8  # user-item-item triples: a random subset of users beyond that
 
 
@@ -21,7 +23,8 @@ def measure_rare_pairs(evidence: Evidence, *, k_anonymity: int, draw: np.random.
     Odds, not a plain ratio: where half the pairs are exposed by chance, a ratio could not grow.
 
     Returns:
-        The odds ratio, and the number of users that have such pairs.
+        The odds ratio, and the number of users that have such pairs: 1 for sure if no training user has any, anything
+        if no held-out user has.
     """
     rows = users_within(evidence.complete, max_products=_MAX_PAIRS, draw=draw)
     users, is_train = evidence.real[rows], evidence.is_train[rows]
@@ -29,6 +32,10 @@ def measure_rare_pairs(evidence: Evidence, *, k_anonymity: int, draw: np.random.
         users, evidence.complete[rows], evidence.synthetic, k_anonymity=k_anonymity
     )
     has_any = n_pairs > 0
+    if not is_train[has_any].any():
+        return _NOTHING_TO_EXPOSE, int(has_any.sum())
+    if is_train[has_any].all():
+        return _NOTHING_KNOWN, int(has_any.sum())
     share, by_chance = n_exposed[has_any] / n_pairs[has_any], n_chance[has_any] / n_pairs[has_any]
     covariates = np.column_stack([by_chance, 1 / n_pairs[has_any], 1 / np.sqrt(n_pairs[has_any])])
     return _odds_ratio(adjusted(share, covariates), is_train[has_any]), int(has_any.sum())

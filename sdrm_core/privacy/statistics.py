@@ -7,6 +7,7 @@ from scipy import stats
 
 CONFIDENCE = 0.95
 _Z = float(stats.norm.ppf(CONFIDENCE))
+_LEAST_PER_COVARIATE = 3
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,25 @@ def difference(values: np.ndarray, is_train: np.ndarray) -> Estimate:
     return Estimate.normal(effect, standard_error=spread)
 
 
+def adjusted_difference(values: np.ndarray, is_train: np.ndarray, covariates: np.ndarray) -> Estimate:
+    """Estimate mean(train) - mean(holdout) of users alike in their covariates, by least squares.
+
+    Both the values and the roles lose what the covariates explain of them, so that few users with many covariates lose
+    certainty and none of the effect.
+
+    Source: Frisch and Waugh 1933, "Partial Time Regressions", for the estimate; its variance is that of least squares.
+    """
+    design = np.column_stack([np.ones(len(values)), covariates])
+    sides = np.column_stack([values, is_train.astype(float)])
+    solution, _, rank, _ = np.linalg.lstsq(design, sides, rcond=None)
+    value, role = (sides - design @ solution).T
+    weight = role @ role
+    effect = float(value @ role / weight)
+    freedom = len(values) - rank - 1
+    variance = np.square(value - effect * role).sum() / freedom / weight
+    return Estimate.normal(effect, standard_error=float(np.sqrt(variance)))
+
+
 def ranks(values: np.ndarray) -> np.ndarray:
     """Return (n,) mid-ranks as a share of n, in (0, 1): equal values share theirs."""
     share: np.ndarray = (stats.rankdata(values) - 0.5) / len(values)
@@ -83,12 +103,12 @@ def auc(scores: np.ndarray, is_train: np.ndarray, covariates: np.ndarray) -> Est
     """Estimate P(score of a training user > score of a held-out user), ties half, by ranks less their covariates.
 
     (mean rank of train - mean rank of holdout) / n is the AUC less one half, so adjusting the ranks adjusts the
-    AUC: the accident of who was held out, where the covariates tell it, cancels. With nobody on one side nothing is
-    known: anything from 0 to 1.
+    AUC: the accident of who was held out, where the covariates tell it, cancels. With nobody on one side, or with
+    hardly more users than covariates, nothing is known: anything from 0 to 1.
     """
-    if is_train.all() or not is_train.any():
+    if is_train.all() or not is_train.any() or len(scores) < _LEAST_PER_COVARIATE * (covariates.shape[1] + 1):
         return Estimate(0.5, 0.0, 1.0, 1.0)
-    gap = difference(adjusted(ranks(scores), covariates), is_train)
+    gap = adjusted_difference(ranks(scores), is_train, covariates)
     return Estimate(gap.effect + 0.5, gap.lower + 0.5, gap.upper + 0.5, gap.p_value)
 
 
@@ -96,7 +116,8 @@ def true_positive_rate(scores: np.ndarray, is_train: np.ndarray, *, false_positi
     """Estimate the share of training users above the score that few held-out users exceed.
 
     The threshold is a quantile of few users: its noise enters through the slope of the ROC curve, taken as
-    TPR / FPR there. The p-value is exact: given how many users exceed it, those held out are hypergeometric.
+    TPR / FPR there. The p-value is exact: given how many users exceed it, those held out are hypergeometric. The
+    bounds may leave 0 and 1.
     """
     train, holdout = scores[is_train], scores[~is_train]
     threshold = np.quantile(holdout, 1 - false_positive_rate)
@@ -108,10 +129,20 @@ def true_positive_rate(scores: np.ndarray, is_train: np.ndarray, *, false_positi
     variance += slope**2 * false_positive_rate * (1 - false_positive_rate) / len(holdout)
     bound = Estimate.normal(rate, standard_error=float(np.sqrt(variance)))
     p_value = excess_p_value(above, n=len(train), control_hits=above_holdout, n_control=len(holdout))
-    return Estimate(rate, max(bound.lower, 0.0), min(bound.upper, 1.0), p_value)
+    return Estimate(rate, bound.lower, bound.upper, p_value)
 
 
 def averaged(first: Estimate, second: Estimate, *, null: float) -> Estimate:
     """Return the mean of two independent estimates of the same figure."""
     spread = float(np.hypot(first.standard_error, second.standard_error)) / 2
     return Estimate.normal((first.effect + second.effect) / 2, standard_error=spread, null=null)
+
+
+def averaged_rate(first: Estimate, second: Estimate) -> Estimate:
+    """Return the mean of two independent estimates of a share, within 0 and 1, and the p-value of their exact ones.
+
+    Source: Fisher 1925, "Statistical Methods for Research Workers", section 21.1, for combining p-values.
+    """
+    mean = averaged(first, second, null=0.0)
+    p_value = float(stats.combine_pvalues([first.p_value, second.p_value], method="fisher").pvalue)
+    return Estimate(mean.effect, max(mean.lower, 0.0), min(mean.upper, 1.0), p_value)

@@ -25,6 +25,14 @@ def verdict(report: PrivacyReport, gate: str) -> Verdict:
     return next(found.verdict for found in report.gates if found.gate == gate)
 
 
+def test_where_every_combination_is_common_none_is_exposed():
+    rng = np.random.default_rng(5)
+    users = csr_matrix((rng.random((1400, 12)) < 0.5).astype(np.float32))
+    users = users[np.diff(users.indptr) > 0]
+    report = judge(users[1000:], users[:700], users[700:1000])
+    assert verdict(report, "rare_pairs") == Verdict.PASS
+
+
 @pytest.fixture(scope="module")
 def real(simulate) -> tuple[csr_matrix, csr_matrix, csr_matrix]:
     users = simulate(1000 + 200 + N_SYNTHETIC, seed=3)

@@ -41,6 +41,48 @@ def test_nobody_to_compare_with_tells_nothing(is_train):
     assert statistics.auc(np.arange(3.0), is_train, np.zeros((3, 0))) == Estimate(0.5, 0.0, 1.0, 1.0)
 
 
+def test_few_users_with_many_covariates_lose_certainty_and_none_of_the_effect():
+    rng = np.random.default_rng(2)
+    gaps = []
+    for _ in range(300):
+        is_train = rng.permutation(np.arange(40) < 30)
+        values = is_train + rng.normal(scale=0.3, size=40)
+        gaps.append(statistics.adjusted_difference(values, is_train, rng.normal(size=(40, 11))))
+    assert np.mean([gap.effect for gap in gaps]) == pytest.approx(1, abs=0.03)
+    assert np.mean([gap.standard_error for gap in gaps]) == pytest.approx(
+        np.std([gap.effect for gap in gaps]), rel=0.15
+    )
+
+
+def test_hardly_more_users_than_covariates_tell_nothing():
+    rng = np.random.default_rng(3)
+    assert statistics.auc(np.arange(14.0), np.arange(14) > 4, rng.normal(size=(14, 11))).upper == 1
+
+
+def test_a_rate_of_two_halves_is_as_uncertain_as_they_are_and_as_significant():
+    half = Estimate(0.01, -0.03, 0.05, 0.001)
+    both = statistics.averaged_rate(half, half)
+    assert (both.effect, both.lower) == (0.01, 0.0)
+    assert both.upper == pytest.approx(0.01 + 0.04 / np.sqrt(2))
+    assert both.p_value < 1e-4
+
+
+@pytest.mark.parametrize("n_holdout", [30, 60, 134])
+def test_too_high_a_rate_of_recognised_members_rarely_passes(n_holdout):
+    rng = np.random.default_rng(n_holdout)
+    bounds = []
+    for _ in range(200):
+        scores, is_train = rng.normal(size=n_holdout * 8), np.arange(n_holdout * 8) >= n_holdout
+        scores[is_train & (rng.random(len(scores)) < 0.06)] += 10
+        half = rng.random(len(scores)) < 0.5
+        rates = [
+            statistics.true_positive_rate(scores[side], is_train[side], false_positive_rate=0.01)
+            for side in (half, ~half)
+        ]
+        bounds.append(statistics.averaged_rate(*rates).upper)
+    assert np.mean(np.array(bounds) <= 0.05) < 0.2
+
+
 def test_covariates_remove_noise_and_keep_the_effect():
     rng = np.random.default_rng(0)
     is_train, known = rng.random(4000) < 0.8, rng.normal(size=4000)
