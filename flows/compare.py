@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, TypeVar
 
 from prefect import flow
@@ -62,12 +61,11 @@ def compare(comparison: Comparison) -> Compared:
         paths = comparison.config.paths.model_copy(update={"work": comparison.out / "input"})
         ingested = ingest(comparison.config.model_copy(update={"paths": paths}))
         job, failures = open_comparison(comparison, ingested, build_matrix(ingested)), Failures()
-        utility = partial(_ask_judges, task=judge_utility, what="utility")
-        augmentation = partial(_ask_judges, task=judge_augmentation, what="augmentation")
-        for step in (_fit, _measure, utility, augmentation):
+        for step in (_fit, _measure, _judge):
             job = step(job, failures)
             if not (job.comparison.arms and job.comparison.judges):
                 raise failures.error("nothing is left to compare")
+        _augment(job, failures)
         compared = write_results(job)
         if failures:
             raise failures.error(f"{compared.markdown} has all others")
@@ -123,11 +121,20 @@ def _measure(job: Job, failures: Failures) -> Job:
     return job.without(arms=[label for label, _ in failures.of(measures)])
 
 
-def _ask_judges(job: Job, failures: Failures, *, task: Any, what: str) -> Job:
+def _judge(job: Job, failures: Failures) -> Job:
     asked: dict[str, Any] = {
-        judge: _named(task, f"{what} by {judge}").submit(job, judge) for judge in job.comparison.judges
+        judge: _named(judge_utility, f"utility by {judge}").submit(job, judge) for judge in job.comparison.judges
     }
     return job.without(judges=failures.of(asked))
+
+
+def _augment(job: Job, failures: Failures) -> None:
+    failures.of(
+        {
+            f"augmentation by {judge}": _named(judge_augmentation, f"augmentation by {judge}").submit(job, judge)
+            for judge in job.comparison.judges
+        }
+    )
 
 
 def _named(task: Any, name: str) -> Any:

@@ -103,7 +103,13 @@ def _rooted(config: PipelineConfig) -> PipelineConfig:
     """Make relative paths absolute: a night is run in a process, and perhaps a directory, of its own."""
     paths = {name: Path(path).expanduser().resolve() for name, path in config.paths}
     source = Path(config.source.uri).expanduser()
-    is_file = "://" not in config.source.uri and (source.exists() or source.suffix or len(source.parts) > 1)
+    from tasks.ingest import is_named_source
+
+    is_file = (
+        not is_named_source(config.source)
+        and "://" not in config.source.uri
+        and (source.exists() or source.suffix or len(source.parts) > 1)
+    )
     uri = str(source.resolve()) if is_file else config.source.uri
     return config.model_copy(
         update={

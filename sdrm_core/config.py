@@ -394,9 +394,21 @@ def load_config(path: Path | None, overrides: Sequence[str] = ()) -> PipelineCon
         raise ConfigError("\n".join(_explain(problem, source, keys) for problem in error.errors())) from None
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a key that stands there twice: YAML's last one would win, and the first be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set[str]()
+        for key, _ in node.value:
+            if key.value in seen and isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is set twice", key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep=deep)
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # noqa: S506 - a safe loader
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error}). Give the path of a YAML file") from None
     except yaml.YAMLError as error:

@@ -17,12 +17,14 @@ from sdrm_core.records import Artifact
 
 PRIVATE = 0o700
 _CHUNK_BYTES = 1 << 20
+_REMEDY = "the command that wrote it makes it again"
 
 
 def private_directory(path: Path) -> Path:
-    """Create ``path`` (and its parents) readable by its owner alone, and return it."""
-    path.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
-    path.chmod(PRIVATE)
+    """Create ``path`` (and its parents) readable by its owner alone, and return it; one that exists stays as it is."""
+    if not path.is_dir():
+        path.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
+        path.chmod(PRIVATE)  # whatever the umask
     return path
 
 
@@ -76,12 +78,12 @@ def checked(artifact: Artifact) -> Path:
         ArtifactError: the file is missing or its bytes changed since it was written.
     """
     if not artifact.path.is_file():
-        raise ArtifactError(f"{artifact.path} is missing; run the stage that writes it again")
+        raise ArtifactError(f"{artifact.path} is missing; {_REMEDY}")
     found = sha256_of(artifact.path)
     if found != artifact.sha256:
         raise ArtifactError(
-            f"{artifact.path} has digest {found[:12]}, but {artifact.sha256[:12]} was written; "
-            "it was changed or damaged after its stage ended: run that stage again"
+            f"{artifact.path} has digest {found[:12]}, but {artifact.sha256[:12]} was written: "
+            f"it was changed or damaged; {_REMEDY}"
         )
     return artifact.path
 

@@ -112,7 +112,10 @@ def _metric_rows(arm: str, judge: str, metric: str, report: MetricReport, *, see
 
 def _augmentation(job: Job, judge: JudgeName) -> Iterator[Row]:
     for choice in (choice for choice in job.comparison.arms if choice.is_ours):
-        gains = gain_cell(job, judge, choice).read()["judges"][judge]
+        cell = gain_cell(job, judge, choice)
+        if not cell.is_finished:
+            continue
+        gains = cell.read()["judges"][judge]
         common: dict[str, Any] = {"arm": choice.label, "judge": judge, "seeds": len(job.comparison.seeds)}
         for metric, report in gains["metrics"].items():
             found = MetricReport.model_validate(report)
@@ -140,8 +143,9 @@ def _holdout(job: Job) -> Iterator[Row]:
 
 def _privacy(job: Job, choice: ArmChoice) -> Iterator[Row]:
     reports = reports_of(job, privacy_cell, choice)
-    passed = [report["verdict"] == Verdict.PASS for report in reports]
-    verdict = _strictest(report["verdict"] for report in reports)
+    verdicts = [_strictest(gate["verdict"] for gate in report["gates"]) for report in reports]  # accepted or not
+    passed = [verdict == Verdict.PASS for verdict in verdicts]
+    verdict = _strictest(verdicts)
     yield _over_seeds(passed, arm=choice.label, kind="privacy", measure="all gates passed", verdict=verdict)
     for place, name in enumerate(gate["gate"] for gate in reports[0]["gates"]):
         gates = [report["gates"][place] for report in reports]

@@ -99,7 +99,7 @@ def finding(result: ExpectationResult) -> str:
     if result.rows == 1 and "value" in first:
         return f"found {in_words(first['value'])}"
     value = f" ({in_words(first['value'])})" if "value" in first else ""
-    return f"not so in {result.unexpected:,} of {result.rows:,} rows, for example row {first['row']}{value}"
+    return f"not so in {result.unexpected:,} of {result.rows:,} rows, for example row {first['row'] + 1}{value}"
 
 
 def gate_markdown(report: GateReport) -> str:

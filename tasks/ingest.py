@@ -4,11 +4,12 @@ import hashlib
 
 import pyarrow.parquet as pq
 
-from sdrm_core.config import PipelineConfig
-from sdrm_core.data.catalogue import resolve
+from sdrm_core.config import PipelineConfig, SourceConfig
+from sdrm_core.data.catalogue import CATALOGUE, EMBEDDED, resolve
 from sdrm_core.data.loading import load_interactions
 from sdrm_core.records import Ingested, Run
 from sdrm_core.storage import private_directory, write_artifact, write_json
+from tasks.releases import latest_release
 from tasks.stage import Meter, stage
 
 
@@ -25,6 +26,11 @@ def ingest(config: PipelineConfig) -> Ingested:
     return Ingested(run=run, source=source, interactions=interactions)
 
 
+def is_named_source(source: SourceConfig) -> bool:
+    """Say whether the source is a data set known by its name, and no file of that name."""
+    return source.uri == EMBEDDED or source.uri in CATALOGUE
+
+
 def open_run(config: PipelineConfig, *, source_sha256: str) -> Run:
     """Create the working directory named by the digest of configuration and input, and describe it.
 
@@ -33,5 +39,6 @@ def open_run(config: PipelineConfig, *, source_sha256: str) -> Run:
     digest = hashlib.sha256(f"{config.result_digest()} {source_sha256}".encode()).hexdigest()
     directory = private_directory(config.paths.work.expanduser()) / digest[:16]
     run = Run(config=config, directory=private_directory(directory).resolve(), digest=digest)
+    latest_release(run)  # raises now, not after hours of training, if its name cannot be read
     write_json(run.directory / "config.json", config.model_dump(mode="json"))
     return run

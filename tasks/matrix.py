@@ -34,7 +34,9 @@ def build_matrix(ingested: Ingested) -> UserItemMatrix:
         log = index_interactions(pq.read_table(checked(ingested.interactions)), source=config.source)
         core = k_core(log, config.filter)
         secret = _role_secret(config)
-        roles = assign_roles(core.users, key=secret or derive_key(config.seed), shares=config.roles.shares)
+        roles = assign_roles(
+            core.users, key=derive_key(config.seed) if secret is None else secret, shares=config.roles.shares
+        )
         user_items = to_user_items(core)
         folder = private_directory(run.directory / "matrix")
         items = pa.table({"item_id": core.items})

@@ -90,7 +90,7 @@ def _runs_of_release(release: Path, work: Path) -> Iterator[Path]:
 def _require_new(out: Path) -> None:
     if out.exists():
         raise DataError(Problem(str(out), "exists already", "Give the name of a new directory"))
-    if problem := unwritable(out.parent, name="--out"):
+    if problem := unwritable(out.parent, name="--out", is_private=False):
         raise DataError(problem)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sdrm_core.config import PathsConfig
 from sdrm_core.errors import DataError, Problem
+from sdrm_core.storage import private_directory
 
 # A synthetic interaction costs 4 bytes in its shard and at most about this much in a Parquet file of 64-bit ids.
 _BYTES_PER_INTERACTION = 12
@@ -16,18 +17,21 @@ def require_writable(paths: PathsConfig) -> None:
     """Raise a ``DataError`` that names every output directory nothing can be written to."""
     problems = [
         problem
-        for name, path in (("paths.releases", paths.releases), ("paths.work", paths.work))
-        if (problem := unwritable(path, name=name))
+        for name, path, is_private in (("paths.releases", paths.releases, False), ("paths.work", paths.work, True))
+        if (problem := unwritable(path, name=name, is_private=is_private))
     ]
     if problems:
         raise DataError(problems)
 
 
-def unwritable(path: Path, *, name: str) -> Problem | None:
-    """Try the directory out; return what is wrong with it, or None."""
+def unwritable(path: Path, *, name: str, is_private: bool) -> Problem | None:
+    """Try the directory out; return what is wrong with it, or None. If need be it is created, private or not."""
+    directory = path.expanduser()
     try:
-        path.expanduser().mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.expanduser()):
+        if is_private:
+            private_directory(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
             return None
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)

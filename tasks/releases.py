@@ -5,10 +5,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from sdrm_core.errors import ArtifactError
 from sdrm_core.records import Run, Samples
 from sdrm_core.storage import parse_json
+from tasks.stage import LOG
 
 LATEST = "latest.json"
+MANIFEST = "manifest.json"
 
 
 def releases_of(run: Run) -> Path:
@@ -17,11 +20,21 @@ def releases_of(run: Run) -> Path:
 
 
 def latest_release(run: Run) -> Path | None:
-    """Return the folder of the data set's latest release, or None before the first."""
+    """Return the folder of the data set's latest release that is still there, or None if none is."""
     pointer = releases_of(run) / LATEST
     if not pointer.is_file():
         return None
-    return pointer.parent / str(parse_json(pointer)["version"])
+    try:
+        latest = pointer.parent / str(parse_json(pointer)["version"])
+    except (ArtifactError, KeyError, TypeError) as error:
+        remedy = 'Remove it, or let it name a release that is there: {"version": …}'
+        raise ArtifactError(f"{pointer} does not name a release ({error}). {remedy}") from None
+    if (latest / MANIFEST).is_file():
+        return latest
+    left = sorted(manifest.parent for manifest in pointer.parent.glob(f"*/{MANIFEST}"))
+    newest = left[-1] if left else None
+    LOG.warning("%s names a release that is gone; the latest that is left is %s", pointer, newest)
+    return newest
 
 
 def previous_user_ids(run: Run, samples: Samples) -> np.ndarray | None:
@@ -33,7 +46,7 @@ def previous_user_ids(run: Run, samples: Samples) -> np.ndarray | None:
     latest = latest_release(run)
     if latest is None:
         return None
-    manifest = parse_json(latest / "manifest.json")
+    manifest = parse_json(latest / MANIFEST)
     published = (manifest["run"], manifest["model"]["sha256"], manifest["attempts"])
     if published == (run.digest, samples.model, samples.attempt + 1):
         return None

@@ -150,7 +150,7 @@ def claimed(out: Path, *, command: str, question: Mapping[str, Any]) -> Iterator
         raise ConfigError(f"--out: {out} is not empty and was not made by sdrm {command}. Name a new directory")
     if about.is_file():
         _require_same(parse_json(about)["question"], question, out=out, command=command)
-    if problem := unwritable(out, name="--out"):
+    if problem := unwritable(out, name="--out", is_private=True):
         raise DataError(problem)
     with alone_in(private_directory(out)):
         if not about.is_file():

@@ -180,14 +180,14 @@ def _likeness(config: SyntheticGateConfig) -> Suite:
 
 def _privacy(gate: PrivacyGate, config: PrivacyConfig) -> Suite:
     column = privacy_fact(gate)
-    remedy = f"See the run's privacy report, gate {gate}."
+    remedy = f"See gate {gate} in privacy.html, in the run's working directory."
     missing = not_null(column, why="a privacy gate without a verdict has not passed", remedy=remedy)
     if gate in config.report_only:
         openly = "the configuration only reports this gate, for data that is public anyway, and names it openly"
         return [missing, in_set(column, ["PASS"], why=openly, remedy=remedy, severity="warning")]
     why = "nothing that leaks is published"
     if gate not in config.accept_inconclusive:
-        remedy += f" If it is INCONCLUSIVE and you accept that, add {gate} to privacy.accept_inconclusive."
+        remedy += f" INCONCLUSIVE, never FAIL, may be accepted: add {gate} to privacy.accept_inconclusive."
         return [missing, in_set(column, ["PASS"], why=why, remedy=remedy)]
     openly = "INCONCLUSIVE is accepted here by the configuration, and named openly"
     return [

@@ -143,7 +143,7 @@ def setting(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(setting(one) for one in value) + "]"
-    return f"{value:,}" if isinstance(value, int) and value >= 10_000 else str(value)
+    return str(value)
 
 
 FILTERS = (ordered, plain, whole, figure, percent, duration, size, interval, p_value, sentence, setting)

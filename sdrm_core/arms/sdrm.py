@@ -30,8 +30,9 @@ class FittedSdrm:
         return self.model.sample(0, n_users, seed=seed, resolution=self.resolution, batch_users=self.batch_users)
 
     def save(self, folder: Path) -> None:
-        """Write the model; its columns stand for their own numbers, the ids stay with the caller."""
-        self.model.save(folder, item_ids=pa.array(range(self.model.vae.n_items), pa.int64()))
+        """Write the model; its columns stand for themselves, the ids stay with the caller."""
+        columns = [f"column {number}" for number in range(self.model.vae.n_items)]
+        self.model.save(folder, item_ids=pa.array(columns, pa.string()))
 
 
 @dataclass(frozen=True)

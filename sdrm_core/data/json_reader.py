@@ -93,7 +93,7 @@ class _SlowReading:
         problems = self._bad_lines()
         if not self._line_of_row:
             return None, problems
-        found, missing = find_columns(self._path, tuple(self._keys), self._source)
+        found, missing = find_columns(self._path, tuple(self._keys), self._source, may_be_data=True)
         problems += missing
         columns = {}
         for role in found:

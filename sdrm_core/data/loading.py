@@ -31,6 +31,8 @@ def load_interactions(source: SourceConfig, *, cache: Path, seed: int) -> tuple[
     """
     if source.uri == EMBEDDED:
         table = simulate_interactions(seed=seed)
+        if source.feedback == "implicit":
+            table = table.drop_columns(["rating"])
         return table, SourceFacts(uri=EMBEDDED, sha256=_digest_of(table), rows=table.num_rows)
     source = resolve(source)
     located = locate(source, cache=cache)

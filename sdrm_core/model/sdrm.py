@@ -153,8 +153,9 @@ class SdrmModel:
             ArtifactError: a file is missing, damaged, changed or of another model.
         """
         manifest = files.read_manifest(folder)
-        if manifest["variant"] != VARIANT:
-            raise ArtifactError(f"{folder} holds a model of variant {manifest['variant']!r}; {VARIANT!r} was expected")
+        variant = manifest.get("variant", manifest.get("arm"))
+        if variant != VARIANT:
+            raise ArtifactError(f"{folder} holds a model of variant {variant!r}; {VARIANT!r} was expected")
         vae = load_vae(files.model_file(folder, files.VAE), device=device)
         path = files.model_file(folder, files.DIFFUSION)
         weights, about = load_weights(path)

@@ -16,7 +16,7 @@ from sdrm_core.records import Leak
 LADDER = tuple(round(1.1**step, 2) for step in range(-7, 4))
 """Temperatures tried: from half the model's own randomness to a third above it, each a tenth above the one before."""
 
-LAST_RESORT = tuple(round(1.1**step, 2) for step in range(4, 10))
+LAST_RESORT = tuple(round(1.1**step, 2) for step in range(4, 8))
 """Higher ones, taken only where they let little leak: users lose there what makes them useful faster than what they
 give away."""
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 import time
 import xml.etree.ElementTree as ET
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ import yaml
 from flows.compare import run_comparison
 from sdrm_core.data.roles import Role
 from sdrm_core.data.simulate import simulate_interactions
-from sdrm_core.errors import ConfigError, SdrmError
+from sdrm_core.errors import ConfigError, DataError, Problem, SdrmError
 from sdrm_core.quality.augmentation import measure_augmentation
 from sdrm_core.quality.fidelity import measure_fidelity
 from sdrm_core.quality.utility import compare_arms, compare_pair
@@ -220,6 +221,16 @@ class TestAgain:
         arms = set(pd.read_parquet(copied.out / "table.parquet").arm)
         assert "sdrm_full" in arms
         assert "popularity" not in arms
+
+    def test_without_an_augmentation_all_else_is_in_the_table(self, copied, monkeypatch):
+        for gain in copied.out.glob("cells/*/gain-svd-*.json"):
+            gain.unlink()
+        monkeypatch.setattr("tasks.compare.measure_augmentation", Mock(side_effect=DataError(Problem("x", "y", "z"))))
+        with pytest.raises(SdrmError, match=r"1 piece .*\n  augmentation by svd: x"):
+            run_comparison(copied, workers=1)
+        table = pd.read_parquet(copied.out / "table.parquet")
+        assert set(table[table.kind == "utility"].judge) == {"popularity", "svd"}
+        assert set(table[table.kind == "augmentation"].judge) == {"popularity"}
 
 
 def test_a_killed_comparison_goes_on_and_ends_alike(compared, tmp_path):

@@ -118,3 +118,10 @@ def test_what_file_and_command_line_make_together_is_told_of_both(tmp_path):
     path.write_text("roles: {holdout: 0.2, validation: 0.0, evaluation: 0.1}")
     with pytest.raises(ConfigError, match=r"night.yaml and the command line: roles: train, validation and holdout"):
         load_config(path, ["roles.train=0.7"])
+
+
+def test_a_section_that_stands_there_twice_is_refused_with_its_line(tmp_path):
+    path = tmp_path / "twice.yaml"
+    path.write_text("dataset: shop\nvae:\n  max_epochs: 3\nvae:\n  beta: 0.2\n")
+    with pytest.raises(ConfigError, match=r"(?s)twice.yaml: .*'vae' is set twice.*line 4"):
+        load_config(path)

@@ -84,3 +84,8 @@ def test_json_is_readable_by_anyone(tmp_path):
 
 def test_a_private_directory_is_the_owners_alone(tmp_path):
     assert private_directory(tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_directory_of_others_stays_as_it_was(tmp_path):
+    tmp_path.chmod(0o775)
+    assert private_directory(tmp_path).stat().st_mode & 0o777 == 0o775

@@ -117,3 +117,9 @@ def test_time_stamps_of_any_kind_are_read(tmp_path):
 def test_a_line_longer_than_a_block_is_read(tmp_path):
     data = lines(row(1, "a") | {"text": "x" * (9 << 20)}, row(2, "b"))
     assert read_bytes(tmp_path, "log.jsonl", data)["user_id"].to_pylist() == [1, 2]
+
+
+def test_keys_that_may_be_people_are_not_told(tmp_path):
+    problems = refused(tmp_path, "by-user.jsonl", lines({"alice@example.com": ["a"], "bob@example.com": ["b"]}))
+    assert "there is no column 'user_id'" in problems[0]
+    assert not any("example.com" in problem for problem in problems)

@@ -13,6 +13,11 @@ def test_the_embedded_log_is_named_by_its_content(tmp_path):
     assert facts.sha256 != other.sha256
 
 
+def test_the_embedded_log_has_no_ratings_if_none_are_wanted(tmp_path):
+    table, _ = load_interactions(SourceConfig(feedback="implicit"), cache=tmp_path, seed=0)
+    assert table.column_names == ["user_id", "item_id", "timestamp"]
+
+
 def test_a_file_is_named_by_its_bytes_whatever_the_seed(tmp_path):
     path = tmp_path / "log.csv"
     path.write_bytes(HEADER + b"1,a,5\n2,b,3\n")

@@ -10,7 +10,7 @@ from sdrm_core.config import load_config
 from sdrm_core.errors import ArtifactError, TrainingError
 from sdrm_core.model.draw import Offsets
 from sdrm_core.model.fitting import fit_sdrm
-from sdrm_core.model.folder import load_item_ids
+from sdrm_core.model.folder import load_item_ids, write_manifest
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.model.users import block_users
 from sdrm_core.model.weights import load_vae, save_vae
@@ -205,3 +205,9 @@ def test_shards_end_where_blocks_end_unless_those_are_larger(model):
         assert (shards[0][0], shards[-1][1]) == (0, 5 * block + 3)
         assert all(stop - start <= about for start, stop in shards)
         assert about < block or all(start % block == 0 for start, _ in shards)
+
+
+def test_a_model_of_an_arm_is_named(tmp_path):
+    write_manifest(tmp_path, [], about={"arm": "popularity"})
+    with pytest.raises(ArtifactError, match="'popularity'; 'sdrm' was expected"):
+        SdrmModel.load(tmp_path, device=CPU)

@@ -15,7 +15,7 @@ def certain(share):
 def test_the_ladder_rises_by_about_a_tenth_from_half_the_models_own_randomness_to_a_third_above_it():
     assert (LADDER[0], LADDER[-1]) == (0.51, 1.33)
     assert 1.0 in LADDER
-    assert LAST_RESORT[-1] == 2.36
+    assert LAST_RESORT[-1] == 1.95
     assert all(1.05 < above / below < 1.15 for below, above in pairwise(LADDER + LAST_RESORT))
 
 
@@ -37,7 +37,7 @@ def test_above_the_ladder_it_is_the_lowest_that_leaks_little(least):
 
 
 def test_where_nothing_leaves_room_what_would_just_pass_is_taken():
-    assert choose_temperature(lambda temperature: certain(0.95 if temperature >= 1.95 else 1.3)) == 1.95
+    assert choose_temperature(lambda temperature: certain(0.95 if temperature >= 1.77 else 1.3)) == 1.77
 
 
 @pytest.mark.parametrize("leak", [float("inf"), float("nan")])
@@ -46,7 +46,7 @@ def test_where_every_temperature_leaks_without_bound_it_is_the_highest(leak):
 
 
 def test_where_no_temperature_is_enough_it_is_the_highest_if_that_helps():
-    assert choose_temperature(lambda temperature: certain(20 - 7 * temperature)) == LADDER[-1]
+    assert choose_temperature(lambda temperature: certain(14.7 - 7 * temperature)) == LADDER[-1]
 
 
 def test_randomness_that_hides_nobody_is_not_bought():

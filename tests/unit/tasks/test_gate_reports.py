@@ -42,7 +42,7 @@ def report(*results: ExpectationResult, verdict: str = "PASS") -> GateReport:
         ({"unexpected": None, "observed": 0.123456789}, "found 0.123457"),
         ({"unexpected": None}, "found nothing"),
         ({"rows": 1, "unexpected": 1, "examples": ({"row": 0, "value": "FAIL"},)}, "found FAIL"),
-        ({"unexpected": 2, "examples": ({"row": 4},)}, "not so in 2 of 1,000 rows, for example row 4"),
+        ({"unexpected": 2, "examples": ({"row": 4},)}, "not so in 2 of 1,000 rows, for example row 5"),
         ({"reason": "the table is empty"}, "the table is empty"),
     ],
 )
@@ -60,7 +60,7 @@ def test_require_names_each_unmet_expectation_with_rows_example_and_remedy():
         require(refused)
     assert str(caught.value) == (
         "Gate raw_interactions failed: 1 of 3 expectations are not met.\n"
-        "- rating is between 0 and 10: not so in 3 of 1,000 rows, for example row 17 (11). Correct the source."
+        "- rating is between 0 and 10: not so in 3 of 1,000 rows, for example row 18 (11). Correct the source."
     )
     assert caught.value.gate == "raw_interactions"
     assert GateReport(**caught.value.report) == refused
