@@ -14,6 +14,7 @@ from sdrm_core.config import PipelineConfig, Resolution, load_config
 from sdrm_core.errors import ConfigError, DataError, GateFailed, SdrmError
 
 EXIT_CODES: tuple[tuple[type[SdrmError], int], ...] = ((GateFailed, 3), (DataError, 4), (ConfigError, 2))
+INTERRUPTED = 130
 DEBUG = "--debug"
 COMPARED_ARMS = "popularity,vae_prior,published,sdrm_full,sdrm_multi,sdrm_full@10"
 SHIPPED = Path(__file__).resolve().parent.parent / "deployments"
@@ -184,6 +185,10 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != DEBUG]
     try:
         app(arguments)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            typer.echo("sdrm: interrupted; the same command takes over what is finished", file=sys.stderr)
+        raise
     except Exception as error:
         if debug:
             raise
