@@ -20,7 +20,7 @@ def row(user, item, rating=4):
     [
         ("log.jsonl", lines(row(1, "a", 3), row(2, "b", 4.5))),
         ("log.ndjson", lines(row(1, "a", 3), row(2, "b", 4.5))),
-        ("log.json.gz", gzip.compress(lines(row(1, "a", 3), row(2, "b", 4.5)))),
+        ("log.json.gz", gzip.compress(lines(row(1, "a", 3), row(2, "b", 4.5)), mtime=0)),
         ("bom.jsonl", b"\xef\xbb\xbf" + lines(row(1, "a", 3), row(2, "b", 4.5))),
         ("blank.jsonl", lines(row(1, "a", 3)) + b"\n \r\n" + lines(row(2, "b", 4.5)).rstrip()),
         ("more.jsonl", lines(row(1, "a", 3) | {"x": [1, {"y": None}]}, row(2, "b", 4.5) | {"x": "?"})),
