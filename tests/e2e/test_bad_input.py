@@ -14,6 +14,7 @@ from tests.conftest import small_night
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
 HEADER = "user_id,item_id,rating\n"
+PREVIOUS = json.dumps({"version": "the previous release"})
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def log():
 def sdrm(tmp_path, monkeypatch, capsys):
     """Return a function that runs ``sdrm run`` on a source in this process: (exit code, standard error)."""
     (tmp_path / "releases" / "small").mkdir(parents=True)
-    (tmp_path / "releases" / "small" / "latest.json").write_text("the previous release")
+    (tmp_path / "releases" / "small" / "latest.json").write_text(PREVIOUS)
     config = tmp_path / "night.yaml"
 
     def run(source, *options, **sections):
@@ -39,7 +40,7 @@ def sdrm(tmp_path, monkeypatch, capsys):
         return ended.value.code, capsys.readouterr().err
 
     yield run
-    assert (tmp_path / "releases" / "small" / "latest.json").read_text() == "the previous release"
+    assert (tmp_path / "releases" / "small" / "latest.json").read_text() == PREVIOUS
     assert [path.name for path in (tmp_path / "releases").rglob("*")] == ["small", "latest.json"]
 
 

@@ -76,7 +76,9 @@ class TestRawInteractions:
         assert (report.verdict, result.rule) == ("FAIL", rule)
         assert (result.unexpected, result.rows) == (len(rows), N_ROWS)
         assert [example["row"] for example in result.examples] == rows
-        with pytest.raises(GateFailed, match=rf"{rule}: not so in {len(rows)} of 200 rows, for example row {rows[0]}"):
+        with pytest.raises(
+            GateFailed, match=rf"{rule}: not so in {len(rows)} of 200 rows, for example row {rows[0] + 1}"
+        ):
             require(report)
 
     def test_the_example_is_the_value_and_json_has_it(self):
