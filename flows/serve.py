@@ -101,10 +101,10 @@ def _interruption() -> asyncio.Task[Literal[True]]:
 
 def _rooted(config: PipelineConfig) -> PipelineConfig:
     """Make relative paths absolute: a night is run in a process, and perhaps a directory, of its own."""
-    paths = {name: Path(path).expanduser().resolve() for name, path in config.paths}
-    source = Path(config.source.uri).expanduser()
     from tasks.ingest import is_named_source
 
+    paths = {name: Path(path).expanduser().resolve() for name, path in config.paths}
+    source = Path(config.source.uri).expanduser()
     is_file = (
         not is_named_source(config.source)
         and "://" not in config.source.uri

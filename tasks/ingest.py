@@ -9,7 +9,6 @@ from sdrm_core.data.catalogue import CATALOGUE, EMBEDDED, resolve
 from sdrm_core.data.loading import load_interactions
 from sdrm_core.records import Ingested, Run
 from sdrm_core.storage import private_directory, write_artifact, write_json
-from tasks.releases import latest_release
 from tasks.stage import Meter, stage
 
 
@@ -39,6 +38,5 @@ def open_run(config: PipelineConfig, *, source_sha256: str) -> Run:
     digest = hashlib.sha256(f"{config.result_digest()} {source_sha256}".encode()).hexdigest()
     directory = private_directory(config.paths.work.expanduser()) / digest[:16]
     run = Run(config=config, directory=private_directory(directory).resolve(), digest=digest)
-    latest_release(run)  # raises now, not after hours of training, if its name cannot be read
     write_json(run.directory / "config.json", config.model_dump(mode="json"))
     return run

@@ -30,7 +30,8 @@ def unwritable(path: Path, *, name: str, is_private: bool) -> Problem | None:
     try:
         if is_private:
             private_directory(directory)
-        directory.mkdir(parents=True, exist_ok=True)
+        else:
+            directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):
             return None
     except OSError as error:

@@ -27,7 +27,7 @@ from sdrm_core.storage import checked, read_json, read_user_items, sync, write_j
 from tasks.describe import privacy_in_words
 from tasks.interactions import write_interactions
 from tasks.manifest import build_manifest
-from tasks.releases import LATEST, releases_of
+from tasks.releases import LATEST, MANIFEST, releases_of
 from tasks.report import render_card, render_report
 from tasks.sample import synthetic_user_ids
 from tasks.stage import LOG, Meter, stage
@@ -65,7 +65,7 @@ def publish(
         curves = {"vae": read_json(vae.curve), "diffusion": read_json(model.curve)}
         privacy = read_json(measures.privacy)
         card = render_card(manifest)
-        write_json(staging / "manifest.json", manifest)
+        write_json(staging / MANIFEST, manifest)
         write_text(staging / "README.md", card)
         write_text(staging / "report.html", render_report(manifest, curves=curves, privacy=privacy))
         release = _name(staging, run, manifest)
@@ -85,10 +85,10 @@ def write_synthetic_users(run: Run, samples: Samples, item_ids: pa.Array, *, fol
 @contextmanager
 def staging_beside(run: Run) -> Iterator[Path]:
     """Yield an empty folder beside the releases; what is still there at the end is removed, a dead run's as well."""
-    for left in releases_of(run).glob(f"{_STAGING}*"):
+    for left in releases_of(run.config).glob(f"{_STAGING}*"):
         if time.time() - left.stat().st_mtime > _DEAD_AFTER_SECONDS:
             shutil.rmtree(left, ignore_errors=True)
-    staging = releases_of(run) / f"{_STAGING}{uuid4().hex}"
+    staging = releases_of(run.config) / f"{_STAGING}{uuid4().hex}"
     staging.mkdir(parents=True)
     try:
         yield staging
@@ -98,7 +98,7 @@ def staging_beside(run: Run) -> Iterator[Path]:
 
 def _name(staging: Path, run: Run, manifest: dict[str, object]) -> Release:
     """Give the complete release its name, then point ``latest.json`` at it."""
-    releases = releases_of(run)
+    releases = releases_of(run.config)
     release = Release(path=releases / str(manifest["version"]), version=manifest["version"], digest=manifest["digest"])
     sync(staging)
     staging.rename(release.path)

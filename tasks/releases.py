@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from sdrm_core.config import PipelineConfig
 from sdrm_core.errors import ArtifactError
 from sdrm_core.records import Run, Samples
 from sdrm_core.storage import parse_json
@@ -14,14 +15,14 @@ LATEST = "latest.json"
 MANIFEST = "manifest.json"
 
 
-def releases_of(run: Run) -> Path:
+def releases_of(config: PipelineConfig) -> Path:
     """Return the folder of the data set's releases."""
-    return run.config.paths.releases.expanduser().resolve() / run.config.dataset
+    return config.paths.releases.expanduser().resolve() / config.dataset
 
 
-def latest_release(run: Run) -> Path | None:
+def latest_release(config: PipelineConfig) -> Path | None:
     """Return the folder of the data set's latest release that is still there, or None if none is."""
-    pointer = releases_of(run) / LATEST
+    pointer = releases_of(config) / LATEST
     if not pointer.is_file():
         return None
     try:
@@ -43,7 +44,7 @@ def previous_user_ids(run: Run, samples: Samples) -> np.ndarray | None:
     None before the first release, and where these very users are the latest: that is the same release again, ids and
     all.
     """
-    latest = latest_release(run)
+    latest = latest_release(run.config)
     if latest is None:
         return None
     manifest = parse_json(latest / MANIFEST)

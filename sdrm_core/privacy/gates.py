@@ -1,5 +1,6 @@
 """The statistical gates: from what was measured to a verdict with its reasons."""
 
+from dataclasses import replace
 from math import isfinite
 
 import numpy as np
@@ -11,7 +12,6 @@ from sdrm_core.privacy.completion import measure_completion
 from sdrm_core.privacy.copies import Copies, near_copies, unique_copies
 from sdrm_core.privacy.evidence import Evidence
 from sdrm_core.privacy.rare_pairs import measure_rare_pairs
-from sdrm_core.privacy.statistics import Estimate
 from sdrm_core.privacy.verdicts import SIGNIFICANT, Figure, GateVerdict, Verdict, strictest
 
 # Levels of "training users are struck more often than held-out ones" where real people strike one another less often
@@ -113,11 +113,8 @@ def _copies_figure(name: str, copies: Copies, evidence: Evidence, *, margin: flo
 
     Many copies of one person tell nothing of the others: they are looked for by themselves.
     """
-    share = copies.share
     is_one = copies.p_one_person < SIGNIFICANT
-    estimate = Estimate(
-        share.effect, share.lower, share.upper, copies.p_one_person if is_one else copies.p_versus_holdout
-    )
+    estimate = replace(copies.share, p_value=copies.p_one_person if is_one else copies.p_versus_holdout)
     level = confirmed if copies.confirmed else SIGNIFICANT
     n = evidence.synthetic.shape[0]
     return Figure.judged(name, estimate, n=n, margin=margin, significance=level, is_tolerated=False)

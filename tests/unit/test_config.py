@@ -125,3 +125,10 @@ def test_a_section_that_stands_there_twice_is_refused_with_its_line(tmp_path):
     path.write_text("dataset: shop\nvae:\n  max_epochs: 3\nvae:\n  beta: 0.2\n")
     with pytest.raises(ConfigError, match=r"(?s)twice.yaml: .*'vae' is set twice.*line 4"):
         load_config(path)
+
+
+def test_a_list_as_a_key_is_no_valid_yaml(tmp_path):
+    path = tmp_path / "list.yaml"
+    path.write_text("? [a, b]\n: 1\n")
+    with pytest.raises(ConfigError, match=r"list.yaml: is not valid YAML"):
+        load_config(path)

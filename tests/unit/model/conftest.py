@@ -1,5 +1,8 @@
 """A small log with two communities of taste, and a model fitted to it once."""
 
+from copy import deepcopy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -34,6 +37,13 @@ SETTINGS = (
     "sampling.margin_rounds=20",
     "sampling.temperature=0.7",
 )
+
+
+def taught(model: SdrmModel) -> SdrmModel:
+    """Return the model with a denoiser that knows something: one that learned nothing leads nowhere, in any steps."""
+    denoiser = deepcopy(model.denoiser)
+    torch.nn.init.normal_(denoiser.exit.weight, std=0.3, generator=torch.Generator().manual_seed(0))
+    return replace(model, denoiser=denoiser)
 
 
 def no_leak(*_, **__):
