@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 from sdrm_core.data.matrix import item_popularity
 from sdrm_core.privacy.evidence import Evidence
 from sdrm_core.privacy.kernels import count_hits
-from sdrm_core.privacy.statistics import Estimate, adjusted, difference
+from sdrm_core.privacy.statistics import Estimate, adjusted_difference
 
 MAX_ITEMS = 4_000
 _TOP = 20
@@ -47,7 +47,7 @@ def measure_completion(evidence: Evidence, draw: np.random.Generator) -> Complet
     own_pair = (1 / np.sqrt(np.maximum(holders[items], 1))).astype(np.float32)
     control = _recall(users, fold, _cosine_weights(complete, own_pair), own_pair=own_pair)
     is_train = evidence.is_train[rows]
-    gain = difference(adjusted(recall, np.column_stack([evidence.taste[rows], control])), is_train)
+    gain = adjusted_difference(recall, is_train, np.column_stack([evidence.taste[rows], control]))
     return Completion(gain, float(recall[~is_train].mean()), n_users=len(rows), n_items=len(items))
 
 

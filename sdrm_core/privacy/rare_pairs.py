@@ -7,10 +7,11 @@ from sdrm_core.data.cooccurrence import count_pairs, users_within
 from sdrm_core.data.matrix import item_popularity
 from sdrm_core.privacy import kernels
 from sdrm_core.privacy.evidence import Evidence
-from sdrm_core.privacy.statistics import Estimate, adjusted, difference
+from sdrm_core.privacy.statistics import Estimate, adjusted_difference
 
 _NOTHING_TO_EXPOSE = Estimate(1.0, 1.0, 1.0, 1.0)
-_NOTHING_KNOWN = Estimate(1.0, 0.0, 10.0, 1.0)
+_MOST = 100.0  # odds beyond that, or below one over it, are not told apart
+_NOTHING_KNOWN = Estimate(1.0, 1 / _MOST, _MOST, 1.0)
 _MAX_PAIRS = 1e8  # user-item-item triples: a random subset of users beyond that
 
 
@@ -38,7 +39,8 @@ def measure_rare_pairs(evidence: Evidence, *, k_anonymity: int, draw: np.random.
         return _NOTHING_KNOWN, int(has_any.sum())
     share, by_chance = n_exposed[has_any] / n_pairs[has_any], n_chance[has_any] / n_pairs[has_any]
     covariates = np.column_stack([by_chance, 1 / n_pairs[has_any], 1 / np.sqrt(n_pairs[has_any])])
-    return _odds_ratio(adjusted(share, covariates), is_train[has_any]), int(has_any.sum())
+    gap = adjusted_difference(share, is_train[has_any], covariates)
+    return _odds_ratio(gap, mean=share.mean(), share_train=is_train[has_any].mean()), int(has_any.sum())
 
 
 def _rarest_pairs(users: csr_matrix, complete: csr_matrix, synthetic: csr_matrix, *, k_anonymity: int) -> np.ndarray:
@@ -60,12 +62,11 @@ def _rarest_pairs(users: csr_matrix, complete: csr_matrix, synthetic: csr_matrix
     return sums
 
 
-def _odds_ratio(shares: np.ndarray, is_train: np.ndarray) -> Estimate:
-    """Turn the difference of two mean shares into a ratio of odds, its interval by the delta method on the log."""
-    gap = difference(shares, is_train)
-    train, holdout = (np.clip(shares[role].mean(), 1e-6, 1 - 1e-6) for role in (is_train, ~is_train))
-    pooled = np.clip(shares.mean(), 1e-6, 1 - 1e-6)
+def _odds_ratio(gap: Estimate, *, mean: float, share_train: float) -> Estimate:
+    """Turn the difference of two shares around a ``mean`` into a ratio of odds, its interval by the delta method."""
+    train, holdout, pooled = np.clip(mean + np.array([1 - share_train, -share_train, 0]) * gap.effect, 1e-6, 1 - 1e-6)
     log_ratio = float(np.log(train / (1 - train)) - np.log(holdout / (1 - holdout)))
     on_log = Estimate.normal(log_ratio, standard_error=gap.standard_error / (pooled * (1 - pooled)))
-    effect, lower, upper = np.exp([on_log.effect, on_log.lower, on_log.upper]).tolist()
+    odds = np.array([on_log.effect, on_log.lower, on_log.upper])
+    effect, lower, upper = np.exp(np.clip(odds, -np.log(_MOST), np.log(_MOST))).tolist()
     return Estimate(effect, lower, upper, gap.p_value)

@@ -1,6 +1,6 @@
 """The tests and bounds behind the gates. All are one-sided: a leak is a figure that is too large."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -64,24 +64,27 @@ def adjusted(values: np.ndarray, covariates: np.ndarray) -> np.ndarray:
     return residual
 
 
-def difference(values: np.ndarray, is_train: np.ndarray) -> Estimate:
-    """Estimate mean(train) - mean(holdout); the variance is that of permuted labels.
-
-    Source: the finite-population variance of a random division, s² (1/n_train + 1/n_holdout).
-    """
-    effect = float(values[is_train].mean() - values[~is_train].mean())
-    spread = float(values.std(ddof=1)) * np.sqrt(1 / is_train.sum() + 1 / (~is_train).sum())
-    return Estimate.normal(effect, standard_error=spread)
-
-
 def adjusted_difference(values: np.ndarray, is_train: np.ndarray, covariates: np.ndarray) -> Estimate:
     """Estimate mean(train) - mean(holdout) of users alike in their covariates, by least squares.
 
     Both the values and the roles lose what the covariates explain of them, so that few users with many covariates lose
-    certainty and none of the effect.
+    certainty and none of the effect. The bounds rest on the variance that is left beside the effect; the p-value on
+    that without one, which is not 0 where the two sides differ in everything. With hardly more users than covariates nothing is known: anything from -1 to 1.
+
+    Args:
+        values: (n,) one figure from 0 to 1 per real user.
+        is_train: (n,) True for training, False for held-out users; some of each.
+        covariates: (n, p), known of each user without looking at the synthetic set or at its role.
+
+    Raises:
+        ValueError: there is nobody on one of the sides.
 
     Source: Frisch and Waugh 1933, "Partial Time Regressions", for the estimate; its variance is that of least squares.
     """
+    if is_train.all() or not is_train.any():
+        raise ValueError("no training user or no held-out user to compare")
+    if _tell_nothing(covariates):
+        return Estimate(0.0, -1.0, 1.0, 1.0)
     design = np.column_stack([np.ones(len(values)), covariates])
     sides = np.column_stack([values, is_train.astype(float)])
     solution, _, rank, _ = np.linalg.lstsq(design, sides, rcond=None)
@@ -89,8 +92,14 @@ def adjusted_difference(values: np.ndarray, is_train: np.ndarray, covariates: np
     weight = role @ role
     effect = float(value @ role / weight)
     freedom = len(values) - rank - 1
-    variance = np.square(value - effect * role).sum() / freedom / weight
-    return Estimate.normal(effect, standard_error=float(np.sqrt(variance)))
+    beside, without = np.square(value - effect * role).sum() / freedom, np.square(value).sum() / (freedom + 1)
+    bounds, test = (Estimate.normal(effect, standard_error=float(np.sqrt(v / weight))) for v in (beside, without))
+    return replace(bounds, p_value=test.p_value)
+
+
+def _tell_nothing(covariates: np.ndarray) -> bool:
+    n_users, n_covariates = covariates.shape
+    return n_users < _LEAST_PER_COVARIATE * (n_covariates + 1)
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
@@ -106,7 +115,7 @@ def auc(scores: np.ndarray, is_train: np.ndarray, covariates: np.ndarray) -> Est
     AUC: the accident of who was held out, where the covariates tell it, cancels. With nobody on one side, or with
     hardly more users than covariates, nothing is known: anything from 0 to 1.
     """
-    if is_train.all() or not is_train.any() or len(scores) < _LEAST_PER_COVARIATE * (covariates.shape[1] + 1):
+    if is_train.all() or not is_train.any() or _tell_nothing(covariates):
         return Estimate(0.5, 0.0, 1.0, 1.0)
     gap = adjusted_difference(ranks(scores), is_train, covariates)
     return Estimate(gap.effect + 0.5, gap.lower + 0.5, gap.upper + 0.5, gap.p_value)

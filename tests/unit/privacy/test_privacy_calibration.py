@@ -129,6 +129,30 @@ def test_copies_of_sets_that_several_people_hold_betray_nobody():
     assert copies.p_versus_holdout == pytest.approx(3 / 4)  # the one person struck was trained on, as 3 of 4 are
 
 
+def test_rare_pairs_of_hardly_anybody_tell_nothing(simulate):
+    users = simulate(10, seed=3)
+    found, n = measure_rare_pairs(
+        compare(users[:1], users[:6], users[6:]), k_anonymity=5, draw=np.random.default_rng(0)
+    )
+    assert n == 10
+    assert (found.upper, found.p_value) == (pytest.approx(100), 1)
+
+
+def test_rare_pairs_of_few_held_out_people_lose_certainty_and_none_of_the_odds(simulate):
+    users = simulate(1300, seed=8)
+    released = users[:300]  # half of whom are "trained on": half of their pairs are exposed, the others' by chance
+    few = [
+        measure_rare_pairs(
+            compare(released, users[np.r_[:150, 400:450]], users[np.r_[300:400, 450 : 450 + n_holdout]]),
+            k_anonymity=5,
+            draw=np.random.default_rng(0),
+        )[0]
+        for n_holdout in (0, 800)
+    ]
+    assert few[0].effect == pytest.approx(few[1].effect, rel=0.3)
+    assert few[0].p_value < 1e-6
+
+
 def test_an_item_counts_only_if_k_others_have_it():
     train = csr_matrix(np.array([[1, 1, 0], [1, 1, 0], [1, 0, 1]], np.float32))
     holdout = csr_matrix(np.array([[1, 1, 1]], np.float32))

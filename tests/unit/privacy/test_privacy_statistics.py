@@ -87,17 +87,30 @@ def test_covariates_remove_noise_and_keep_the_effect():
     rng = np.random.default_rng(0)
     is_train, known = rng.random(4000) < 0.8, rng.normal(size=4000)
     values = 3 * known + 0.1 * is_train + rng.normal(scale=0.1, size=4000)
-    plain = statistics.difference(values, is_train)
-    controlled = statistics.difference(statistics.adjusted(values, known[:, None]), is_train)
+    plain = statistics.adjusted_difference(values, is_train, np.zeros((4000, 0)))
+    controlled = statistics.adjusted_difference(values, is_train, known[:, None])
     assert controlled.effect == pytest.approx(0.1, abs=0.02)
     assert controlled.standard_error < plain.standard_error / 10
 
 
 def test_difference_has_the_permutation_variance():
     rng = np.random.default_rng(1)
-    values, labels = rng.exponential(size=300), np.arange(300) < 240
-    null = [statistics.difference(values, rng.permutation(labels)).effect for _ in range(2000)]
-    assert statistics.difference(values, labels).standard_error == pytest.approx(np.std(null), rel=0.06)
+    values, labels, nothing = rng.exponential(size=300), np.arange(300) < 240, np.zeros((300, 0))
+    null = [statistics.adjusted_difference(values, rng.permutation(labels), nothing).effect for _ in range(2000)]
+    found = statistics.adjusted_difference(values, labels, nothing)
+    assert found.standard_error == pytest.approx(np.std(null), rel=0.06)
+
+
+def test_sides_that_differ_in_everything_are_significant():
+    is_train = np.arange(60) < 40
+    found = statistics.adjusted_difference(is_train.astype(float), is_train, np.zeros((60, 0)))
+    assert found.effect == pytest.approx(1)
+    assert found.p_value < 1e-6
+
+
+def test_a_difference_to_nobody_is_none():
+    with pytest.raises(ValueError, match="no held-out user"):
+        statistics.adjusted_difference(np.ones(40), np.ones(40, bool), np.zeros((40, 1)))
 
 
 def test_true_positive_rate_of_members_with_a_score_of_their_own():
