@@ -291,8 +291,8 @@ class MatrixGateConfig(Section):
 class SyntheticGateConfig(Section):
     """Bounds of the gate on the sampled users."""
 
-    min_density_ratio: float = Field(0.95, ge=0, description="synthetic over training density, at least")
-    max_density_ratio: float = Field(1.05, ge=0, description="synthetic over training density, at most")
+    min_density_ratio: float = Field(0.95, ge=0, description="synthetic over publishable density, at least")
+    max_density_ratio: float = Field(1.05, ge=0, description="synthetic over publishable density, at most")
     max_activity_ks: Share = Field(0.08, description="Kolmogorov-Smirnov distance of items per user, at most")
 
     @model_validator(mode="after")

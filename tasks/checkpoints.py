@@ -100,9 +100,12 @@ def attempts_directory(run: Run) -> Path:
 
 
 def likeness(fidelity: dict[str, Any]) -> dict[str, Any]:
-    """Return how near the source the synthetic users are as a whole, by the names of the gate's facts."""
-    figures = fidelity["figures"]
-    return {name: figures[name]["synthetic"] for name in ("density_ratio", "activity_ks")}
+    """Return how near the source the synthetic users are as a whole, by the names of the gate's facts.
+
+    The density is that of what may be published: of few people the most active make much of the rest.
+    """
+    facts = {"density_ratio": "published_density_ratio", "activity_ks": "activity_ks"}
+    return {fact: fidelity["figures"][figure]["synthetic"] for fact, figure in facts.items()}
 
 
 def release_facts(*, fidelity: dict[str, Any], utility: dict[str, Any], privacy: dict[str, Any]) -> dict[str, Any]:

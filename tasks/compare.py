@@ -7,13 +7,11 @@ from pathlib import Path
 from sdrm_core.arms.arm import FittedArm
 from sdrm_core.arms.registry import ARMS
 from sdrm_core.config import JudgeName
-from sdrm_core.data.matrix import item_popularity
 from sdrm_core.data.roles import Role
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.privacy.judge import judge_privacy
 from sdrm_core.quality.augmentation import measure_augmentation
 from sdrm_core.quality.checks import require_comparable
-from sdrm_core.quality.fidelity import measure_fidelity
 from sdrm_core.quality.panel import prepare_judge, rank_folds, require_possible
 from sdrm_core.quality.utility import make_folds
 from sdrm_core.randomness import numpy_stream, stream_seed
@@ -33,6 +31,7 @@ from tasks.compare_cells import (
 from tasks.compare_plan import REAL, ArmChoice, Comparison, Job
 from tasks.interactions import new_user_ids
 from tasks.matrix import users_of
+from tasks.measure import fidelity_of
 from tasks.resumable import bind_input, digest_of
 from tasks.stage import LOG, Meter, stage
 from tasks.train import report_epoch
@@ -177,14 +176,7 @@ def _measure_fidelity(job: Job, choice: ArmChoice, seed: int) -> None:
     if cell.is_finished:
         return
     with Meter(f"fidelity of {choice.label}, seed {seed}"):
-        train, config = users_of(job.matrix, Role.TRAIN), job.comparison.config
-        report = measure_fidelity(
-            users_from(job, choice, seed),
-            train=train,
-            holdout=users_of(job.matrix, Role.HOLDOUT),
-            publishable=item_popularity(train) >= config.privacy.k_anonymity,
-            seed=config.seed,
-        )
+        report = fidelity_of(users_from(job, choice, seed), job.matrix, config=job.comparison.config)
         cell.write(report.model_dump(mode="json"))
 
 

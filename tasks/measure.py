@@ -1,7 +1,12 @@
 """Judge synthetic users: fidelity, utility and privacy, each its own task and its own file."""
 
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from sdrm_core.config import PipelineConfig
 from sdrm_core.data.matrix import item_popularity
 from sdrm_core.data.roles import Role
+from sdrm_core.model.activity import published_activity
 from sdrm_core.privacy.judge import judge_privacy
 from sdrm_core.quality import fidelity, utility
 from sdrm_core.records import Artifact, Record, Run, Samples, UserItemMatrix
@@ -18,15 +23,7 @@ from tasks.stage import Meter, stage
 def measure_fidelity(run: Run, matrix: UserItemMatrix, samples: Samples) -> Artifact:
     """Compare the synthetic users with the source: popularity, activity, co-occurrence, density."""
     with Meter("measure_fidelity") as meter:
-        train = users_of(matrix, Role.TRAIN)
-        item_users = item_popularity(train)
-        report = fidelity.measure_fidelity(
-            synthetic_users(samples),
-            train=train,
-            holdout=users_of(matrix, Role.HOLDOUT),
-            publishable=item_users >= run.config.privacy.k_anonymity,
-            seed=run.config.seed,
-        )
+        report = fidelity_of(synthetic_users(samples), matrix, config=run.config)
         artifact = _write(report, run, samples, "fidelity")
     meter.save(run)
     return artifact
@@ -70,6 +67,22 @@ def measure_privacy(run: Run, matrix: UserItemMatrix, samples: Samples) -> Artif
         write_text(run.directory / "privacy.html", page)
     meter.save(run)
     return artifact
+
+
+def fidelity_of(users: csr_matrix, matrix: UserItemMatrix, *, config: PipelineConfig) -> fidelity.FidelityReport:
+    """Compare ``users`` (n_users, n_items) with what may be published of the training users."""
+    train, k_anonymity = users_of(matrix, Role.TRAIN), config.privacy.k_anonymity
+    publishable = item_popularity(train) >= k_anonymity
+    return fidelity.measure_fidelity(
+        users,
+        train=train,
+        holdout=users_of(matrix, Role.HOLDOUT),
+        publishable=publishable,
+        seed=config.seed,
+        activity=published_activity(
+            np.diff(train.indptr), k_anonymity=k_anonymity, n_publishable=int(publishable.sum())
+        ),
+    )
 
 
 def _write(report: Record, run: Run, samples: Samples, name: str) -> Artifact:

@@ -69,7 +69,8 @@ def adjusted_difference(values: np.ndarray, is_train: np.ndarray, covariates: np
 
     Both the values and the roles lose what the covariates explain of them, so that few users with many covariates lose
     certainty and none of the effect. The bounds rest on the variance that is left beside the effect; the p-value on
-    that without one, which is not 0 where the two sides differ in everything. With hardly more users than covariates nothing is known: anything from -1 to 1.
+    that without one, which is not 0 where the two sides differ in everything. With hardly more users than covariates
+    nothing is known: anything from -1 to 1.
 
     Args:
         values: (n,) one figure from 0 to 1 per real user.
@@ -99,7 +100,7 @@ def adjusted_difference(values: np.ndarray, is_train: np.ndarray, covariates: np
 
 def _tell_nothing(covariates: np.ndarray) -> bool:
     n_users, n_covariates = covariates.shape
-    return n_users < _LEAST_PER_COVARIATE * (n_covariates + 1)
+    return bool(n_users < _LEAST_PER_COVARIATE * (n_covariates + 1))
 
 
 def ranks(values: np.ndarray) -> np.ndarray:

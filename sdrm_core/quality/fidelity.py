@@ -28,6 +28,7 @@ FIGURES: dict[str, tuple[Goal, str]] = {
     "activity_max": ("match", "largest number of items a user has"),
     "empty_user_share": ("lower", "share of users without any item"),
     "density_ratio": ("match", "density over that of the training users"),
+    "published_density_ratio": ("match", "density over what may be published of the training users' activity"),
     "cooccurrence_correlation": ("higher", "correlation of the cosines of item pairs that at least 5 users have"),
     "classifier_auc": ("match", "area under the ROC curve of a classifier that tells them from training users"),
 }
@@ -76,7 +77,13 @@ class FidelityReport(Record):
 
 
 def measure_fidelity(
-    synthetic: csr_matrix, *, train: csr_matrix, holdout: csr_matrix, publishable: np.ndarray, seed: int
+    synthetic: csr_matrix,
+    *,
+    train: csr_matrix,
+    holdout: csr_matrix,
+    publishable: np.ndarray,
+    seed: int,
+    activity: np.ndarray | None = None,
 ) -> FidelityReport:
     """Compare synthetic users with the training users.
 
@@ -86,6 +93,7 @@ def measure_fidelity(
         holdout: (n_holdout, n_items), real users it never saw; may be empty.
         publishable: (n_items,) bool, the items a release may contain.
         seed: the run's seed.
+        activity: (n_train,) items per training user, cut to what may be published; None: nothing had to be cut.
 
     Raises:
         DataError: item counts differ, or there is no synthetic or no training interaction.
@@ -98,16 +106,19 @@ def measure_fidelity(
         "popularity_sampler": sample_by_popularity(train, users=synthetic.shape[0], seed=sampler_seed),
     }
     pairs = CooccurrenceReference(train, seed=seed)
+    items_per_user = float(np.mean(np.diff(train.indptr) if activity is None else activity))
     measured: dict[str, dict[str, float | None]] = {
         name: _margins(users, train, publishable)
         | {
+            "published_density_ratio": users.nnz / users.shape[0] / items_per_user,
             "cooccurrence_correlation": pairs.correlation_with(users),
             "classifier_auc": classifier_auc(users, train, seed=seed),
         }
         for name, users in candidates.items()
         if users.nnz
     }
-    ideal = _margins(train, train, publishable) | {"cooccurrence_correlation": 1.0, "classifier_auc": 0.5}
+    ideal = _margins(train, train, publishable)
+    ideal |= {"published_density_ratio": 1.0, "cooccurrence_correlation": 1.0, "classifier_auc": 0.5}
     figures = {
         name: Figure(
             goal=goal,
