@@ -65,14 +65,14 @@ def ease_weights(user_items: csr_matrix, *, ridge: float) -> np.ndarray:
         raise np.linalg.LinAlgError("the items' products cannot be inverted")
     inverse = np.triu(inverse)
     inverse += np.triu(inverse, 1).T
-    weights: np.ndarray = inverse / -np.diag(inverse)
+    weights: np.ndarray = np.divide(inverse, -np.diag(inverse), order="C")  # SciPy copies any other at each product
     np.fill_diagonal(weights, 0)
     return weights
 
 
 def _cosine_weights(user_items: csr_matrix, scale: np.ndarray) -> np.ndarray:
     """Cosine of item columns; ``scale`` is one over their norms."""
-    weights: np.ndarray = (user_items.T @ user_items).toarray().astype(np.float32, copy=False)
+    weights: np.ndarray = (user_items.T @ user_items).toarray(order="C").astype(np.float32, copy=False)
     weights *= scale[:, None] * scale[None, :]
     np.fill_diagonal(weights, 0)
     return weights

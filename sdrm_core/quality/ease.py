@@ -45,7 +45,7 @@ def fit_ease(user_items: csr_matrix, *, penalty: float, user_weights: np.ndarray
     item_weights = inv(gram, overwrite_a=True, check_finite=False, assume_a="pos")
     item_weights /= -item_weights.diagonal().copy()  # column by column
     np.fill_diagonal(item_weights, 0)
-    return EaseJudge(item_weights.astype(np.float32))
+    return EaseJudge(item_weights.astype(np.float32, order="C"))  # SciPy copies any other at each product
 
 
 def require_few_items(n_items: int) -> None:
