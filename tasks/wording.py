@@ -29,6 +29,7 @@ FIGURES: Mapping[str, str] = {
     "popularity_total_variation": "Item popularity, distance",
     "popularity_spearman": "Item popularity, Spearman correlation",
     "popularity_gini": "Item popularity, Gini coefficient",
+    "publishable_gini": "Item popularity, Gini coefficient of publishable items",
     "tail_share": "Weight of the long tail",
     "catalogue_coverage": "Catalogue covered",
     "activity_ks": "User activity, KS distance",

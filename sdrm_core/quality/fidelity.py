@@ -20,6 +20,7 @@ FIGURES: dict[str, tuple[Goal, str]] = {
     "popularity_total_variation": ("lower", "half the summed differences of the items' shares of interactions"),
     "popularity_spearman": ("higher", "rank correlation of the items' numbers of users"),
     "popularity_gini": ("match", "inequality of the items' numbers of users"),
+    "publishable_gini": ("match", "the same of the publishable items alone"),
     "tail_share": ("match", "share of interactions in the 80 % least popular items"),
     "catalogue_coverage": ("higher", "share of the publishable items that occur"),
     "activity_ks": ("lower", "Kolmogorov-Smirnov distance of the users' numbers of items"),

@@ -28,6 +28,7 @@ def popularity_figures(
         "popularity_total_variation": float(np.abs(shares - known / known.sum()).sum() / 2),
         "popularity_spearman": correlation(rankdata(counts), rankdata(known)),
         "popularity_gini": _gini(counts),
+        "publishable_gini": _gini(counts[publishable]) if publishable.any() else None,
         "tail_share": float(_tail_membership(known) @ shares),
         "catalogue_coverage": float((counts[publishable] > 0).mean()) if publishable.any() else None,
     }

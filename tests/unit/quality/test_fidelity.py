@@ -45,6 +45,7 @@ def test_popularity_figures_by_hand():
     # ranks 5 2 4 2 2 against 4.5 4.5 3 1.5 1.5
     assert figures["popularity_spearman"] == pytest.approx(np.corrcoef([5, 2, 4, 2, 2], [4.5, 4.5, 3, 1.5, 1.5])[0, 1])
     assert figures["popularity_gini"] == pytest.approx(2 * (4 * 1 + 5 * 2) / (5 * 3) - 6 / 5)
+    assert figures["publishable_gini"] == pytest.approx(2 * (2 * 1 + 3 * 2) / (3 * 3) - 4 / 3)
     assert figures["catalogue_coverage"] == pytest.approx(2 / 3)
     # the tail is 4 of 5 items: the lower three, and half of each of the two tied on top
     assert figures["tail_share"] == pytest.approx(1 / 3 + 0.5 * 2 / 3)
