@@ -194,6 +194,7 @@ def _measure_privacy(job: Job, choice: ArmChoice, seed: int) -> None:
             previous_ids=None,
             config=config.privacy,
             seed=config.seed,
+            device=resolve_device(config.compute.device),
         )
         cell.write(report.model_dump(mode="json"))
 

@@ -7,6 +7,7 @@ from sdrm_core.config import PipelineConfig
 from sdrm_core.data.matrix import item_popularity
 from sdrm_core.data.roles import Role
 from sdrm_core.model.activity import published_activity
+from sdrm_core.model.devices import resolve_device
 from sdrm_core.privacy.judge import judge_privacy
 from sdrm_core.quality import fidelity, utility
 from sdrm_core.records import Artifact, Record, Run, Samples, UserItemMatrix
@@ -59,6 +60,7 @@ def measure_privacy(run: Run, matrix: UserItemMatrix, samples: Samples) -> Artif
             previous_ids=previous_user_ids(run, samples),
             config=run.config.privacy,
             seed=run.config.seed,
+            device=resolve_device(run.config.compute.device),
         )
         artifact = _write(report, run, samples, "privacy")
         page = render_operator_report(

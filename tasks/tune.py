@@ -236,6 +236,7 @@ def _privacy(users: csr_matrix, train: csr_matrix, validation: csr_matrix, confi
         previous_ids=None,
         config=config.privacy,
         seed=config.seed,
+        device=resolve_device(config.compute.device),
     )
 
 

@@ -12,7 +12,7 @@ from sdrm_core.data.matrix import item_popularity
 from sdrm_core.model.activity import published_activity
 from sdrm_core.model.devices import Workers
 from sdrm_core.model.diffusing import Posteriors, train_denoiser
-from sdrm_core.model.draw import Offsets, publishable_items
+from sdrm_core.model.draw import Offsets, publishable_items, published_popularity
 from sdrm_core.model.offsets import OffsetFit
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.model.temperature import UNJUDGED, LeakMeasure, choose_temperature
@@ -72,7 +72,7 @@ def fit_sdrm(
         temperature=1.0,
     )
     fit_offsets = OffsetFit(
-        popularity[publishable],
+        published_popularity(popularity[publishable], k_anonymity=config.privacy.k_anonymity),
         k_anonymity=config.privacy.k_anonymity,
         config=config.sampling,
         seed=config.seed,
@@ -98,7 +98,7 @@ def fit_sdrm(
 
     temperature = config.sampling.temperature
     if temperature is None:
-        leak_of = leak(train, validation, config=config.privacy, seed=config.seed)
+        leak_of = leak(train, validation, config=config.privacy, seed=config.seed, device=device)
         temperature = choose_temperature(lambda candidate: leak_of(users_at(candidate))) if leak_of else UNJUDGED
     model, rounds = drawing_at(temperature)
     return model, (*reports, *rounds)

@@ -41,7 +41,7 @@ class OffsetFit:
     Offsets are vectors here: those of the publishable items, then those of the pairs.
 
     Attributes:
-        popularity: (n_publishable,) training users an item has.
+        popularity: (n_publishable,) training users an item is to have.
         k_anonymity: training users that must have both items of a pair.
         config: rounds and users per round.
         seed: the run's seed.

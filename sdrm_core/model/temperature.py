@@ -8,6 +8,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Protocol
 
+import torch
 from scipy.sparse import csr_matrix
 
 from sdrm_core.config import PrivacyConfig
@@ -40,7 +41,7 @@ class LeakMeasure(Protocol):
     """Says what synthetic users give away of the people a model was trained on."""
 
     def __call__(
-        self, train: csr_matrix, validation: csr_matrix, *, config: PrivacyConfig, seed: int
+        self, train: csr_matrix, validation: csr_matrix, *, config: PrivacyConfig, seed: int, device: torch.device
     ) -> Callable[[csr_matrix], Leak] | None:
         """Return what judges synthetic users (n_users, n_items) drawn from a model of ``train``; None: nothing can."""
 

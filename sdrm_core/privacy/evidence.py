@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy.sparse import csr_matrix, vstack
 
 from sdrm_core.data.matrix import item_popularity
-from sdrm_core.privacy.similarity import Neighbours, inverse_frequency, nearest, pair_products
+from sdrm_core.privacy.similarity import CPU, Neighbours, inverse_frequency, nearest, pair_products
 from sdrm_core.privacy.statistics import ranks
 from sdrm_core.randomness import numpy_stream
 
@@ -33,6 +34,7 @@ class RealUsers:
         rarity: (n_real,) mean rarity of the user's items.
         taste: (n_real, p) what is known of a user without the synthetic set and the roles; the control of all gates.
         compared: empty, or what was compared because the exact cost was above the limit.
+        device: where they were compared.
     """
 
     real: csr_matrix
@@ -46,12 +48,22 @@ class RealUsers:
     rarity: np.ndarray
     taste: np.ndarray
     compared: str
+    device: torch.device
 
     @classmethod
     def of(
-        cls, train: csr_matrix, holdout: csr_matrix, *, k_anonymity: int, max_pair_products: float, seed: int
+        cls,
+        train: csr_matrix,
+        holdout: csr_matrix,
+        *,
+        k_anonymity: int,
+        max_pair_products: float,
+        seed: int,
+        device: torch.device = CPU,
     ) -> "RealUsers":
         """Compare all real users with each other, or a random part where that costs more than ``max_pair_products``.
+
+        On ``device``, as everything that is compared with them later.
 
         Of more held-out than training users a random part is looked at.
 
@@ -70,8 +82,8 @@ class RealUsers:
         complete, is_train = everyone[order], order < train.shape[0]
         own_row, weights = np.arange(len(order)), inverse_frequency(complete)
         list_length = int(min(np.ceil(_LIST_LENGTH * len(order) / max((~is_train).sum(), 1)), _MAX_LIST))
-        real_to_real = nearest(complete, complete, k=list_length, own_row=own_row)
-        rare_to_real = nearest(complete, complete, own_row=own_row, item_weights=weights).closest
+        real_to_real = nearest(complete, complete, k=list_length, own_row=own_row, device=device)
+        rare_to_real = nearest(complete, complete, own_row=own_row, item_weights=weights, device=device).closest
         activity = np.diff(complete.indptr)
         rarity = np.asarray(complete @ weights).ravel() / np.maximum(activity, 1)
         known = (activity, rarity, real_to_real.closest, real_to_real.density, rare_to_real)
@@ -88,6 +100,7 @@ class RealUsers:
             rarity=rarity,
             taste=np.column_stack([linear, linear**2]),
             compared=compared,
+            device=device,
         )
 
 
@@ -116,13 +129,13 @@ def gather(synthetic: csr_matrix, people: RealUsers, *, max_pair_products: float
     if pair_products(synthetic, people.complete) > max_pair_products and synthetic.shape[0] > SUBSET_USERS:
         notes.insert(0, f"a random {SUBSET_USERS:,} of {synthetic.shape[0]:,} synthetic users")
         synthetic = synthetic[np.sort(draw.choice(synthetic.shape[0], SUBSET_USERS, replace=False))]
-    real, list_length = people.real, people.real_to_real.index.shape[1]
+    real, list_length, device = people.real, people.real_to_real.index.shape[1], people.device
     return Evidence(
         **(vars(people) | {"compared": " and ".join(notes)}),
         synthetic=synthetic,
-        synthetic_to_real=nearest(synthetic, real, k=list_length),
-        real_to_synthetic=nearest(real, synthetic),
-        rare_to_synthetic=nearest(real, synthetic, item_weights=people.item_weights).closest,
+        synthetic_to_real=nearest(synthetic, real, k=list_length, device=device),
+        real_to_synthetic=nearest(real, synthetic, device=device),
+        rare_to_synthetic=nearest(real, synthetic, item_weights=people.item_weights, device=device).closest,
     )
 
 

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
+import torch
 from scipy.sparse import csr_matrix
 
 from sdrm_core.config import PrivacyConfig, PrivacyGate
 from sdrm_core.privacy import gates, rules
 from sdrm_core.privacy.evidence import Evidence, RealUsers, gather
-from sdrm_core.privacy.similarity import clean, nearest
+from sdrm_core.privacy.similarity import CPU, clean, nearest
 from sdrm_core.privacy.verdicts import (
     MIN_HOLDOUT_USERS,
     NO_GUARANTEE,
@@ -34,6 +35,7 @@ def judge_privacy(
     previous_ids: np.ndarray | None,
     config: PrivacyConfig,
     seed: int,
+    device: torch.device = CPU,
 ) -> PrivacyReport:
     """Judge whether synthetic users give away the people the model was trained on.
 
@@ -45,13 +47,19 @@ def judge_privacy(
         previous_ids: (n,) ids of the previous release of the same data set; None: there is none.
         config: margins and limits.
         seed: of the run; the judgement draws from its own streams.
+        device: where users are compared.
 
     Raises:
         DataError: different catalogues, an empty set, or values other than 0 and 1.
     """
     synthetic, train, holdout = clean(synthetic=synthetic, train=train, holdout=holdout)
     people = RealUsers.of(
-        train, holdout, k_anonymity=config.k_anonymity, max_pair_products=config.max_pair_products, seed=seed
+        train,
+        holdout,
+        k_anonymity=config.k_anonymity,
+        max_pair_products=config.max_pair_products,
+        seed=seed,
+        device=device,
     )
     evidence = gather(synthetic, people, max_pair_products=config.max_pair_products, seed=seed)
     verdicts = (
@@ -107,7 +115,10 @@ def _histograms(evidence: Evidence) -> dict[str, Histogram]:
         "synthetic_to_holdout": (evidence.synthetic, holdout),
         "holdout_to_train": (holdout, some_train),
     }
-    return {name: _histogram(nearest(queries, reference).closest) for name, (queries, reference) in pairs.items()}
+    return {
+        name: _histogram(nearest(queries, reference, device=evidence.device).closest)
+        for name, (queries, reference) in pairs.items()
+    }
 
 
 def _histogram(similarities: np.ndarray) -> Histogram:

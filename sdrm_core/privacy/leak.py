@@ -5,12 +5,13 @@ from functools import partial
 from math import inf
 
 import numpy as np
+import torch
 from scipy.sparse import csr_matrix
 
 from sdrm_core.config import PrivacyConfig, PrivacyGate
 from sdrm_core.privacy import gates
 from sdrm_core.privacy.evidence import Evidence, RealUsers, gather
-from sdrm_core.privacy.similarity import clean, require_same_catalogue
+from sdrm_core.privacy.similarity import CPU, clean, require_same_catalogue
 from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS, GateVerdict, Verdict, closed
 from sdrm_core.randomness import numpy_stream
 from sdrm_core.records import Leak
@@ -20,7 +21,7 @@ _WITHOUT_BOUND = Leak(share=inf, is_certain=True)
 
 
 def leak_against(
-    train: csr_matrix, validation: csr_matrix, *, config: PrivacyConfig, seed: int
+    train: csr_matrix, validation: csr_matrix, *, config: PrivacyConfig, seed: int, device: torch.device = CPU
 ) -> Callable[[csr_matrix], Leak] | None:
     """Return what says how far the gates' upper bounds reach towards their margins, validation users as the holdout.
 
@@ -35,6 +36,7 @@ def leak_against(
         validation: (n_validation, n_items), users that decide settings, unseen in training.
         config: margins and limits.
         seed: of the run.
+        device: where users are compared.
 
     Returns:
         Takes synthetic users (n_synthetic, n_items), drawn from the model that is being set; gives the share of the
@@ -54,6 +56,7 @@ def leak_against(
         k_anonymity=config.k_anonymity,
         max_pair_products=config.max_pair_products,
         seed=seed,
+        device=device,
     )
     return partial(_leak_of, people=people, config=config, seed=seed)
 

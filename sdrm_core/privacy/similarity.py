@@ -9,12 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy.sparse import csr_matrix
 
 from sdrm_core.data.matrix import item_popularity
 from sdrm_core.errors import DataError, Problem
+from sdrm_core.privacy import tensors
 from sdrm_core.privacy.kernels import nearest_rows
 
+CPU = torch.device("cpu")
+_WEIGHT_UNIT = 2.0**-24
 _BLOCK_ROWS = 64  # small enough to keep every core busy to the end, large enough to pay for the scratch
 
 
@@ -51,11 +55,13 @@ def nearest(
     item_weights: np.ndarray | None = None,
     own_row: np.ndarray | None = None,
     workers: int | None = None,
+    device: torch.device = CPU,
 ) -> Neighbours:
     """Return each query user's ``k`` most similar reference users by (weighted) Jaccard similarity.
 
     J(a, b) = w(a ∩ b) / (w(a) + w(b) - w(a ∩ b)), where w adds up the weights of a set's items. A user without
-    items has similarity 0 to everyone. Exact; the same to the last bit for any number of workers.
+    items has similarity 0 to everyone. Exact; the same to the last bit for any number of workers. On a GPU the
+    neighbours are the same where weights add up exactly, and the means differ in their last bits.
 
     Args:
         queries: (n_queries, n_items), 1 where a user has an item.
@@ -64,6 +70,7 @@ def nearest(
         item_weights: (n_items,) positive weights; None: 1 for each item.
         own_row: (n_queries,) the row of the reference that is the query user itself and is left out; -1: none.
         workers: threads; None: one a core. Scratch memory is O(workers * n_reference).
+        device: a GPU, or the CPU.
 
     Raises:
         DataError: an empty set, different catalogues, or values other than 0 and 1.
@@ -72,6 +79,12 @@ def nearest(
     n_queries, n_reference = left.shape[0], right.shape[0]
     own = np.full(n_queries, -1, np.int32) if own_row is None else own_row.astype(np.int32)
     weights = np.ones(left.shape[1], np.int32) if item_weights is None else item_weights.astype(np.float64)
+    others = np.maximum(n_reference - (own >= 0), 1)
+    if device.type != "cpu":
+        index, similarity, total, fourth = tensors.nearest_rows(
+            left, right, k=k, weights=weights, own=own, device=device
+        )
+        return Neighbours(index, similarity, total / others, fourth / others)
     postings = right.tocsc()
     found = Neighbours(
         index=np.full((n_queries, k), -1, np.int32),
@@ -85,7 +98,6 @@ def nearest(
         *(weights, own, (found.index, found.similarity, found.mean, found.density)),
     )
     _in_blocks(lambda start, stop: nearest_rows(start, stop, *arguments), n_queries, workers=workers)
-    others = np.maximum(n_reference - (own >= 0), 1)
     return Neighbours(found.index, found.similarity, found.mean / others, found.density / others)
 
 
@@ -96,9 +108,13 @@ def pair_products(queries: csr_matrix, reference: csr_matrix) -> float:
 
 
 def inverse_frequency(user_items: csr_matrix) -> np.ndarray:
-    """Return (n_items,) positive weights log(1 + n_users / (1 + holders)): the rarer an item, the more it tells."""
+    """Return (n_items,) positive weights log(1 + n_users / (1 + holders)): the rarer an item, the more it tells.
+
+    They are whole numbers of a small unit, so that their sums are exact in whatever order they are added up.
+    """
     holders = item_popularity(user_items)
-    weights: np.ndarray = np.log1p(user_items.shape[0] / (1.0 + holders))
+    units = np.log1p(user_items.shape[0] / (1.0 + holders)) / _WEIGHT_UNIT
+    weights: np.ndarray = np.maximum(np.round(units), 1) * _WEIGHT_UNIT
     return weights
 
 

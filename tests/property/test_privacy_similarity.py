@@ -1,9 +1,13 @@
+from unittest.mock import patch
+
 import numpy as np
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
-from sdrm_core.privacy.similarity import nearest
+from sdrm_core.privacy import tensors
+from sdrm_core.privacy.similarity import clean, inverse_frequency, nearest
 
 
 @st.composite
@@ -45,6 +49,34 @@ def test_equal_to_scipy_to_the_last_bit(sets, k, workers, weighted):
     assert np.array_equal(found.similarity[rows, slots], expected[rows, found.index[rows, slots]])
     np.testing.assert_allclose(found.mean, expected.mean(axis=1), rtol=1e-12)
     np.testing.assert_allclose(found.density, (expected**4).mean(axis=1), rtol=1e-12)
+
+
+@given(
+    sets=two_sets(),
+    k=st.integers(1, 15),
+    weighted=st.booleans(),
+    has_self=st.booleans(),
+    cells=st.sampled_from([1, 30, 1 << 25]),
+)
+@settings(max_examples=150, deadline=None)
+def test_tensors_find_the_same_neighbours_to_the_last_bit(sets, k, weighted, has_self, cells):
+    queries, reference = sets
+    weights = inverse_frequency(*clean(reference=reference)) if weighted else None
+    own = np.arange(queries.shape[0]) % reference.shape[0] if has_self else np.full(queries.shape[0], -1)
+    compiled = nearest(queries, reference, k=k, item_weights=weights, own_row=own)
+    with patch.object(tensors, "_MAX_CELLS", cells):
+        index, similarity, total, fourth = tensors.nearest_rows(
+            *clean(queries=queries, reference=reference),
+            k=k,
+            weights=np.ones(queries.shape[1]) if weights is None else weights,
+            own=own,
+            device=torch.device("cpu"),
+        )
+    assert np.array_equal(index, compiled.index)
+    assert np.array_equal(similarity, compiled.similarity)
+    others = np.maximum(reference.shape[0] - (own >= 0), 1)
+    np.testing.assert_allclose(total / others, compiled.mean, rtol=1e-12)
+    np.testing.assert_allclose(fourth / others, compiled.density, rtol=1e-12)
 
 
 @given(sets=two_sets(), seed=st.integers(0, 2**32 - 1))

@@ -6,7 +6,7 @@ from scipy.sparse import csr_matrix
 from sdrm_core.config import VaeConfig
 from sdrm_core.data.matrix import item_popularity
 from sdrm_core.errors import DataError
-from sdrm_core.model.draw import ItemDraw, Offsets, publishable_items, stack_users
+from sdrm_core.model.draw import ItemDraw, Offsets, publishable_items, published_popularity, stack_users
 from sdrm_core.model.vae import MultiVAE
 
 N_ITEMS = 6
@@ -45,6 +45,17 @@ def test_publishable_items_are_those_with_enough_users():
 def test_nothing_publishable_is_an_error_with_both_numbers():
     with pytest.raises(DataError, match=r"k_anonymity: asks for 2 training users an item, .* has 1"):
         publishable_items(np.array([1, 1, 0]), k_anonymity=2)
+
+
+def test_items_of_few_people_are_levelled_where_they_are_the_most():
+    sparse = published_popularity(np.array([5, 9, 6, 8, 12]), k_anonymity=5)
+    assert sparse == pytest.approx([7, 7, 7, 7, 12])
+    dense = published_popularity(np.array([5, 9, 1000, 400]), k_anonymity=5)
+    assert dense[:2] == pytest.approx([5, 9], rel=0.02)
+    assert dense[0] > 5
+    assert dense.sum() == pytest.approx(1414)
+    assert dense[2:].tolist() == [1000, 400]
+    assert published_popularity(np.array([10, 30]), k_anonymity=5).tolist() == [10, 30]
 
 
 def test_without_temperature_the_likeliest_publishable_items_are_taken():

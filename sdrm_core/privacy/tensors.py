@@ -1,0 +1,68 @@
+"""The engine's comparison as tensor operations, for a GPU: the same neighbours as the compiled loops find."""
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+from torch import Tensor
+
+_MAX_CELLS = 1 << 25  # of the blocks of query users × items and × reference users: half a GiB with what sorting takes
+
+
+def nearest_rows(
+    left: csr_matrix, right: csr_matrix, *, k: int, weights: np.ndarray, own: np.ndarray, device: torch.device
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return each query user's ``k`` most similar reference users, and sums over all of them.
+
+    Overlaps are sums of weights in no certain order: they are exact, and so are the neighbours, where the weights are
+    whole numbers of a small unit, as 1 and ``inverse_frequency`` are.
+
+    Args:
+        left: (n_queries, n_items) canonical, of ones.
+        right: (n_reference, n_items), likewise.
+        k: neighbours to keep.
+        weights: (n_items,) of an item.
+        own: (n_queries,) the row of the reference that is the query user itself; -1: none.
+        device: where to compute.
+
+    Returns:
+        (n_queries, k) index and similarity as in ``Neighbours``; (n_queries,) sums of the similarities and of their
+        fourth powers.
+    """
+    n_reference, n_items = right.shape
+    places, shared_weight = _places(right, device=device), torch.from_numpy(weights.astype(np.float64)[right.indices])
+    reference = torch.sparse_coo_tensor(
+        torch.stack(places), shared_weight.to(device), size=right.shape, is_coalesced=True, check_invariants=False
+    )
+    of_left, of_right = (torch.from_numpy(users @ weights.astype(np.float64)).to(device) for users in (left, right))
+    index = np.full((left.shape[0], k), -1, np.int32)
+    similarity, total, fourth = np.zeros((left.shape[0], k)), *np.zeros((2, left.shape[0]))
+    for start in range(0, left.shape[0], step := max(1, _MAX_CELLS // max(n_reference, n_items))):
+        block = slice(start, min(start + step, left.shape[0]))
+        overlap = reference @ _columns(left[block], device=device)
+        itself = torch.from_numpy(own[block].astype(np.int64)).to(device)
+        mine = torch.arange(len(itself), device=device)[itself >= 0]
+        overlap[itself[itself >= 0], mine] = 0
+        union = of_left[block] + of_right[:, None] - overlap
+        jaccard = torch.where(overlap > 0, overlap / union, 0.0)
+        # Stable: equally similar users come by row. A partial sort would take any of them.
+        best, rows = torch.sort(jaccard, dim=0, descending=True, stable=True)
+        n_best = min(k, n_reference)
+        similarity[block, :n_best] = best[:k].T.cpu().numpy()
+        index[block, :n_best] = torch.where(best > 0, rows, -1)[:k].T.cpu().numpy()
+        total[block] = jaccard.sum(dim=0).cpu().numpy()
+        fourth[block] = jaccard.square().square().sum(dim=0).cpu().numpy()
+    return index, similarity, total, fourth
+
+
+def _columns(users: csr_matrix, *, device: torch.device) -> Tensor:
+    """Return the dense (n_items, n_users) of a block."""
+    rows, items = _places(users, device=device)
+    columns = torch.zeros(users.shape[1], users.shape[0], dtype=torch.float64, device=device)
+    columns[items, rows] = 1
+    return columns
+
+
+def _places(users: csr_matrix, *, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return the (nnz,) rows and items, in the order they are stored."""
+    rows = np.repeat(np.arange(users.shape[0]), np.diff(users.indptr))
+    return torch.from_numpy(rows).to(device), torch.from_numpy(users.indices.astype(np.int64)).to(device)
