@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from sdrm_core.errors import ConfigError
 
@@ -40,6 +40,14 @@ class Section(BaseModel):
     """A frozen group of settings; an unknown key is an error, never ignored."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_flag_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse ``true`` where no flag is asked for: it would be read as 1."""
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError(f"{str(value).lower()} is a flag, and no flag is asked for")
+        return value
 
 
 class ColumnsConfig(Section):
@@ -387,11 +395,25 @@ def load_config(path: Path | None, overrides: Sequence[str] = ()) -> PipelineCon
     for override in overrides:
         _apply_override(tree, override)
     try:
-        return PipelineConfig.model_validate(tree)
+        config = PipelineConfig.model_validate(tree)
     except ValidationError as error:
         source = str(path) if path else "the configuration"
         keys = tuple(override.partition("=")[0] for override in overrides)
         raise ConfigError("\n".join(_explain(problem, source, keys) for problem in error.errors())) from None
+    _require_the_file(config.source)
+    return config
+
+
+def _require_the_file(source: SourceConfig) -> None:
+    """Refuse settings of a file without the file: the embedded data set would be taken in its place."""
+    plain = SourceConfig()
+    columns = source.columns.model_copy(update={"rating": plain.columns.rating})  # it may be left out there too
+    of_a_file = {name: getattr(source, name) for name in ("format", "header", "delimiter", "sha256")}
+    is_set = [name for name, value in of_a_file.items() if value != getattr(plain, name)]
+    is_set += ["columns"] if columns != plain.columns else []
+    if source.uri == plain.uri and is_set:
+        names = ", ".join(f"source.{name}" for name in is_set)
+        raise ConfigError(f"{names}: settings of a file, but none is named. Set source.uri, or give --source")
 
 
 class _UniqueKeys(yaml.SafeLoader):

@@ -69,7 +69,7 @@ def build_manifest(
         },
         "gates": _verdicts(run),
         "privacy": _public_privacy(run, measures),
-        "utility": read_json(measures.utility),
+        "utility": _public_utility(measures),
         "fidelity": _public_fidelity(measures, n_holdout=matrix.users_by_role["holdout"]),
         "stages": parse_json_files(stages_directory(run)),
     }
@@ -82,6 +82,16 @@ def _public_privacy(run: Run, measures: Measures) -> dict[str, Any]:
         gate.gate for gate in report.gates if gate.verdict != "PASS" and gate.gate in run.config.privacy.report_only
     ]
     return report.public() | {"report_only": waived}
+
+
+def _public_utility(measures: Measures) -> dict[str, Any]:
+    """Return what recommenders achieve, but not for so few people that it would tell of one of them."""
+    report: dict[str, Any] = read_json(measures.utility)
+    n_users = report["evaluation_users"]
+    if report["verdict"] != "MEASURED" or n_users >= MIN_HOLDOUT_USERS:
+        return report
+    reason = f"{n_users} evaluation users are too few: figures of fewer than {MIN_HOLDOUT_USERS} are not published"
+    return report | {"verdict": "INCONCLUSIVE", "reason": reason, "judges": {}}
 
 
 def _public_fidelity(measures: Measures, *, n_holdout: int) -> dict[str, Any]:

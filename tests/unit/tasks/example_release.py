@@ -34,11 +34,16 @@ SETTINGS = {
 }
 
 
-def render_inputs(folder: Path, *, n_holdout: int = 40) -> dict[str, Any]:
+def render_inputs(folder: Path, *, n_holdout: int = 40, n_evaluation: int = 40) -> dict[str, Any]:
     """Return the arguments of the reports' functions: ``manifest``, ``curves`` and ``privacy``."""
     config = PipelineConfig.model_validate(SETTINGS)
     users = simulated_users(300)
-    train, holdout, validation, evaluation = users[:200], users[200 : 200 + n_holdout], users[240:260], users[260:]
+    train, holdout, validation, evaluation = (
+        users[:200],
+        users[200 : 200 + n_holdout],
+        users[240:260],
+        users[260:][:n_evaluation],
+    )
     synthetic = sample_by_popularity(train, users=200, seed=2)
     fidelity = measure_fidelity(
         synthetic, train=train, holdout=holdout, publishable=np.ones(train.shape[1], bool), seed=0
@@ -72,7 +77,7 @@ def render_inputs(folder: Path, *, n_holdout: int = 40) -> dict[str, Any]:
             counts=counts(users),
             ratings=1,
             repeated_rows=0,
-            users_by_role={"train": 200, "validation": 20, "holdout": n_holdout, "evaluation": 40},
+            users_by_role={"train": 200, "validation": 20, "holdout": n_holdout, "evaluation": n_evaluation},
             has_secret_roles=True,
         ),
         model=FittedModel(folder=folder, files=(nothing,), curve=nothing, temperature=1.1, item_pairs=12),

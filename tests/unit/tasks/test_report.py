@@ -163,6 +163,13 @@ def test_figures_of_a_handful_of_held_out_people_are_not_published(tmp_path):
     assert "standard deviation" in render_card(manifest)
 
 
+def test_what_a_recommender_achieves_for_a_handful_of_people_is_not_published(tmp_path):
+    inputs = render_inputs(tmp_path, n_evaluation=29)
+    assert inputs["manifest"]["utility"]["judges"] == {}
+    for text in (render_report(**inputs), render_card(inputs["manifest"])):
+        assert "figures of fewer than 30 are not published" in text
+
+
 def test_a_release_that_passed_on_its_second_attempt_says_just_that(inputs):
     judge(inputs)
     inputs["manifest"]["gates_by_attempt"] = {"0-synthetic": "PASS", "0-release": "FAIL", "1-release": "PASS"}
