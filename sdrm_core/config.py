@@ -368,6 +368,21 @@ class PipelineConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _names_the_file_it_describes(self) -> Self:
+        """Refuse settings of a file without the file: the embedded data set would be taken in its place."""
+        source, plain = self.source, SourceConfig()
+        columns = source.columns.model_copy(
+            update={} if source.columns.rating else {"rating": plain.columns.rating}  # may be left out there too
+        )
+        of_a_file = ("format", "header", "delimiter", "sha256")
+        is_set = [name for name in of_a_file if getattr(source, name) != getattr(plain, name)]
+        is_set += ["columns"] if columns != plain.columns else []
+        if source.uri == plain.uri and is_set:
+            names = ", ".join(f"source.{name}" for name in is_set)
+            raise ValueError(f"{names}: settings of a file, but none is named. Set source.uri, or give --source")
+        return self
+
+    @model_validator(mode="after")
     def _hides_something(self) -> Self:
         if not self.vae.dropout:
             raise ValueError("vae.dropout must be above 0: the VAE learns from the items that it is not shown")
@@ -395,25 +410,11 @@ def load_config(path: Path | None, overrides: Sequence[str] = ()) -> PipelineCon
     for override in overrides:
         _apply_override(tree, override)
     try:
-        config = PipelineConfig.model_validate(tree)
+        return PipelineConfig.model_validate(tree)
     except ValidationError as error:
         source = str(path) if path else "the configuration"
         keys = tuple(override.partition("=")[0] for override in overrides)
         raise ConfigError("\n".join(_explain(problem, source, keys) for problem in error.errors())) from None
-    _require_the_file(config.source)
-    return config
-
-
-def _require_the_file(source: SourceConfig) -> None:
-    """Refuse settings of a file without the file: the embedded data set would be taken in its place."""
-    plain = SourceConfig()
-    columns = source.columns.model_copy(update={"rating": plain.columns.rating})  # it may be left out there too
-    of_a_file = {name: getattr(source, name) for name in ("format", "header", "delimiter", "sha256")}
-    is_set = [name for name, value in of_a_file.items() if value != getattr(plain, name)]
-    is_set += ["columns"] if columns != plain.columns else []
-    if source.uri == plain.uri and is_set:
-        names = ", ".join(f"source.{name}" for name in is_set)
-        raise ConfigError(f"{names}: settings of a file, but none is named. Set source.uri, or give --source")
 
 
 class _UniqueKeys(yaml.SafeLoader):

@@ -95,8 +95,9 @@ def _public_utility(measures: Measures) -> dict[str, Any]:
 
 
 def _public_fidelity(measures: Measures, *, n_holdout: int) -> dict[str, Any]:
-    """Return the figures of likeness but those of few people: the largest number of items, and of a small holdout."""
+    """Return the figures of likeness but those of few people: of the most active ones, and of a small holdout."""
     report: dict[str, Any] = read_json(measures.fidelity)
+    del report["published_density_ratio"]
     hidden = {"holdout": None} if n_holdout < MIN_HOLDOUT_USERS else {}
     figures = {name: row | hidden for name, row in report["figures"].items() if name != "activity_max"}
     return report | {"figures": figures}

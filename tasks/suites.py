@@ -173,7 +173,7 @@ def _likeness(config: SyntheticGateConfig) -> Suite:
     remedy = "See the training curves: the model may not have learned. Bounds: gates.synthetic."
     low, high = config.min_density_ratio, config.max_density_ratio
     return [
-        *fact("density_ratio", low, high, why="users have as many items as real ones", remedy=remedy),
+        *fact("density_ratio", low, high, why="users have as many items as of real ones may show", remedy=remedy),
         *fact("activity_ks", 0, config.max_activity_ks, why="light and heavy users stay as they are", remedy=remedy),
     ]
 

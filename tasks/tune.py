@@ -145,15 +145,14 @@ def excess_of(trial: FrozenTrial) -> float:
     return float(sum(trial.constraints.values()))
 
 
-def gate_excess(gate: GateVerdict, *, accepted: bool, only_reported: bool = False) -> float:
+def gate_excess(gate: GateVerdict, *, accepted: bool) -> float:
     """Return by how much a gate is missed, in units of the room its margin leaves; 0 if it passes.
 
     Args:
         gate: the verdict, reached with validation users in the holdout's place.
         accepted: whether the configuration accepts it if it is inconclusive.
-        only_reported: whether the configuration lets it stop nothing.
     """
-    if only_reported or gate.verdict == Verdict.PASS or (accepted and gate.verdict == Verdict.INCONCLUSIVE):
+    if gate.verdict == Verdict.PASS or (accepted and gate.verdict == Verdict.INCONCLUSIVE):
         return 0.0
     missed = [figure for figure in gate.figures if figure.verdict != Verdict.PASS]
     if not missed:
@@ -168,10 +167,8 @@ def _evaluate(search: Search, config: PipelineConfig, trial: Trial) -> float:
     recall = _recall(users, validation, config)
     ratios = {judge: recall[judge] / search.real[judge] for judge in recall}
     privacy = _privacy(users, train, validation, config)
-    accepted, only_reported = config.privacy.accept_inconclusive, config.privacy.report_only
     for gate in privacy.gates:
-        excess = gate_excess(gate, accepted=gate.gate in accepted, only_reported=gate.gate in only_reported)
-        trial.set_constraint(gate.gate, excess)
+        trial.set_constraint(gate.gate, gate_excess(gate, accepted=gate.gate in config.privacy.accept_inconclusive))
     trial.set_user_attr("ratios", ratios)
     trial.set_user_attr("gates", {gate.gate: gate.verdict.value for gate in privacy.gates})
     utility = float(np.mean(list(ratios.values())))

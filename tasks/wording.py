@@ -38,7 +38,6 @@ FIGURES: Mapping[str, str] = {
     "activity_max": "Items per user, largest",
     "empty_user_share": "Empty users",
     "density_ratio": "Density ratio",
-    "published_density_ratio": "Density ratio, to what may be published",
     "cooccurrence_correlation": "Items taken together, correlation",
     "classifier_auc": "Real or synthetic, classifier AUC",
 }

@@ -10,7 +10,7 @@ from sdrm_core.privacy.evidence import Evidence
 from sdrm_core.privacy.statistics import Estimate, adjusted_difference
 
 _NOTHING_TO_EXPOSE = Estimate(1.0, 1.0, 1.0, 1.0)
-_MOST = 100.0  # odds beyond that, or below one over it, are not told apart
+_MOST = 10.0  # odds beyond that, or below one over it, are not told apart
 _NOTHING_KNOWN = Estimate(1.0, 1 / _MOST, _MOST, 1.0)
 _MAX_PAIRS = 1e8  # user-item-item triples: a random subset of users beyond that
 

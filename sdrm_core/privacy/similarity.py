@@ -70,7 +70,8 @@ def nearest(
         item_weights: (n_items,) positive weights; None: 1 for each item.
         own_row: (n_queries,) the row of the reference that is the query user itself and is left out; -1: none.
         workers: threads; None: one a core. Scratch memory is O(workers * n_reference).
-        device: a GPU, or the CPU.
+        device: a GPU, or the CPU. A GPU looks at every pair of users: sets so sparse that most pairs share nothing stay
+            on the CPU.
 
     Raises:
         DataError: an empty set, different catalogues, or values other than 0 and 1.
@@ -80,7 +81,7 @@ def nearest(
     own = np.full(n_queries, -1, np.int32) if own_row is None else own_row.astype(np.int32)
     weights = np.ones(left.shape[1], np.int32) if item_weights is None else item_weights.astype(np.float64)
     others = np.maximum(n_reference - (own >= 0), 1)
-    if device.type != "cpu":
+    if device.type != "cpu" and pair_products(left, right) > n_queries * n_reference:
         index, similarity, total, fourth = tensors.nearest_rows(
             left, right, k=k, weights=weights, own=own, device=device
         )

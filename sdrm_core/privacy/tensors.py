@@ -5,7 +5,7 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-_MAX_CELLS = 1 << 25  # of the blocks of query users × items and × reference users: half a GiB with what sorting takes
+_MAX_CELLS = 1 << 22  # of a block of query users × items, and × reference users: with all that is beside it .3 GiB
 
 
 def nearest_rows(
@@ -44,14 +44,33 @@ def nearest_rows(
         overlap[itself[itself >= 0], mine] = 0
         union = of_left[block] + of_right[:, None] - overlap
         jaccard = torch.where(overlap > 0, overlap / union, 0.0)
-        # Stable: equally similar users come by row. A partial sort would take any of them.
-        best, rows = torch.sort(jaccard, dim=0, descending=True, stable=True)
-        n_best = min(k, n_reference)
-        similarity[block, :n_best] = best[:k].T.cpu().numpy()
-        index[block, :n_best] = torch.where(best > 0, rows, -1)[:k].T.cpu().numpy()
+        found = _best(jaccard, k=min(k, n_reference))
+        index[block, : len(found)] = found.T.cpu().numpy()
+        best = torch.where(found >= 0, jaccard.gather(0, found.clamp(min=0)), 0.0)
+        similarity[block, : len(found)] = best.T.cpu().numpy()
         total[block] = jaccard.sum(dim=0).cpu().numpy()
         fourth[block] = jaccard.square().square().sum(dim=0).cpu().numpy()
     return index, similarity, total, fourth
+
+
+def _best(similarity: Tensor, *, k: int) -> Tensor:
+    """Return the (k, n_queries) rows of the largest values above 0, equal ones by row; -1 where there are fewer.
+
+    ``topk`` takes any of the rows that equal the last one it takes: these are looked for by themselves.
+    """
+    n_rows = len(similarity)
+    values, rows = similarity.topk(k, dim=0)
+    last = values[-1]
+    by_row = torch.arange(n_rows, 0, -1, device=similarity.device, dtype=similarity.dtype)[:, None]
+    equal = torch.where(similarity == last, by_row, 0.0).topk(k, dim=0)
+    candidates = torch.cat(
+        [torch.where(values > last, rows, n_rows), torch.where(equal.values > 0, equal.indices, n_rows)]
+    )
+    ordered = candidates.sort(dim=0).values
+    padded = torch.cat([similarity, torch.zeros_like(last)[None]])
+    first = padded.gather(0, ordered).sort(dim=0, descending=True, stable=True)
+    chosen = ordered.gather(0, first.indices)[:k]
+    return torch.where(first.values[:k] > 0, chosen, -1)
 
 
 def _columns(users: csr_matrix, *, device: torch.device) -> Tensor:

@@ -163,6 +163,12 @@ def test_figures_of_a_handful_of_held_out_people_are_not_published(tmp_path):
     assert "standard deviation" in render_card(manifest)
 
 
+def test_what_few_people_have_more_of_than_may_be_published_cannot_be_worked_out(tmp_path):
+    fidelity = render_inputs(tmp_path)["manifest"]["fidelity"]
+    assert "published_density_ratio" not in fidelity
+    assert "activity_max" not in fidelity["figures"]
+
+
 def test_what_a_recommender_achieves_for_a_handful_of_people_is_not_published(tmp_path):
     inputs = render_inputs(tmp_path, n_evaluation=29)
     assert inputs["manifest"]["utility"]["judges"] == {}

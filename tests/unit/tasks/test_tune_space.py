@@ -51,4 +51,3 @@ def test_a_gate_is_missed_by_what_its_bound_exceeds_the_margin():
     assert gate_excess(verdict(Verdict.INCONCLUSIVE, judged(0.56)), accepted=True) == 0
     assert gate_excess(verdict(Verdict.FAIL, judged(0.60, p_value=0.001)), accepted=True) == pytest.approx(1)
     assert gate_excess(verdict(Verdict.FAIL), accepted=True) == 1
-    assert gate_excess(verdict(Verdict.FAIL), accepted=False, only_reported=True) == 0
