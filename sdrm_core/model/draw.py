@@ -38,8 +38,8 @@ def published_popularity(popularity: np.ndarray, *, k_anonymity: int) -> np.ndar
 
     Where few people have an item each counts for much, and who has many such items is given away by all of them being
     a little more popular. Items of fewer than twice ``k_anonymity`` training users come nearer to each other, together
-    as popular as before: fully in sparse data, where they hold half of all interactions; not where they hold few, for
-    nobody hides there.
+    as popular as before: fully in sparse data, where they hold a third of all interactions; hardly where they hold few,
+    for nobody hides there.
 
     Args:
         popularity: (n_publishable,) training users an item has.
@@ -48,7 +48,7 @@ def published_popularity(popularity: np.ndarray, *, k_anonymity: int) -> np.ndar
     published = popularity.astype(np.float64)
     is_rare = popularity < 2 * k_anonymity
     rare, total = published[is_rare], published.sum()
-    levelled = rare ** (1 - min(1, 2 * rare.sum() / total))
+    levelled = rare ** (1 - min(1, 3 * rare.sum() / total))
     published[is_rare] = levelled * (rare.sum() / max(levelled.sum(), 1))
     return published
 

@@ -20,6 +20,7 @@ from sdrm_core.model.training import EpochReport, OnEpoch
 from sdrm_core.model.vae import MultiVAE
 from sdrm_core.randomness import stream_seed
 
+_FEW = 2  # times k people: half of what they taught of an item is left
 _MAX_LEAK_USERS = 20_000  # synthetic users drawn to see what leaks: more tell more, but take time
 
 
@@ -51,9 +52,10 @@ def fit_sdrm(
         TrainingError: a loss is not finite.
         DataError: no item may be published.
     """
-    vae = vae.to(device)
     counts, popularity = np.diff(train.indptr), item_popularity(train)
-    publishable = publishable_items(popularity, k_anonymity=config.privacy.k_anonymity)
+    k_anonymity = config.privacy.k_anonymity
+    publishable = publishable_items(popularity, k_anonymity=k_anonymity)
+    vae = vae.to(device).trusting_few_less(popularity, half_at=_FEW * k_anonymity)
     with Workers(device) as workers:
         denoiser, reports = train_denoiser(
             Posteriors.of(vae, train, reference=counts, seed=config.seed),
@@ -66,14 +68,14 @@ def fit_sdrm(
     unfitted = SdrmModel(
         vae=vae,
         denoiser=denoiser,
-        activity=published_activity(counts, k_anonymity=config.privacy.k_anonymity, n_publishable=len(publishable)),
+        activity=published_activity(counts, k_anonymity=k_anonymity, n_publishable=len(publishable)),
         publishable=publishable,
         offsets=Offsets.none(len(publishable), device=device),
         temperature=1.0,
     )
     fit_offsets = OffsetFit(
-        published_popularity(popularity[publishable], k_anonymity=config.privacy.k_anonymity),
-        k_anonymity=config.privacy.k_anonymity,
+        published_popularity(popularity[publishable], k_anonymity=k_anonymity),
+        k_anonymity=k_anonymity,
         config=config.sampling,
         seed=config.seed,
         on_epoch=on_epoch,

@@ -4,8 +4,9 @@ It is trained to predict what it was not shown. Trained to repeat its input, as 
 telling the training users apart: what they give away of single people, and what nobody needs to recommend.
 """
 
+import copy
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -104,6 +105,20 @@ class MultiVAE(nn.Module):
         """Return logits (n_users, n_items) for latents (n_users, latent_dim)."""
         logits: Tensor = self.output(self.decoder_features(latents))
         return logits
+
+    def trusting_few_less(self, popularity: np.ndarray, *, half_at: float) -> Self:
+        """Return a copy whose decoder shrinks an item's vector the more, the fewer people taught it: n / (n + half_at).
+
+        What few people taught points at them.
+
+        Args:
+            popularity: (n_items,) training users an item has.
+            half_at: training users at which half of the vector is left.
+        """
+        copied = copy.deepcopy(self)
+        kept = torch.from_numpy(popularity / (popularity + half_at)).to(self.output.weight)
+        copied.output.weight.data *= kept.unsqueeze(1)
+        return copied
 
 
 def sample_posterior(mean: Tensor, log_variance: Tensor, *, generator: torch.Generator) -> Tensor:
