@@ -368,21 +368,6 @@ class PipelineConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def _names_the_file_it_describes(self) -> Self:
-        """Refuse settings of a file without the file: the embedded data set would be taken in its place."""
-        source, plain = self.source, SourceConfig()
-        columns = source.columns.model_copy(
-            update={} if source.columns.rating else {"rating": plain.columns.rating}  # may be left out there too
-        )
-        of_a_file = ("format", "header", "delimiter", "sha256")
-        is_set = [name for name in of_a_file if getattr(source, name) != getattr(plain, name)]
-        is_set += ["columns"] if columns != plain.columns else []
-        if source.uri == plain.uri and is_set:
-            names = ", ".join(f"source.{name}" for name in is_set)
-            raise ValueError(f"{names}: settings of a file, but none is named. Set source.uri, or give --source")
-        return self
-
-    @model_validator(mode="after")
     def _hides_something(self) -> Self:
         if not self.vae.dropout:
             raise ValueError("vae.dropout must be above 0: the VAE learns from the items that it is not shown")

@@ -6,12 +6,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from sdrm_core.config import SourceConfig
+from sdrm_core.config import ColumnsConfig, SourceConfig
 from sdrm_core.data.catalogue import EMBEDDED, resolve
 from sdrm_core.data.readers import read_interactions
 from sdrm_core.data.simulate import simulate_interactions
 from sdrm_core.data.sources import locate
+from sdrm_core.errors import ConfigError
 from sdrm_core.records import SourceFacts
+
+_OF_A_FILE = ("format", "header", "delimiter", "sha256")
 
 
 def load_interactions(source: SourceConfig, *, cache: Path, seed: int) -> tuple[pa.Table, SourceFacts]:
@@ -26,10 +29,12 @@ def load_interactions(source: SourceConfig, *, cache: Path, seed: int) -> tuple[
         The table of ``read_interactions``, and its provenance.
 
     Raises:
+        ConfigError: settings of a file, but no file: the embedded data set would be taken in its place.
         DataError: the source is missing, cannot be read, or holds what cannot be used.
         OSError: a file or a server cannot be read now; trying again may help.
     """
     if source.uri == EMBEDDED:
+        _require_no_file(source)
         table = simulate_interactions(seed=seed)
         if source.feedback == "implicit":
             table = table.drop_columns(["rating"])
@@ -38,6 +43,16 @@ def load_interactions(source: SourceConfig, *, cache: Path, seed: int) -> tuple[
     located = locate(source, cache=cache)
     table = read_interactions(located, source)
     return table, SourceFacts(uri=source.uri, sha256=located.sha256, rows=table.num_rows)
+
+
+def _require_no_file(source: SourceConfig) -> None:
+    plain = SourceConfig()
+    is_set = [name for name in _OF_A_FILE if getattr(source, name) != getattr(plain, name)]
+    without_ratings = ColumnsConfig(rating=None)  # of implicit feedback, which the embedded data set can be read as
+    is_set += ["columns"] if source.columns not in (plain.columns, without_ratings) else []
+    if is_set:
+        names = ", ".join(f"source.{name}" for name in is_set)
+        raise ConfigError(f"{names}: settings of a file, but none is named. Set source.uri, or give --source")
 
 
 def _digest_of(table: pa.Table) -> str:

@@ -138,18 +138,3 @@ def test_a_list_as_a_key_is_no_valid_yaml(tmp_path):
 def test_a_flag_is_no_number(override):
     with pytest.raises(ConfigError, match="no flag is asked for"):
         load_config(None, [override])
-
-
-@pytest.mark.parametrize(
-    "override",
-    ["source.header=[a, b]", "source.format=csv", "source.columns.user=who", "source.columns.rating=stars"],
-)
-def test_settings_of_a_file_without_the_file_do_not_mean_the_embedded_data_set(override):
-    name = ".".join(override.split("=")[0].split(".")[:2])
-    with pytest.raises(ConfigError, match=f"{name}: settings of a file, but none is named"):
-        load_config(None, [override])
-    assert load_config(None, [override, "source.uri=log.csv", "dataset=shop"]).source.uri == "log.csv"
-
-
-def test_the_embedded_data_set_may_be_read_as_implicit_feedback():
-    load_config(None, ["source.feedback=implicit", "source.columns.rating=null"])

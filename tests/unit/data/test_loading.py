@@ -1,5 +1,8 @@
-from sdrm_core.config import SourceConfig
+import pytest
+
+from sdrm_core.config import ColumnsConfig, SourceConfig
 from sdrm_core.data.loading import load_interactions
+from sdrm_core.errors import ConfigError
 
 from .logs import HEADER
 
@@ -16,6 +19,25 @@ def test_the_embedded_log_is_named_by_its_content(tmp_path):
 def test_the_embedded_log_has_no_ratings_if_none_are_wanted(tmp_path):
     table, _ = load_interactions(SourceConfig(feedback="implicit"), cache=tmp_path, seed=0)
     assert table.column_names == ["user_id", "item_id", "timestamp"]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("header", {"header": ["user_id", "item_id", "rating"]}),
+        ("format", {"format": "csv"}),
+        ("columns", {"columns": {"user": "who"}}),
+        ("columns", {"columns": {"rating": "stars"}}),
+    ],
+)
+def test_settings_of_a_file_without_the_file_do_not_mean_the_embedded_log(tmp_path, name, settings):
+    with pytest.raises(ConfigError, match=f"^source.{name}: settings of a file, but none is named"):
+        load_interactions(SourceConfig.model_validate(settings), cache=tmp_path, seed=0)
+
+
+def test_the_embedded_log_may_be_read_as_one_without_ratings(tmp_path):
+    source = SourceConfig(feedback="implicit", columns=ColumnsConfig(rating=None))
+    assert load_interactions(source, cache=tmp_path, seed=0)[1].uri == "embedded"
 
 
 def test_a_file_is_named_by_its_bytes_whatever_the_seed(tmp_path):
