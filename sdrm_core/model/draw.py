@@ -14,6 +14,7 @@ from sdrm_core.model.stratified import stratified_uniform
 from sdrm_core.model.vae import MultiVAE
 
 _PARTS = 4
+_SPARSE = 3
 
 
 def publishable_items(popularity: np.ndarray, *, k_anonymity: int) -> np.ndarray:
@@ -33,13 +34,24 @@ def publishable_items(popularity: np.ndarray, *, k_anonymity: int) -> np.ndarray
     return publishable
 
 
-def published_popularity(popularity: np.ndarray, *, k_anonymity: int) -> np.ndarray:
-    """Return how popular publishable items shall be, in training users: those of few people are levelled.
+def reliance_on_few(popularity: np.ndarray, *, k_anonymity: int) -> float:
+    """Return from 0 to 1 how much of the data is items of few people, each of whom counts for much there.
 
-    Where few people have an item each counts for much, and who has many such items is given away by all of them being
-    a little more popular. Items of fewer than twice ``k_anonymity`` training users come nearer to each other, together
-    as popular as before: fully in sparse data, where they hold a third of all interactions; hardly where they hold few,
-    for nobody hides there.
+    1 where items of fewer than twice ``k_anonymity`` training users hold a third of all interactions or more.
+
+    Args:
+        popularity: (n_publishable,) training users an item has.
+        k_anonymity: training users.
+    """
+    of_few = popularity[popularity < 2 * k_anonymity]
+    return min(1.0, _SPARSE * float(of_few.sum() / popularity.sum()))
+
+
+def published_popularity(popularity: np.ndarray, *, k_anonymity: int) -> np.ndarray:
+    """Return how popular publishable items shall be, in training users: in sparse data items of few are levelled.
+
+    Who has many items of few people is given away by all of them being a little more popular. Such items come nearer
+    to each other, together as popular as before, as far as the data relies on them (``reliance_on_few``).
 
     Args:
         popularity: (n_publishable,) training users an item has.
@@ -47,9 +59,8 @@ def published_popularity(popularity: np.ndarray, *, k_anonymity: int) -> np.ndar
     """
     published = popularity.astype(np.float64)
     is_rare = popularity < 2 * k_anonymity
-    rare, total = published[is_rare], published.sum()
-    levelled = rare ** (1 - min(1, 3 * rare.sum() / total))
-    published[is_rare] = levelled * (rare.sum() / max(levelled.sum(), 1))
+    levelled = published[is_rare] ** (1 - reliance_on_few(popularity, k_anonymity=k_anonymity))
+    published[is_rare] = levelled * (published[is_rare].sum() / max(levelled.sum(), 1))
     return published
 
 

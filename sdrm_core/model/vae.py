@@ -113,10 +113,10 @@ class MultiVAE(nn.Module):
 
         Args:
             popularity: (n_items,) training users an item has.
-            half_at: training users at which half of the vector is left.
+            half_at: training users at which half of the vector is left; 0: all of it.
         """
         copied = copy.deepcopy(self)
-        kept = torch.from_numpy(popularity / (popularity + half_at)).to(self.output.weight)
+        kept = torch.from_numpy(popularity / np.maximum(popularity + half_at, 1)).to(self.output.weight)
         copied.output.weight.data *= kept.unsqueeze(1)
         return copied
 

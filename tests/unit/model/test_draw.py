@@ -6,7 +6,14 @@ from scipy.sparse import csr_matrix
 from sdrm_core.config import VaeConfig
 from sdrm_core.data.matrix import item_popularity
 from sdrm_core.errors import DataError
-from sdrm_core.model.draw import ItemDraw, Offsets, publishable_items, published_popularity, stack_users
+from sdrm_core.model.draw import (
+    ItemDraw,
+    Offsets,
+    publishable_items,
+    published_popularity,
+    reliance_on_few,
+    stack_users,
+)
 from sdrm_core.model.vae import MultiVAE
 
 N_ITEMS = 6
@@ -56,6 +63,12 @@ def test_items_of_few_people_are_levelled_where_they_are_the_most():
     assert dense.sum() == pytest.approx(1414)
     assert dense[2:].tolist() == [1000, 400]
     assert published_popularity(np.array([10, 30]), k_anonymity=5).tolist() == [10, 30]
+
+
+def test_data_relies_on_few_where_their_items_hold_a_third_of_it():
+    assert reliance_on_few(np.array([5, 9, 6, 20, 20]), k_anonymity=5) == 1
+    assert reliance_on_few(np.array([5, 95]), k_anonymity=5) == pytest.approx(0.15)
+    assert reliance_on_few(np.array([10, 30]), k_anonymity=5) == 0
 
 
 def test_without_temperature_the_likeliest_publishable_items_are_taken():
