@@ -13,8 +13,9 @@ from sdrm_core.errors import DataError, Problem
 from sdrm_core.model.stratified import stratified_uniform
 from sdrm_core.model.vae import MultiVAE
 
+FEW = 2  # times k people are few
 _PARTS = 4
-_SPARSE = 3
+_SPARSE = 3  # one over the share of interactions from which on few people's items make data sparse
 
 
 def publishable_items(popularity: np.ndarray, *, k_anonymity: int) -> np.ndarray:
@@ -37,13 +38,13 @@ def publishable_items(popularity: np.ndarray, *, k_anonymity: int) -> np.ndarray
 def reliance_on_few(popularity: np.ndarray, *, k_anonymity: int) -> float:
     """Return from 0 to 1 how much of the data is items of few people, each of whom counts for much there.
 
-    1 where items of fewer than twice ``k_anonymity`` training users hold a third of all interactions or more.
+    1 where items of fewer than ``FEW * k_anonymity`` training users hold a third of all interactions or more.
 
     Args:
         popularity: (n_publishable,) training users an item has.
         k_anonymity: training users.
     """
-    of_few = popularity[popularity < 2 * k_anonymity]
+    of_few = popularity[popularity < FEW * k_anonymity]
     return min(1.0, _SPARSE * float(of_few.sum() / popularity.sum()))
 
 
@@ -58,7 +59,7 @@ def published_popularity(popularity: np.ndarray, *, k_anonymity: int) -> np.ndar
         k_anonymity: training users.
     """
     published = popularity.astype(np.float64)
-    is_rare = popularity < 2 * k_anonymity
+    is_rare = popularity < FEW * k_anonymity
     levelled = published[is_rare] ** (1 - reliance_on_few(popularity, k_anonymity=k_anonymity))
     published[is_rare] = levelled * (published[is_rare].sum() / max(levelled.sum(), 1))
     return published

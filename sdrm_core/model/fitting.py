@@ -12,7 +12,7 @@ from sdrm_core.data.matrix import item_popularity
 from sdrm_core.model.activity import published_activity
 from sdrm_core.model.devices import Workers
 from sdrm_core.model.diffusing import Posteriors, train_denoiser
-from sdrm_core.model.draw import Offsets, publishable_items, published_popularity, reliance_on_few
+from sdrm_core.model.draw import FEW, Offsets, publishable_items, published_popularity, reliance_on_few
 from sdrm_core.model.offsets import OffsetFit
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.model.temperature import UNJUDGED, LeakMeasure, choose_temperature
@@ -20,7 +20,6 @@ from sdrm_core.model.training import EpochReport, OnEpoch
 from sdrm_core.model.vae import MultiVAE
 from sdrm_core.randomness import stream_seed
 
-_FEW = 2  # times k people: half of what they taught of an item is left in sparse data
 _MAX_LEAK_USERS = 20_000  # synthetic users drawn to see what leaks: more tell more, but take time
 
 
@@ -56,7 +55,7 @@ def fit_sdrm(
     k_anonymity = config.privacy.k_anonymity
     publishable = publishable_items(popularity, k_anonymity=k_anonymity)
     sparsity = reliance_on_few(popularity[publishable], k_anonymity=k_anonymity)
-    vae = vae.to(device).trusting_few_less(popularity, half_at=sparsity * _FEW * k_anonymity)
+    vae = vae.to(device).trusting_few_less(popularity, half_at=sparsity * FEW * k_anonymity)
     with Workers(device) as workers:
         denoiser, reports = train_denoiser(
             Posteriors.of(vae, train, reference=counts, seed=config.seed),

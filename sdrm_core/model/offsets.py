@@ -55,7 +55,7 @@ class OffsetFit:
     on_epoch: OnEpoch
 
     def __call__(self, model: SdrmModel, pairs: Pairs) -> tuple[Offsets, tuple[EpochReport, ...]]:
-        """Make drawn items as popular as training users have them, and ``pairs`` as frequent.
+        """Make drawn items as popular as they are to be, and ``pairs`` as frequent as training users have them.
 
         Above temperature 1 pairs become less frequent than that, the less, the fewer people share them: what the
         decoder knows of items is levelled there, and so is what stands out of it and comes from few.

@@ -44,17 +44,16 @@ def nearest_rows(
         overlap[itself[itself >= 0], mine] = 0
         union = of_left[block] + of_right[:, None] - overlap
         jaccard = torch.where(overlap > 0, overlap / union, 0.0)
-        found = _best(jaccard, k=min(k, n_reference))
-        index[block, : len(found)] = found.T.cpu().numpy()
-        best = torch.where(found >= 0, jaccard.gather(0, found.clamp(min=0)), 0.0)
-        similarity[block, : len(found)] = best.T.cpu().numpy()
+        rows, best = _best(jaccard, k=min(k, n_reference))
+        index[block, : len(rows)] = rows.T.cpu().numpy()
+        similarity[block, : len(rows)] = best.T.cpu().numpy()
         total[block] = jaccard.sum(dim=0).cpu().numpy()
         fourth[block] = jaccard.square().square().sum(dim=0).cpu().numpy()
     return index, similarity, total, fourth
 
 
-def _best(similarity: Tensor, *, k: int) -> Tensor:
-    """Return the (k, n_queries) rows of the largest values above 0, equal ones by row; -1 where there are fewer.
+def _best(similarity: Tensor, *, k: int) -> tuple[Tensor, Tensor]:
+    """Return the (k, n_queries) rows of the largest values, equal ones by row, and the values; -1 where these are 0.
 
     ``topk`` takes any of the rows that equal the last one it takes: these are looked for by themselves.
     """
@@ -69,8 +68,8 @@ def _best(similarity: Tensor, *, k: int) -> Tensor:
     ordered = candidates.sort(dim=0).values
     padded = torch.cat([similarity, torch.zeros_like(last)[None]])
     first = padded.gather(0, ordered).sort(dim=0, descending=True, stable=True)
-    chosen = ordered.gather(0, first.indices)[:k]
-    return torch.where(first.values[:k] > 0, chosen, -1)
+    best, chosen = first.values[:k], ordered.gather(0, first.indices[:k])
+    return torch.where(best > 0, chosen, -1), best
 
 
 def _columns(users: csr_matrix, *, device: torch.device) -> Tensor:

@@ -38,12 +38,8 @@ def render_inputs(folder: Path, *, n_holdout: int = 40, n_evaluation: int = 40) 
     """Return the arguments of the reports' functions: ``manifest``, ``curves`` and ``privacy``."""
     config = PipelineConfig.model_validate(SETTINGS)
     users = simulated_users(300)
-    train, holdout, validation, evaluation = (
-        users[:200],
-        users[200 : 200 + n_holdout],
-        users[240:260],
-        users[260:][:n_evaluation],
-    )
+    train, holdout, validation = users[:200], users[200 : 200 + n_holdout], users[240:260]
+    evaluation = users[260 : 260 + n_evaluation]
     synthetic = sample_by_popularity(train, users=200, seed=2)
     fidelity = measure_fidelity(
         synthetic, train=train, holdout=holdout, publishable=np.ones(train.shape[1], bool), seed=0
