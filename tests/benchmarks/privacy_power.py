@@ -48,14 +48,19 @@ def verdicts(report: PrivacyReport) -> dict[str, Verdict]:
 
 def tabulate(title: str, users: csr_matrix, plant: Plant, draws: int) -> None:
     counts: dict[str, Counter[Verdict]] = {}
+    figures: dict[str, list[tuple[float, float]]] = {}
     began = time.perf_counter()
     for seed in range(draws):
         rng = np.random.default_rng([seed, 7])
         draw = privacy_plants.divide(users, rng, n_fresh=N_FRESH)
-        for gate, verdict in verdicts(judge(plant(draw, rng), draw, seed)).items():
+        report = judge(plant(draw, rng), draw, seed)
+        for gate, verdict in verdicts(report).items():
             counts.setdefault(gate, Counter())[verdict] += 1
+        for figure in (figure for gate in report.gates for figure in gate.figures):
+            figures.setdefault(figure.name, []).append((figure.effect, figure.upper))
         if (seed + 1) % 10 == 0 or seed + 1 == draws:
             print_counts(f"{title}, {seed + 1} draws, {(time.perf_counter() - began) / (seed + 1):.1f} s each", counts)
+    print_figures(figures)
 
 
 def print_counts(title: str, counts: dict[str, Counter[Verdict]]) -> None:
@@ -64,6 +69,14 @@ def print_counts(title: str, counts: dict[str, Counter[Verdict]]) -> None:
         total = counter.total()
         shares = [100 * counter[v] / total for v in (Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL)]
         print(f"{gate:20}{shares[0]:7.1f}%{shares[1]:8.1f}%{shares[2]:7.1f}%", flush=True)
+
+
+def print_figures(figures: dict[str, list[tuple[float, float]]]) -> None:
+    """Print what a margin is set by: the effects, and the upper bound that 95 % of the draws stay below."""
+    print(f"\n{'figure':20}{'effect':>8}{'+-':>8}{'95 % of upper bounds below':>28}")
+    for name, drawn in figures.items():
+        effect, upper = np.array(drawn).T
+        print(f"{name:20}{effect.mean():8.3f}{effect.std():8.3f}{np.quantile(upper, 0.95):28.3f}", flush=True)
 
 
 def fresh(draw: Draw, rng: np.random.Generator) -> csr_matrix:
