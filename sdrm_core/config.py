@@ -226,7 +226,7 @@ class PrivacyMarginsConfig(Section):
     unique_copies: Share = Field(0.01, description="synthetic users that equal a set one training user alone holds")
     near_copies: Share = Field(0.025, description="synthetic users closer to a training user than real people come")
     closer_to_train: float = Field(
-        0.55, ge=0.5, le=1, description="share of synthetic users closer to training than to held-out users"
+        0.56, ge=0.5, le=1, description="share of synthetic users closer to training than to held-out users"
     )
     membership_auc: float = Field(0.55, ge=0.5, le=1, description="AUC of the best membership attack")
     membership_tpr: Share = Field(0.05, description="its true positive rate at a false positive rate of 1 %")

@@ -17,7 +17,7 @@ from sdrm_core.model.draw import ItemDraw, Offsets, publishable_items
 from sdrm_core.model.pretraining import REPEAT_INPUT, train_vae
 from sdrm_core.model.training import OnEpoch
 from sdrm_core.model.vae import MultiVAE
-from sdrm_core.model.weights import load_into
+from sdrm_core.model.weights import explained, load_into
 from sdrm_core.threads import one_thread
 
 _TEMPERATURE = 1.0
@@ -108,6 +108,7 @@ class VaePriorArm:
     def load(self, folder: Path, *, device: torch.device) -> FittedVaePrior:
         """Return what ``save`` wrote."""
         arrays, weights, about, path = load_arm(folder, self.name)
-        vae = MultiVAE(about["n_items"], config=VaeConfig.model_validate(about["config"]))
+        with explained(path):
+            vae = MultiVAE(about["n_items"], config=VaeConfig.model_validate(about["config"]))
         load_into(vae, weights, path=path)
         return FittedVaePrior(vae.to(device), arrays["activity"].numpy(), arrays["publishable"].numpy())

@@ -25,10 +25,14 @@ class PairCounts(NamedTuple):
 
 
 def users_within(user_items: csr_matrix, *, max_products: float, draw: np.random.Generator) -> np.ndarray:
-    """Return rows in random order, as many as have at most ``max_products`` pairs of a user's items in all."""
+    """Return rows in random order, as many as have at most ``max_products`` pairs of a user's items in all.
+
+    Users who have more than that alone are left out.
+    """
+    products = np.diff(user_items.indptr).astype(np.float64) ** 2
     order = draw.permutation(user_items.shape[0])
-    products = np.cumsum(np.diff(user_items.indptr)[order].astype(np.float64) ** 2)
-    return order[: int(np.searchsorted(products, max_products, side="right"))]
+    order = order[products[order] <= max_products]
+    return order[: int(np.searchsorted(np.cumsum(products[order]), max_products, side="right"))]
 
 
 def count_pairs(user_items: csr_matrix, others: csr_matrix, *, at_least: int = 1, below: float = np.inf) -> PairCounts:

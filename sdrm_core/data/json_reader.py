@@ -30,7 +30,7 @@ def read_jsonl(path: Path, source: SourceConfig) -> tuple[RawFile | None, list[P
     """
     wanted = wanted_columns(source)
     table = _read_with_arrow(path, wanted)
-    if table is None:
+    if table is None or table.num_rows != sum(1 for _ in _lines(path)):  # Arrow takes several objects in one line
         return _SlowReading(path, source).result()
     columns = {role: RawColumn(name, table[name], is_untyped=False) for role, name in wanted.items()}
     return RawFile(path, columns, locate=lambda row: f"line {next(islice(_lines(path), row, None))[0]:,}"), []

@@ -56,6 +56,14 @@ def item_popularity(user_items: csr_matrix) -> np.ndarray:
     return popularity
 
 
+def rank_within_users(user_items: csr_matrix, priority: np.ndarray) -> np.ndarray:
+    """Return (nnz,) the place, from 0, of each stored cell among its user's by ``priority`` (nnz,), lowest first."""
+    users = np.repeat(np.arange(user_items.shape[0]), np.diff(user_items.indptr))
+    rank = np.empty(len(users), dtype=np.int64)
+    rank[np.lexsort((priority, users))] = np.arange(len(users)) - user_items.indptr[users]
+    return rank
+
+
 def keep_cells(user_items: csr_matrix, is_kept: np.ndarray) -> csr_matrix:
     """Return the same users and items with the stored cells that are kept, (nnz,) bool."""
     indptr = np.concatenate([[0], np.cumsum(is_kept)])[user_items.indptr]

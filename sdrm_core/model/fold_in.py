@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
-from sdrm_core.data.matrix import keep_cells
+from sdrm_core.data.matrix import keep_cells, rank_within_users
 from sdrm_core.model.vae import ItemBags, MultiVAE, as_dense, hidden_log_probabilities, unit_weights
 
 NDCG_CUTOFF = 100
@@ -30,12 +30,8 @@ def fold_in(user_items: csr_matrix, *, rng: np.random.Generator) -> FoldIn:
     """Divide each user's items at random, ``INPUT_SHARE`` of them to the input; users with one item are left out."""
     user_items = user_items[np.diff(user_items.indptr) >= 2]
     counts = np.diff(user_items.indptr)
-    users = np.repeat(np.arange(len(counts)), counts)
-    order = np.lexsort((rng.random(len(users)), users))
-    rank = np.empty(len(users), dtype=np.int64)
-    rank[order] = np.arange(len(users)) - user_items.indptr[users]
     n_inputs = np.clip(np.rint(INPUT_SHARE * counts).astype(np.int64), 1, counts - 1)
-    is_input = rank < n_inputs[users]
+    is_input = rank_within_users(user_items, rng.random(user_items.nnz)) < np.repeat(n_inputs, counts)
     return FoldIn(keep_cells(user_items, is_input), keep_cells(user_items, ~is_input))
 
 

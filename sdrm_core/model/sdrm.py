@@ -1,6 +1,5 @@
 """The fitted model as a whole: makes any range of synthetic users, and goes to a folder and back."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +17,7 @@ from sdrm_core.model.devices import Workers
 from sdrm_core.model.draw import ItemDraw, Offsets, stack_users
 from sdrm_core.model.users import UserSource, block_users
 from sdrm_core.model.vae import MultiVAE
-from sdrm_core.model.weights import load_into, load_vae, load_weights, save_vae, save_weights
+from sdrm_core.model.weights import explained, load_into, load_vae, load_weights, save_vae, save_weights
 from sdrm_core.records import Artifact
 
 VARIANT = "sdrm"
@@ -159,24 +158,17 @@ class SdrmModel:
         vae = load_vae(files.model_file(folder, files.VAE), device=device)
         path = files.model_file(folder, files.DIFFUSION)
         weights, about = load_weights(path)
-        denoiser = Denoiser(vae.latent_dim, config=DiffusionConfig.model_validate(about["config"]))
+        with explained(path):
+            denoiser = Denoiser(vae.latent_dim, config=DiffusionConfig.model_validate(about["config"]))
         load_into(denoiser, weights, path=path)
         path = files.model_file(folder, files.DRAW)
         draw, about = load_weights(path)
-        return cls(
-            vae=vae,
-            denoiser=denoiser.to(device),
-            activity=draw["activity"].numpy(),
-            publishable=draw["publishable"].numpy(),
-            offsets=_offsets_of(draw, path=path, device=device),
-            temperature=about["temperature"],
-        )
-
-
-def _offsets_of(draw: Mapping[str, torch.Tensor], *, path: Path, device: torch.device) -> Offsets:
-    try:
-        return Offsets.from_tensors(draw, device=device)
-    except KeyError as missing:
-        raise ArtifactError(
-            f"{path} holds no tensor {missing}: another version of the pipeline wrote it. Train the model again"
-        ) from None
+        with explained(path, missing="tensor"):
+            return cls(
+                vae=vae,
+                denoiser=denoiser.to(device),
+                activity=draw["activity"].numpy(),
+                publishable=draw["publishable"].numpy(),
+                offsets=Offsets.from_tensors(draw, device=device),
+                temperature=about["temperature"],
+            )

@@ -1,10 +1,13 @@
 """Weights as files: safetensors that say in their header what they are, and no pickle."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -48,6 +51,25 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise ArtifactError(f"{path} does not hold weights as they are written here ({error})") from None
 
 
+@contextmanager
+def explained(path: Path, *, missing: str = "setting") -> Iterator[None]:
+    """Turn the errors of reading what ``path`` should hold into one that says what to do.
+
+    Args:
+        path: the file.
+        missing: what a missing key is.
+
+    Raises:
+        ArtifactError: something is missing, or a setting is none of this version's.
+    """
+    try:
+        yield
+    except (KeyError, ValidationError) as error:
+        what = f"no {missing} {error}" if isinstance(error, KeyError) else "settings this version does not know"
+        message = f"{path} holds {what}: another version of the pipeline wrote it. Train the model again"
+        raise ArtifactError(message) from None
+
+
 def load_into(network: nn.Module, tensors: dict[str, Tensor], *, path: Path) -> None:
     """Fill a network and freeze it in evaluation mode.
 
@@ -76,6 +98,7 @@ def load_vae(path: Path, *, device: torch.device | None = None) -> MultiVAE:
     tensors, about = load_weights(path)
     if about.get("kind") != "vae":
         raise ArtifactError(f"{path} holds {about.get('kind')!r}, not a VAE")
-    vae = MultiVAE(about["n_items"], config=VaeConfig.model_validate(about["config"]))
+    with explained(path):
+        vae = MultiVAE(about["n_items"], config=VaeConfig.model_validate(about["config"]))
     load_into(vae, tensors, path=path)
     return vae.to(device or torch.device("cpu"))

@@ -7,7 +7,7 @@ from scipy.linalg import lapack
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from sdrm_core.data.matrix import item_popularity
+from sdrm_core.data.matrix import item_popularity, rank_within_users
 from sdrm_core.privacy.evidence import Evidence
 from sdrm_core.privacy.kernels import count_hits
 from sdrm_core.privacy.statistics import Estimate, adjusted_difference
@@ -87,11 +87,7 @@ def _attacked(evidence: Evidence, items: np.ndarray, draw: np.random.Generator) 
 
 def _folds(users: csr_matrix, draw: np.random.Generator) -> np.ndarray:
     """(nnz,) the fold in which each stored item is hidden; a user's items are spread evenly over the folds."""
-    rows = np.repeat(np.arange(users.shape[0]), np.diff(users.indptr))
-    order = np.lexsort((draw.random(users.nnz), rows))
-    fold = np.empty(users.nnz, np.int64)
-    fold[order] = (np.arange(users.nnz) - users.indptr[rows]) % _FOLDS
-    return fold
+    return rank_within_users(users, draw.random(users.nnz)) % _FOLDS
 
 
 def _recall(users: csr_matrix, fold: np.ndarray, weights: np.ndarray, *, own_pair: np.ndarray) -> np.ndarray:

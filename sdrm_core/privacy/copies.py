@@ -71,9 +71,10 @@ def near_copies(evidence: Evidence) -> Copies:
     How few is chosen among five shares: the one at which synthetic users are closest, compared with real people of
     as many items. The choice looks at no role, so the comparison of the roles stays exact.
     """
-    to_person = nearest(evidence.synthetic, evidence.published)
+    to_person = nearest(evidence.synthetic, evidence.published, device=evidence.device)
     to_real = _tail(to_person.closest, evidence.synthetic, evidence)
-    to_synthetic = _tail(nearest(evidence.published, evidence.synthetic).closest, evidence.published, evidence)
+    to_published = nearest(evidence.published, evidence.synthetic, device=evidence.device)
+    to_synthetic = _tail(to_published.closest, evidence.published, evidence)
     n_synthetic, n_real = len(to_real), len(to_synthetic)
     versus_real = {
         share: excess_p_value(
@@ -103,10 +104,11 @@ def _tail(similarity: np.ndarray, users: csr_matrix, evidence: Evidence) -> np.n
     """(n_users,) share of real people of like size whose nearest other person is at least as similar; 1 at 0."""
     normal, sizes = evidence.real_to_real.closest, np.diff(evidence.complete.indptr)
     n_classes = min(max(len(sizes) // _MIN_PEERS, 1), _MAX_SIZE_CLASSES)
-    edges = np.quantile(sizes, np.arange(1, n_classes) / n_classes)
+    edges = np.unique(np.quantile(sizes, np.arange(1, n_classes) / n_classes))
+    edges = edges[edges > sizes.min()]  # below the first there are people to compare with, however many are smallest
     size_class = np.searchsorted(edges, np.diff(users.indptr), side="right")
     tail = np.ones(len(similarity))
-    for number in range(n_classes):
+    for number in range(len(edges) + 1):
         members = np.flatnonzero((size_class == number) & (similarity > 0))
         peers = np.sort(normal[np.searchsorted(edges, sizes, side="right") == number])
         at_least = len(peers) - np.searchsorted(peers, similarity[members], side="left")

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix, vstack
 
-from sdrm_core.data.matrix import item_popularity
+from sdrm_core.data.matrix import item_popularity, keep_cells
 from sdrm_core.privacy.similarity import CPU, Neighbours, inverse_frequency, nearest, pair_products
 from sdrm_core.privacy.statistics import ranks
 from sdrm_core.randomness import numpy_stream
@@ -78,7 +78,9 @@ class RealUsers:
         is_publishable = holders >= k_anonymity
         everyone = vstack([train, holdout]).tocsr()
         counted = vstack([_only(train, holders > k_anonymity), _only(holdout, is_publishable)]).tocsr()
-        order, compared = _affordable_order(everyone, max_pair_products=max_pair_products, draw=draw)
+        order, compared = _affordable_order(
+            everyone, n_train=train.shape[0], max_pair_products=max_pair_products, draw=draw
+        )
         complete, is_train = everyone[order], order < train.shape[0]
         own_row, weights = np.arange(len(order)), inverse_frequency(complete)
         list_length = int(min(np.ceil(_LIST_LENGTH * len(order) / max((~is_train).sum(), 1)), _MAX_LIST))
@@ -140,23 +142,24 @@ def gather(synthetic: csr_matrix, people: RealUsers, *, max_pair_products: float
 
 
 def _only(user_items: csr_matrix, is_kept: np.ndarray) -> csr_matrix:
-    """The same users and columns, without the items that are not kept."""
-    kept = csr_matrix((is_kept[user_items.indices], user_items.indices, user_items.indptr), shape=user_items.shape)
-    kept = kept.astype(np.float32)
-    kept.eliminate_zeros()
-    return kept
+    """Return the same users and columns, without the items that are not kept, (n_items,) bool."""
+    return keep_cells(user_items, is_kept[user_items.indices])
 
 
 def _affordable_order(
-    real: csr_matrix, *, max_pair_products: float, draw: np.random.Generator
+    everyone: csr_matrix, *, n_train: int, max_pair_products: float, draw: np.random.Generator
 ) -> tuple[np.ndarray, str]:
     """Return the rows of the users to compare, shuffled, and how many they are if not all.
 
-    A subset that still costs more than the limit is cut no further: below 20,000 users the gates see too little.
+    Held-out users go first, up to half of all: they are the fewer, and what can be told hangs on their number. A subset
+    that still costs more than the limit is cut no further: below 20,000 users the gates see too little.
     """
-    order = draw.permutation(real.shape[0])
-    cost = pair_products(real, real)
+    order = draw.permutation(everyone.shape[0])
+    cost = pair_products(everyone, everyone)
     if cost <= max_pair_products or len(order) <= SUBSET_USERS:
         return order, ""
-    kept = max(SUBSET_USERS, int(len(order) * np.sqrt(max_pair_products / cost)))
-    return order[:kept], f"a random {kept:,} of {len(order):,} real users"
+    n_kept = max(SUBSET_USERS, int(len(order) * np.sqrt(max_pair_products / cost)))
+    is_train = order < n_train
+    n_holdout = min(len(order) - n_train, n_kept // 2)
+    is_kept = np.where(is_train, np.cumsum(is_train) <= n_kept - n_holdout, np.cumsum(~is_train) <= n_holdout)
+    return order[is_kept], f"a random {n_kept:,} of {len(order):,} real users, {n_holdout:,} of them held out"

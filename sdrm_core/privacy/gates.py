@@ -29,10 +29,10 @@ def judge_unique_copies(evidence: Evidence, config: PrivacyConfig) -> GateVerdic
     sentences = {
         Verdict.PASS: "The release repeats no more complete records of single people than chance would.",
         Verdict.FAIL: "The release contains complete records of single people the model was trained on.",
-        Verdict.INCONCLUSIVE: "Some complete records of single people recur; whether by chance cannot be told.",
+        Verdict.INCONCLUSIVE: "Whether complete records of single people recur cannot be told yet.",
     }
     baseline = {"real_rate": copies.real_rate, "p_versus_real": copies.p_versus_real}
-    return _verdict("unique_copies", (figure,), sentences, evidence, baseline)
+    return _verdict("unique_copies", (figure,), sentences, evidence, baseline, hangs_on_holdout=False)
 
 
 def judge_near_copies(evidence: Evidence, config: PrivacyConfig) -> GateVerdict:
@@ -44,10 +44,11 @@ def judge_near_copies(evidence: Evidence, config: PrivacyConfig) -> GateVerdict:
     sentences = {
         Verdict.PASS: "Hardly any synthetic user is closer to a person than people normally are to one another.",
         Verdict.FAIL: "The release contains slightly altered records of people the model was trained on.",
-        Verdict.INCONCLUSIVE: "Some synthetic users are very close to people; whether by chance cannot be told.",
+        Verdict.INCONCLUSIVE: "Whether slightly altered records of people are among them cannot be told yet.",
     }
     baseline = {"real_rate": copies.real_rate, "p_versus_real": copies.p_versus_real}
-    return _verdict("near_copies", (figure,), sentences, evidence, baseline)
+    hangs_on_holdout = copies.confirmed  # only then are held-out people struck subtracted
+    return _verdict("near_copies", (figure,), sentences, evidence, baseline, hangs_on_holdout=hangs_on_holdout)
 
 
 def judge_closer_to_train(evidence: Evidence, config: PrivacyConfig, draw: np.random.Generator) -> GateVerdict:
@@ -85,14 +86,15 @@ def judge_membership(evidence: Evidence, config: PrivacyConfig, draw: np.random.
 
 def judge_rare_pairs(evidence: Evidence, config: PrivacyConfig, draw: np.random.Generator) -> GateVerdict:
     """Judge whether rare combinations of items of training users turn up more than those of others."""
-    estimate, n = measure_rare_pairs(evidence, k_anonymity=config.k_anonymity, draw=draw)
-    figure = Figure.judged("exposure odds", estimate, n=n, margin=config.margins.rare_pairs, null=1.0)
+    found = measure_rare_pairs(evidence, k_anonymity=config.k_anonymity, draw=draw)
+    figure = Figure.judged("exposure odds", found.odds, n=found.n_users, margin=config.margins.rare_pairs, null=1.0)
     sentences = {
         Verdict.PASS: "Rare combinations of items turn up no more for people trained on than for others.",
         Verdict.FAIL: "The release exposes rare combinations of items that point at people trained on.",
         Verdict.INCONCLUSIVE: "Whether rare combinations of items are exposed cannot be told yet.",
     }
-    return _verdict("rare_pairs", (figure,), sentences, evidence, {"odds_ratio": 1.0})
+    baseline = {"odds_ratio": 1.0, "items_looked_at": float(found.n_items)}
+    return _verdict("rare_pairs", (figure,), sentences, evidence, baseline)
 
 
 def judge_completion(evidence: Evidence, config: PrivacyConfig, draw: np.random.Generator) -> GateVerdict:
@@ -126,19 +128,21 @@ def _verdict(
     sentences: dict[Verdict, str],
     evidence: Evidence,
     baseline: dict[str, float],
+    *,
+    hangs_on_holdout: bool = True,
 ) -> GateVerdict:
     deciding = strictest(figures)
     sentence, needed = sentences[deciding.verdict], None
     if deciding.verdict == Verdict.INCONCLUSIVE:
-        n_holdout = int((~evidence.is_train).sum())
-        needed = deciding.holdout_needed(n_holdout)
-        tell = f"about {needed:,} held-out users would tell" if needed else "more held-out users alone would not tell"
-        sentence = f"{sentence} There were {n_holdout:,} held-out users; {tell}."
+        n_users = int((~evidence.is_train).sum()) if hangs_on_holdout else deciding.n
+        who, needed = "held-out" if hangs_on_holdout else "synthetic", deciding.users_needed(n_users)
+        tell = f"about {needed:,} would tell" if needed else "more of them alone would not tell"
+        sentence = f"{sentence} There were {n_users:,} {who} users; {tell}."
     return GateVerdict(
         gate=gate,
         verdict=deciding.verdict,
         sentence=sentence,
         figures=(deciding, *(figure for figure in figures if figure is not deciding)),
-        holdout_needed=needed,
+        holdout_needed=needed if hangs_on_holdout else None,
         baseline={name: value for name, value in baseline.items() if isfinite(value)},
     )

@@ -77,7 +77,7 @@ def _leak_of(synthetic: csr_matrix, *, people: RealUsers, config: PrivacyConfig,
         closed(gate, partial(judge, evidence, config, numpy_stream(seed, "leak", gate)))
         for gate, judge in judges.items()
     ]
-    is_certain = all(verdict.verdict == Verdict.PASS for verdict in verdicts)
+    is_certain = all(verdict.verdict == Verdict.PASS for verdict in (*copies, *verdicts))
     return Leak(share=max(map(_share, verdicts)), is_certain=is_certain)
 
 

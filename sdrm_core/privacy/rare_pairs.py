@@ -1,9 +1,11 @@
 """Exposure of rare combinations: pairs of items that hardly anybody has together betray who has them."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from sdrm_core.data.cooccurrence import count_pairs, users_within
+from sdrm_core.data.cooccurrence import count_pairs
 from sdrm_core.data.matrix import item_popularity
 from sdrm_core.privacy import kernels
 from sdrm_core.privacy.evidence import Evidence
@@ -12,40 +14,63 @@ from sdrm_core.privacy.statistics import Estimate, adjusted_difference
 _NOTHING_TO_EXPOSE = Estimate(1.0, 1.0, 1.0, 1.0)
 _MOST = 10.0  # odds beyond that, or below one over it, are not told apart
 _NOTHING_KNOWN = Estimate(1.0, 1 / _MOST, _MOST, 1.0)
-_MAX_PAIRS = 1e8  # user-item-item triples: a random subset of users beyond that
+_MAX_PRODUCTS = 5e9  # pairs of a user's items, over all users: two minutes of one core
 
 
-def measure_rare_pairs(evidence: Evidence, *, k_anonymity: int, draw: np.random.Generator) -> tuple[Estimate, int]:
+@dataclass(frozen=True)
+class RarePairs:
+    """The odds that rare pairs of training users are exposed, over those of held-out users, and what was looked at.
+
+    Attributes:
+        odds: 1 for sure if no training user has such a pair; anything if no held-out user has.
+        n_users: that have such pairs.
+        n_items: whose pairs were looked at.
+    """
+
+    odds: Estimate
+    n_users: int
+    n_items: int
+
+
+def measure_rare_pairs(evidence: Evidence, *, k_anonymity: int, draw: np.random.Generator) -> RarePairs:
     """Estimate the odds that a training user's rarest pairs are exposed, over those of a held-out user.
 
-    A user's rarest pairs are those that the fewest real users have together, if fewer than ``k_anonymity``; exposed
-    means that a synthetic user has both items. Each user counts once, with the share of these pairs that is exposed,
-    less what the popularity of the single items in the release explains: it is the combination that betrays.
-    Odds, not a plain ratio: where half the pairs are exposed by chance, a ratio could not grow.
+    A user's rarest pairs are those that the fewest real users have together, if fewer than ``k_anonymity`` (or nobody
+    else); exposed means that a synthetic user has both items. Each user counts once, with the share of these pairs that
+    is exposed, less what the popularity of the single items in the release explains: it is the combination that
+    betrays. Odds, not a plain ratio: where half the pairs are exposed by chance, a ratio could not grow.
 
-    Returns:
-        The odds ratio, and the number of users that have such pairs: 1 for sure if no training user has any, anything
-        if no held-out user has.
+    Of very large data a random part of the items is looked at, not of the people: among some, common pairs look rare.
     """
-    rows = users_within(evidence.complete, max_products=_MAX_PAIRS, draw=draw)
-    users, is_train = evidence.real[rows], evidence.is_train[rows]
-    n_pairs, n_exposed, n_chance = _rarest_pairs(
-        users, evidence.complete[rows], evidence.synthetic, k_anonymity=k_anonymity
-    )
-    has_any = n_pairs > 0
+    items = _affordable_items(evidence.complete, draw)
+    users, complete, synthetic = (matrix[:, items] for matrix in (evidence.real, evidence.complete, evidence.synthetic))
+    n_pairs, n_exposed, n_chance = _rarest_pairs(users, complete, synthetic, rare_below=max(k_anonymity, 2))
+    has_any, is_train = n_pairs > 0, evidence.is_train
+    n_users, n_items = int(has_any.sum()), len(items)
     if not is_train[has_any].any():
-        return _NOTHING_TO_EXPOSE, int(has_any.sum())
+        saw_all = n_items == evidence.complete.shape[1]
+        return RarePairs(_NOTHING_TO_EXPOSE if saw_all else _NOTHING_KNOWN, n_users, n_items)
     if is_train[has_any].all():
-        return _NOTHING_KNOWN, int(has_any.sum())
+        return RarePairs(_NOTHING_KNOWN, n_users, n_items)
     share, by_chance = n_exposed[has_any] / n_pairs[has_any], n_chance[has_any] / n_pairs[has_any]
     covariates = np.column_stack([by_chance, 1 / n_pairs[has_any], 1 / np.sqrt(n_pairs[has_any])])
     gap = adjusted_difference(share, is_train[has_any], covariates)
-    return _odds_ratio(gap, mean=share.mean(), share_train=is_train[has_any].mean()), int(has_any.sum())
+    odds = _odds_ratio(gap, mean=share.mean(), share_train=is_train[has_any].mean())
+    return RarePairs(odds, n_users, n_items)
 
 
-def _rarest_pairs(users: csr_matrix, complete: csr_matrix, synthetic: csr_matrix, *, k_anonymity: int) -> np.ndarray:
+def _affordable_items(users: csr_matrix, draw: np.random.Generator) -> np.ndarray:
+    """Return the columns, ascending, whose pairs can be counted: all, or so many that they cost about the limit."""
+    cost = float((np.diff(users.indptr).astype(np.float64) ** 2).sum())
+    n_items = users.shape[1]
+    if cost <= _MAX_PRODUCTS:
+        return np.arange(n_items)
+    return np.sort(draw.permutation(n_items)[: int(n_items * np.sqrt(_MAX_PRODUCTS / cost))])
+
+
+def _rarest_pairs(users: csr_matrix, complete: csr_matrix, synthetic: csr_matrix, *, rare_below: int) -> np.ndarray:
     """(3, n_users): number of a user's rarest pairs, how many are exposed, and how many would be by chance."""
-    pairs = count_pairs(complete, synthetic, below=k_anonymity)
+    pairs = count_pairs(complete, synthetic, below=rare_below)
     starts = np.searchsorted(pairs.first, np.arange(users.shape[1] + 1))
     sums = np.zeros((3, users.shape[0]))
     kernels.rarest_pairs(

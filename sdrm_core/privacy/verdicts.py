@@ -86,15 +86,15 @@ class Figure(Record):
         room, reach = self.margin - self.null, self.upper - self.null
         return reach / room if room > 0 else inf if reach > 0 else 0.0
 
-    def holdout_needed(self, n_holdout: int) -> int | None:
-        """Return about how many held-out users would tell; None where no number of them would do.
+    def users_needed(self, n_users: int) -> int | None:
+        """Return about how many users would tell where ``n_users`` do not; None where no number of them would do.
 
-        The width of the interval shrinks with the square root of the smaller group, which is the holdout. The answer is
-        published, so it is rounded up to one of 1, 2 and 5 times a power of ten: from an exact one the effect could be
-        worked out.
+        The width of the interval shrinks with the square root of the group it hangs on: mostly the smaller one, which
+        is the holdout. The answer is published, so it is rounded up to one of 1, 2 and 5 times a power of ten: from an
+        exact one the effect could be worked out.
         """
         room, width = self.margin - max(self.effect, self.null), self.upper - self.effect
-        return _rounded_up(n_holdout * max((width / room) ** 2, 1.0) + 1) if room > 0 else None
+        return _rounded_up(n_users * max((width / room) ** 2, 1.0) + 1) if room > 0 else None
 
 
 def _rounded_up(number: float) -> int:

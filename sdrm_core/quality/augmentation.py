@@ -12,7 +12,7 @@ from sdrm_core.quality.panel import SELECTION_METRIC, Fit, prepare_judge, rank_f
 from sdrm_core.quality.utility import MetricReport, make_folds, report_arms
 from sdrm_core.records import Record
 
-_WEIGHTS = (0.03, 0.1, 0.3, 1.0)
+_WEIGHTS = (0.3, 0.03, 0.1, 1.0)  # the first is taken where validation users cannot tell
 
 
 class JudgeGain(Record):
@@ -58,7 +58,7 @@ def measure_augmentation(
         seed: the run's seed.
 
     Raises:
-        DataError: item counts differ, or there is no synthetic or no training interaction.
+        DataError: item counts differ, or there is no synthetic user or no training interaction.
     """
     matrices = {f"synthetic ({number})": one for number, one in enumerate(synthetics)}
     require_comparable(train=train, validation=validation, evaluation=evaluation, **matrices)

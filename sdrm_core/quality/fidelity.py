@@ -99,7 +99,7 @@ def measure_fidelity(
         activity: (n_train,) items per training user, cut to what may be published; None: nothing had to be cut.
 
     Raises:
-        DataError: item counts differ, or there is no synthetic or no training interaction.
+        DataError: item counts differ, or there is no synthetic user or no training interaction.
     """
     require_comparable(train=train, synthetic=synthetic, holdout=holdout)
     sampler_seed = stream_seed(seed, "fidelity-floor")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from sdrm_core.data.matrix import keep_cells
+from sdrm_core.data.matrix import keep_cells, rank_within_users
 from sdrm_core.randomness import stream_seed
 
 MIN_POSITIVES = 5
@@ -63,10 +63,8 @@ def split_fold(user_items: csr_matrix, *, input_share: float, seed: int, fold: i
     rows = np.repeat(np.arange(len(counts)), counts)
     key = np.uint64(stream_seed(seed, "fold", fold))
     priority = _mix(_mix(user_items.indices.astype(np.uint64)) ^ _mix(_row_keys(user_items) ^ key)[rows])
-    rank = np.empty(len(rows), dtype=np.int64)
-    rank[np.lexsort((priority, rows))] = np.arange(len(rows)) - user_items.indptr[rows]
     n_inputs = np.clip(np.floor(input_share * counts + 0.5), 1, counts - 1)
-    is_input = rank < n_inputs[rows]
+    is_input = rank_within_users(user_items, priority) < n_inputs[rows]
     return Fold(inputs=keep_cells(user_items, is_input), targets=keep_cells(user_items, ~is_input))
 
 

@@ -109,7 +109,7 @@ def measure_utility_over_seeds(
         The report; INCONCLUSIVE with fewer than two evaluation users of at least five positives.
 
     Raises:
-        DataError: item counts differ, or there is no synthetic or no training interaction.
+        DataError: item counts differ, or there is no synthetic user or no training interaction.
     """
     n_synthetic = synthetics[0].shape[0]
     floor = [

@@ -3,7 +3,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from sdrm_core.data import cooccurrence
-from sdrm_core.data.cooccurrence import count_pairs
+from sdrm_core.data.cooccurrence import count_pairs, users_within
 
 
 def users(n_users, n_items, *, seed):
@@ -25,3 +25,18 @@ def test_pairs_are_those_of_the_whole_product(block_items, monkeypatch):
 def test_no_pair_is_no_pair():
     counted = count_pairs(csr_matrix(np.eye(3, dtype=np.float32)), users(5, 3, seed=0))
     assert [len(part) for part in counted] == [0, 0, 0, 0]
+
+
+def test_one_user_with_too_many_items_is_left_out_and_not_all_after_it():
+    some = users(40, 17, seed=0)
+    heavy = csr_matrix(np.ones((1, 17), dtype=np.float32))
+    everyone = csr_matrix(np.vstack([heavy.toarray(), some.toarray()]))
+    for seed in range(20):
+        rows = users_within(everyone, max_products=17**2 - 1, draw=np.random.default_rng(seed))
+        assert 0 not in rows
+        assert len(rows) > 5
+
+
+def test_users_within_the_limit_are_all_there():
+    rows = users_within(users(40, 17, seed=0), max_products=1e6, draw=np.random.default_rng(0))
+    assert sorted(rows) == list(range(40))

@@ -119,6 +119,14 @@ def test_a_line_longer_than_a_block_is_read(tmp_path):
     assert read_bytes(tmp_path, "log.jsonl", data)["user_id"].to_pylist() == [1, 2]
 
 
+def test_two_objects_in_a_line_are_refused_in_any_line(tmp_path):
+    first, more = lines(row(1, "a")), lines(row(2, "b") | {"rating": 2})
+    for data in (first + more.strip() + more, first.strip() + more):
+        problems = refused(tmp_path, "log.jsonl", data)
+        assert "not a JSON object in UTF-8 in 1 of" in problems[0]
+        assert "Extra data" in problems[0]
+
+
 def test_keys_that_may_be_people_are_not_told(tmp_path):
     problems = refused(tmp_path, "by-user.jsonl", lines({"alice@example.com": ["a"], "bob@example.com": ["b"]}))
     assert "there is no column 'user_id'" in problems[0]

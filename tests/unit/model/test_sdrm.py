@@ -10,7 +10,7 @@ from sdrm_core.model.fitting import fit_sdrm
 from sdrm_core.model.folder import load_item_ids, write_manifest
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.model.users import block_users
-from sdrm_core.model.weights import load_vae, save_vae
+from sdrm_core.model.weights import load_vae, load_weights, save_vae, save_weights
 from sdrm_core.storage import sha256_of
 from tests.unit.model.conftest import CPU, N_ITEMS, SETTINGS, no_leak, taught
 
@@ -173,6 +173,18 @@ def test_a_model_of_another_version_says_so(folder, monkeypatch):
     monkeypatch.setattr(Offsets, "TENSORS", (*Offsets.TENSORS, "triples"))
     with pytest.raises(ArtifactError, match=r"no tensor 'triples'.*Train the model again"):
         SdrmModel.load(folder, device=CPU)
+
+
+def test_a_vae_of_another_version_says_so(vae, tmp_path):
+    artifact = save_vae(vae, tmp_path / "vae.safetensors", item_digest="0" * 64)
+    tensors, about = load_weights(artifact.path)
+    for config in ({**about["config"], "gone": 1}, {**about["config"], "beta": "much"}):
+        save_weights(artifact.path, tensors, about={**about, "config": config})
+        with pytest.raises(ArtifactError, match=r"settings this version does not know.*Train the model again"):
+            load_vae(artifact.path)
+    save_weights(artifact.path, tensors, about={"kind": "vae", "config": about["config"]})
+    with pytest.raises(ArtifactError, match=r"no setting 'n_items'.*Train the model again"):
+        load_vae(artifact.path)
 
 
 def test_a_vae_is_the_same_after_writing_and_reading(vae, tmp_path):

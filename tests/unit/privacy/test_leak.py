@@ -73,3 +73,11 @@ def test_where_nothing_is_tolerated_the_least_leak_is_without_bound():
 def test_other_catalogues_are_refused(people):
     with pytest.raises(DataError, match="validation"):
         leak_of(people["fresh"], people, validation=people["validation"][:, :-1])
+
+
+def test_a_gate_of_copies_that_is_not_sure_allows_no_certainty(people):
+    strict = PrivacyConfig(margins={"near_copies": 0.005})  # less than what is that close among people by definition
+    sets = {"train": people["train"], "validation": people["validation"]}
+    leak = leak_against(config=strict, seed=0, **sets)(people["fresh"])
+    assert leak.share < 1
+    assert not leak.is_certain

@@ -37,7 +37,7 @@ def test_random_roles_are_significant_no_more_often_than_stated(evidence):
     for seed in range(DRAWS):
         null = relabelled(evidence, seed)
         membership = measure_membership(null, draw)
-        pairs, _ = measure_rare_pairs(null, k_anonymity=5, draw=draw)
+        pairs = measure_rare_pairs(null, k_anonymity=5, draw=draw).odds
         p_values.append([membership["auc"].p_value, membership["tpr"].p_value, pairs.p_value])
     false_alarms = (np.array(p_values) < 0.1).sum(axis=0)
     assert np.all(false_alarms <= 10), false_alarms  # binomial(40, .1) exceeds 10 once in 250
@@ -131,11 +131,9 @@ def test_copies_of_sets_that_several_people_hold_betray_nobody():
 
 def test_rare_pairs_of_hardly_anybody_tell_nothing(simulate):
     users = simulate(10, seed=3)
-    found, n = measure_rare_pairs(
-        compare(users[:1], users[:6], users[6:]), k_anonymity=5, draw=np.random.default_rng(0)
-    )
-    assert n == 10
-    assert (found.upper, found.p_value) == (pytest.approx(10), 1)
+    found = measure_rare_pairs(compare(users[:1], users[:6], users[6:]), k_anonymity=5, draw=np.random.default_rng(0))
+    assert found.n_users == 10
+    assert (found.odds.upper, found.odds.p_value) == (pytest.approx(10), 1)
 
 
 def test_rare_pairs_of_few_held_out_people_lose_certainty_and_none_of_the_odds(simulate):
@@ -146,7 +144,7 @@ def test_rare_pairs_of_few_held_out_people_lose_certainty_and_none_of_the_odds(s
             compare(released, users[np.r_[:150, 400:450]], users[np.r_[300:400, 450 : 450 + n_holdout]]),
             k_anonymity=5,
             draw=np.random.default_rng(0),
-        )[0]
+        ).odds
         for n_holdout in (0, 800)
     ]
     assert few[0].effect == pytest.approx(few[1].effect, rel=0.3)

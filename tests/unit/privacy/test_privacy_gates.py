@@ -91,6 +91,17 @@ def test_user_without_items_fails_hygiene(real):
     assert verdict(judge(empty, train, holdout[:9]), "hygiene") == Verdict.FAIL
 
 
+def test_a_release_too_small_to_tell_says_how_many_synthetic_users_would(real):
+    train, holdout, fresh = real
+    (gate,) = [gate for gate in judge(fresh[:100], train, holdout).gates if gate.gate == "unique_copies"]
+    assert gate.verdict == Verdict.INCONCLUSIVE
+    assert gate.sentence == (
+        "Whether complete records of single people recur cannot be told yet. "
+        "There were 100 synthetic users; about 1,000 would tell."
+    )
+    assert gate.holdout_needed is None  # more of them would not tell
+
+
 def test_an_item_of_few_people_fails_k_anonymity(real):
     train, holdout, fresh = real
     rare = PrivacyConfig(k_anonymity=int(np.bincount(train.indices).max()) + 1)
@@ -172,7 +183,9 @@ def test_a_cost_above_the_limit_compares_what_it_can_and_says_so(simulate, monke
     users = simulate(1500, seed=4)
     cheap = CONFIG.model_copy(update={"max_pair_products": 1.0})
     report = judge(users[:500], users[500:1300], users[1300:], config=cheap)
-    assert report.compared == "a random 300 of 500 synthetic users and a random 300 of 1,000 real users"
+    real = "a random 300 of 1,000 real users, 150 of them held out"
+    assert report.compared == f"a random 300 of 500 synthetic users and {real}"
+    assert sum(report.histograms["synthetic_to_holdout"].counts) == 300
 
 
 @pytest.mark.parametrize(
@@ -192,11 +205,11 @@ def test_rule_of_verdicts(upper, p_value, is_tolerated, expected):
     assert figure.verdict == expected
 
 
-def test_holdout_needed_grows_with_the_square_of_the_width():
+def test_the_users_needed_grow_with_the_square_of_the_width():
     figure = Figure.judged("x", Estimate(0.0, 0.0, 0.04, 0.5), n=1, margin=0.02)
-    assert figure.holdout_needed(100) == 500  # 401, told no more precisely than that
+    assert figure.users_needed(100) == 500  # 401, told no more precisely than that
     too_large = Figure.judged("x", Estimate(0.03, 0.0, 0.06, 0.5), n=1, margin=0.02)
-    assert too_large.holdout_needed(100) is None
+    assert too_large.users_needed(100) is None
 
 
 def test_share_closer_by_hand():

@@ -48,6 +48,11 @@ def test_several_generation_seeds_are_averaged(roles):
     assert np.isfinite(report.judges["ease"].metrics["recall@10"].difference.value)
 
 
+def test_without_validation_users_the_weight_is_a_middling_one(roles):
+    nobody = {**roles, "validation": roles["validation"][:0]}
+    assert measure_augmentation([roles["train"]], **nobody, config=CONFIG, seed=0).judges["svd"].weight == 0.3
+
+
 def test_without_evaluation_users_there_is_nothing_to_report(roles):
     nobody = {**roles, "evaluation": roles["evaluation"][:0]}
     assert measure_augmentation([roles["train"]], **nobody, config=CONFIG, seed=0).judges == {}

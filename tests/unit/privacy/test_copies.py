@@ -1,0 +1,38 @@
+"""Copies of people who have as few items as anybody."""
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix, vstack
+
+from sdrm_core.config import PrivacyConfig
+from sdrm_core.privacy.evidence import RealUsers, gather
+from sdrm_core.privacy.gates import judge_near_copies
+from sdrm_core.privacy.verdicts import Verdict
+
+N_ITEMS = 400
+
+
+def users(n_users, rng):
+    """Return users of whom 45 % have five items, the others more."""
+    counts = np.where(rng.random(n_users) < 0.45, 5, rng.integers(6, 30, n_users))
+    items = np.concatenate([np.sort(rng.choice(N_ITEMS, count, replace=False)) for count in counts])
+    return csr_matrix((np.ones(len(items), np.float32), items, np.r_[0, np.cumsum(counts)]), shape=(n_users, N_ITEMS))
+
+
+def without_their_first_item(some):
+    starts = some.indptr[:-1]
+    return csr_matrix(
+        (np.delete(some.data, starts), np.delete(some.indices, starts), some.indptr - np.arange(len(some.indptr))),
+        shape=some.shape,
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_copy_of_the_fewest_items_less_one_is_a_near_copy(seed):
+    rng = np.random.default_rng(0)
+    train, holdout, fresh = (users(n_users, rng) for n_users in (1400, 200, 1400))
+    people = RealUsers.of(train, holdout, k_anonymity=5, max_pair_products=2e11, seed=0)
+    smallest = np.random.default_rng(seed).permutation(np.flatnonzero(np.diff(train.indptr) == 5))[:28]
+    planted = vstack([fresh[28:], without_their_first_item(train[smallest])]).tocsr()
+    verdict = judge_near_copies(gather(planted, people, max_pair_products=2e11, seed=0), PrivacyConfig())
+    assert verdict.verdict == Verdict.FAIL

@@ -1,0 +1,81 @@
+"""Rare combinations: what is planted is found, also where not all of a large data set can be looked at."""
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+
+from sdrm_core.data.cooccurrence import count_pairs
+from sdrm_core.privacy import rare_pairs
+from sdrm_core.privacy.evidence import RealUsers, gather
+from sdrm_core.privacy.rare_pairs import measure_rare_pairs
+from sdrm_core.privacy.verdicts import Figure, Verdict
+from sdrm_core.quality.baselines import sample_by_popularity
+
+K = 5
+
+
+@pytest.fixture(scope="module")
+def evidence():
+    """Independent draws to which some pairs were added that one training user and nobody else has."""
+    popularity = (np.arange(1, 1201) + 30.0) ** -0.7
+    activity = np.clip(np.random.default_rng(0).lognormal(np.log(20), 0.5, 4600), 8, 100).astype(int)
+    real = independent_users(popularity, activity, seed=1)
+    train, holdout = real[:4000], real[4000:]
+    people = RealUsers.of(train, holdout, k_anonymity=K, max_pair_products=2e11, seed=0)
+    draws = sample_by_popularity(train, users=4000, seed=2)
+    return gather(with_unique_pairs_of(train, holdout, draws), people, max_pair_products=2e11, seed=0)
+
+
+def independent_users(popularity, activity, *, seed):
+    rng = np.random.default_rng(seed)
+    keys = np.log(popularity) + rng.gumbel(size=(len(activity), len(popularity)))
+    ranks = (-keys).argsort(axis=1).argsort(axis=1)
+    return csr_matrix((ranks < activity[:, None]).astype(np.float32))
+
+
+def with_unique_pairs_of(train, holdout, draws):
+    pairs = count_pairs(train, holdout, below=2)
+    is_planted = (pairs.others == 0) & (np.random.default_rng(3).random(len(pairs.first)) < 0.2)
+    first, second = pairs.first[is_planted], pairs.second[is_planted]
+    rows = np.random.default_rng(4).integers(draws.shape[0], size=len(first))
+    cells = (np.tile(rows, 2), np.concatenate([first, second]))
+    planted = draws + csr_matrix((np.ones(len(cells[0]), np.float32), cells), shape=draws.shape)
+    planted.data[:] = 1
+    return planted
+
+
+def verdict_of(found):
+    return Figure.judged("odds", found.odds, n=found.n_users, margin=1.4, null=1.0).verdict
+
+
+def measured(evidence, *, k_anonymity=K, seed=0):
+    return measure_rare_pairs(evidence, k_anonymity=k_anonymity, draw=np.random.default_rng(seed))
+
+
+def test_planted_pairs_fail(evidence):
+    found = measured(evidence)
+    assert verdict_of(found) == Verdict.FAIL
+    assert found.n_items == evidence.complete.shape[1]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_where_the_pairs_of_all_items_are_too_many_those_of_some_tell(evidence, monkeypatch, seed):
+    cost = float((np.diff(evidence.complete.indptr).astype(float) ** 2).sum())
+    monkeypatch.setattr(rare_pairs, "_MAX_PRODUCTS", cost / 2)
+    found = measured(evidence, seed=seed)
+    assert found.n_items == 848  # of 1,200: half of their pairs
+    assert verdict_of(found) == Verdict.FAIL  # a subset of people would find common pairs rare, and pass
+
+
+def test_where_nothing_could_be_looked_at_nothing_is_known(evidence, monkeypatch):
+    monkeypatch.setattr(rare_pairs, "_MAX_PRODUCTS", 10.0)
+    found = measured(evidence)
+    assert found.n_users == 0
+    assert verdict_of(found) == Verdict.INCONCLUSIVE
+
+
+def test_a_pair_of_one_person_is_rare_even_where_no_anonymity_is_asked_for(simulate):
+    real = simulate(900, seed=22)
+    people = RealUsers.of(real[:700], real[700:], k_anonymity=1, max_pair_products=2e11, seed=0)
+    copies = gather(real[:700], people, max_pair_products=2e11, seed=0)
+    assert verdict_of(measured(copies, k_anonymity=1)) == Verdict.FAIL
