@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix, vstack
 
+from sdrm_core.config import PrivacyConfig
 from sdrm_core.data.matrix import item_popularity, keep_cells
 from sdrm_core.privacy.similarity import CPU, Neighbours, inverse_frequency, nearest, pair_products
 from sdrm_core.privacy.statistics import ranks
@@ -34,6 +35,8 @@ class RealUsers:
         rarity: (n_real,) mean rarity of the user's items.
         taste: (n_real, p) what is known of a user without the synthetic set and the roles; the control of all gates.
         compared: empty, or what was compared because the exact cost was above the limit.
+        max_pair_products: what comparing two sets of users may cost.
+        seed: of the run; decides who is compared where not all are.
         device: where they were compared.
     """
 
@@ -48,6 +51,8 @@ class RealUsers:
     rarity: np.ndarray
     taste: np.ndarray
     compared: str
+    max_pair_products: float
+    seed: int
     device: torch.device
 
     @classmethod
@@ -56,8 +61,7 @@ class RealUsers:
         train: csr_matrix,
         holdout: csr_matrix,
         *,
-        k_anonymity: int,
-        max_pair_products: float,
+        config: PrivacyConfig,
         seed: int,
         device: torch.device = CPU,
     ) -> "RealUsers":
@@ -75,11 +79,11 @@ class RealUsers:
         if holdout.shape[0] > train.shape[0]:
             holdout = holdout[np.sort(draw.choice(holdout.shape[0], train.shape[0], replace=False))]
         holders = item_popularity(train)
-        is_publishable = holders >= k_anonymity
+        is_publishable = holders >= config.k_anonymity
         everyone = vstack([train, holdout]).tocsr()
-        counted = vstack([_only(train, holders > k_anonymity), _only(holdout, is_publishable)]).tocsr()
+        counted = vstack([_only(train, holders > config.k_anonymity), _only(holdout, is_publishable)]).tocsr()
         order, compared = _affordable_order(
-            everyone, n_train=train.shape[0], max_pair_products=max_pair_products, draw=draw
+            everyone, n_train=train.shape[0], max_pair_products=config.max_pair_products, draw=draw
         )
         complete, is_train = everyone[order], order < train.shape[0]
         own_row, weights = np.arange(len(order)), inverse_frequency(complete)
@@ -102,6 +106,8 @@ class RealUsers:
             rarity=rarity,
             taste=np.column_stack([linear, linear**2]),
             compared=compared,
+            max_pair_products=config.max_pair_products,
+            seed=seed,
             device=device,
         )
 
@@ -123,12 +129,12 @@ class Evidence(RealUsers):
     rare_to_synthetic: np.ndarray
 
 
-def gather(synthetic: csr_matrix, people: RealUsers, *, max_pair_products: float, seed: int) -> Evidence:
+def gather(synthetic: csr_matrix, people: RealUsers) -> Evidence:
     """Compare synthetic users with all people, or random ones of them where that costs more than the limit."""
-    draw = numpy_stream(seed, "privacy", "synthetic users")
+    draw = numpy_stream(people.seed, "privacy", "synthetic users")
     notes = [people.compared] if people.compared else []
     synthetic = _only(synthetic, people.is_publishable)
-    if pair_products(synthetic, people.complete) > max_pair_products and synthetic.shape[0] > SUBSET_USERS:
+    if pair_products(synthetic, people.complete) > people.max_pair_products and synthetic.shape[0] > SUBSET_USERS:
         notes.insert(0, f"a random {SUBSET_USERS:,} of {synthetic.shape[0]:,} synthetic users")
         synthetic = synthetic[np.sort(draw.choice(synthetic.shape[0], SUBSET_USERS, replace=False))]
     real, list_length, device = people.real, people.real_to_real.index.shape[1], people.device

@@ -53,15 +53,8 @@ def judge_privacy(
         DataError: different catalogues, an empty set, or values other than 0 and 1.
     """
     synthetic, train, holdout = clean(synthetic=synthetic, train=train, holdout=holdout)
-    people = RealUsers.of(
-        train,
-        holdout,
-        k_anonymity=config.k_anonymity,
-        max_pair_products=config.max_pair_products,
-        seed=seed,
-        device=device,
-    )
-    evidence = gather(synthetic, people, max_pair_products=config.max_pair_products, seed=seed)
+    people = RealUsers.of(train, holdout, config=config, seed=seed, device=device)
+    evidence = gather(synthetic, people)
     verdicts = (
         rules.judge_hygiene(synthetic, user_ids, previous_ids, evidence),
         rules.judge_k_anonymity(synthetic, train, k=config.k_anonymity),

@@ -50,21 +50,14 @@ def leak_against(
     train, validation = clean(train=train, validation=validation)
     if min(validation.shape[0], train.shape[0]) < MIN_HOLDOUT_USERS:
         return None
-    people = RealUsers.of(
-        train,
-        validation,
-        k_anonymity=config.k_anonymity,
-        max_pair_products=config.max_pair_products,
-        seed=seed,
-        device=device,
-    )
+    people = RealUsers.of(train, validation, config=config, seed=seed, device=device)
     return partial(_leak_of, people=people, config=config, seed=seed)
 
 
 def _leak_of(synthetic: csr_matrix, *, people: RealUsers, config: PrivacyConfig, seed: int) -> Leak:
     require_same_catalogue(synthetic=synthetic, train=people.complete)
     (synthetic,) = clean(synthetic=synthetic)
-    evidence = gather(synthetic, people, max_pair_products=config.max_pair_products, seed=seed)
+    evidence = gather(synthetic, people)
     copies = (gates.judge_unique_copies(evidence, config), gates.judge_near_copies(evidence, config))
     if any(verdict.verdict == Verdict.FAIL for verdict in copies):
         return _WITHOUT_BOUND

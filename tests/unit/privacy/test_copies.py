@@ -31,8 +31,8 @@ def without_their_first_item(some):
 def test_a_copy_of_the_fewest_items_less_one_is_a_near_copy(seed):
     rng = np.random.default_rng(0)
     train, holdout, fresh = (users(n_users, rng) for n_users in (1400, 200, 1400))
-    people = RealUsers.of(train, holdout, k_anonymity=5, max_pair_products=2e11, seed=0)
+    people = RealUsers.of(train, holdout, config=PrivacyConfig(), seed=0)
     smallest = np.random.default_rng(seed).permutation(np.flatnonzero(np.diff(train.indptr) == 5))[:28]
     planted = vstack([fresh[28:], without_their_first_item(train[smallest])]).tocsr()
-    verdict = judge_near_copies(gather(planted, people, max_pair_products=2e11, seed=0), PrivacyConfig())
+    verdict = judge_near_copies(gather(planted, people), PrivacyConfig())
     assert verdict.verdict == Verdict.FAIL

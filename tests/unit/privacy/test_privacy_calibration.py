@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix, vstack
 
+from sdrm_core.config import PrivacyConfig
 from sdrm_core.privacy.attacks import measure_membership
 from sdrm_core.privacy.closeness import measure_closeness
 from sdrm_core.privacy.copies import near_copies, unique_copies
@@ -17,8 +18,8 @@ DRAWS = 40
 
 
 def compare(synthetic: csr_matrix, train: csr_matrix, holdout: csr_matrix, *, k_anonymity: int = 1) -> Evidence:
-    people = RealUsers.of(train, holdout, k_anonymity=k_anonymity, max_pair_products=1e12, seed=0)
-    return gather(synthetic, people, max_pair_products=1e12, seed=0)
+    people = RealUsers.of(train, holdout, config=PrivacyConfig(k_anonymity=k_anonymity), seed=0)
+    return gather(synthetic, people)
 
 
 @pytest.fixture(scope="module")

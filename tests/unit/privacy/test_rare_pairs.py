@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
+from sdrm_core.config import PrivacyConfig
 from sdrm_core.data.cooccurrence import count_pairs
 from sdrm_core.privacy import rare_pairs
 from sdrm_core.privacy.evidence import RealUsers, gather
@@ -21,9 +22,9 @@ def evidence():
     activity = np.clip(np.random.default_rng(0).lognormal(np.log(20), 0.5, 4600), 8, 100).astype(int)
     real = independent_users(popularity, activity, seed=1)
     train, holdout = real[:4000], real[4000:]
-    people = RealUsers.of(train, holdout, k_anonymity=K, max_pair_products=2e11, seed=0)
+    people = RealUsers.of(train, holdout, config=PrivacyConfig(k_anonymity=K), seed=0)
     draws = sample_by_popularity(train, users=4000, seed=2)
-    return gather(with_unique_pairs_of(train, holdout, draws), people, max_pair_products=2e11, seed=0)
+    return gather(with_unique_pairs_of(train, holdout, draws), people)
 
 
 def independent_users(popularity, activity, *, seed):
@@ -76,6 +77,6 @@ def test_where_nothing_could_be_looked_at_nothing_is_known(evidence, monkeypatch
 
 def test_a_pair_of_one_person_is_rare_even_where_no_anonymity_is_asked_for(simulate):
     real = simulate(900, seed=22)
-    people = RealUsers.of(real[:700], real[700:], k_anonymity=1, max_pair_products=2e11, seed=0)
-    copies = gather(real[:700], people, max_pair_products=2e11, seed=0)
+    people = RealUsers.of(real[:700], real[700:], config=PrivacyConfig(k_anonymity=1), seed=0)
+    copies = gather(real[:700], people)
     assert verdict_of(measured(copies, k_anonymity=1)) == Verdict.FAIL
