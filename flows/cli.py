@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
+import httpx
 import typer
 
 from sdrm_core.config import PipelineConfig, Resolution, load_config
-from sdrm_core.errors import ConfigError, DataError, GateFailed, SdrmError
+from sdrm_core.errors import ConfigError, DataError, GateFailed, Problem, SdrmError
 
 EXIT_CODES: tuple[tuple[type[SdrmError], int], ...] = ((GateFailed, 3), (DataError, 4), (ConfigError, 2))
 INTERRUPTED = 130
@@ -192,8 +193,20 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
+        error = _explained(error)
         typer.echo(f"sdrm: {_sentence(error)}", file=sys.stderr)
         sys.exit(next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1))
+
+
+def _explained(error: Exception) -> Exception:
+    """Return what a failed download means; any other error as it is."""
+    if not isinstance(error, httpx.TransportError | httpx.HTTPStatusError):
+        return error
+    url = str(error.request.url)
+    if url.startswith(os.environ.get("PREFECT_API_URL", url)):  # a server of Prefect's, no source
+        return error
+    remedy = "Try again later, or fetch it by hand and name the file in source.uri"
+    return DataError(Problem(url, f"could not be fetched ({error})", remedy))
 
 
 def _sentence(error: Exception) -> str:

@@ -5,11 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TextIO
 
 from sdrm_core.config import PipelineConfig
-from sdrm_core.errors import GateFailed, SdrmError
+from sdrm_core.errors import DataError, GateFailed, Problem, SdrmError
 from sdrm_core.records import Release, Run
 from sdrm_core.storage import private_directory
+from tasks.preflight import require_writable
+from tasks.stage import LOG
 
 
 @dataclass
@@ -22,9 +25,14 @@ class Entry:
 
 @contextmanager
 def journal(config: PipelineConfig) -> Iterator[Entry]:
-    """Append a line when the block ends, however it ends; an error goes on its way afterwards."""
+    """Append a line when the block ends, however it ends; an error goes on its way afterwards.
+
+    Raises:
+        DataError: nothing can be appended; said before the block begins.
+    """
     started = datetime.now(UTC)
     entry, verdict = Entry(), "published"
+    file = _opened(config)
     try:
         yield entry
     except BaseException as error:
@@ -40,9 +48,22 @@ def journal(config: PipelineConfig) -> Iterator[Entry]:
             "verdict": verdict,
             "release": str(entry.release.path) if entry.release else None,
         }
-        work = private_directory(config.paths.work.expanduser())
-        with (work / "runs.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, sort_keys=True) + "\n")
+        try:
+            with file:
+                file.write(json.dumps(line, sort_keys=True) + "\n")
+        except OSError as error:  # a full disk takes nothing back that is published
+            LOG.warning("%s has no line of this run (%s)", file.name, error)
+
+
+def _opened(config: PipelineConfig) -> TextIO:
+    path = config.paths.work.expanduser() / "runs.jsonl"
+    try:
+        private_directory(path.parent)
+        return path.open("a", encoding="utf-8")
+    except OSError as error:
+        require_writable(config.paths)  # which says all there is to say of the directories
+        what = f"cannot be written: {error.strerror}"
+        raise DataError(Problem(str(path), what, "Give it to this user, or move it away")) from None
 
 
 def _verdict(error: BaseException) -> str:

@@ -16,9 +16,8 @@ from tasks.checkpoints import (
 from tasks.ingest import ingest
 from tasks.matrix import build_matrix
 from tasks.measure import measure_fidelity, measure_privacy, measure_utility
-from tasks.preflight import require_writable
+from tasks.preflight import require_startable
 from tasks.publish import publish
-from tasks.releases import latest_release
 from tasks.resumable import working_in
 from tasks.sample import sample
 from tasks.stage import LOG
@@ -40,9 +39,8 @@ def regenerate(config: PipelineConfig) -> Release:
         TrainingError: the model cannot be trained on this data.
         GateFailed: a gate said no; the previous release stays as it was.
     """
-    require_writable(config.paths)
-    latest_release(config)  # what it cannot read should not come to light after hours of training
     with journal(config) as entry:
+        require_startable(config)
         ingested = ingest(config)
         run = entry.run = ingested.run
         with working_in(run):

@@ -65,6 +65,7 @@ class LocalServer:
         from prefect.context import refresh_global_settings_context
 
         os.environ["PREFECT_API_URL"] = f"{self.url}/api"
+        _reach_without_proxy(HOST)
         refresh_global_settings_context()
 
     def wait(self) -> None:
@@ -141,6 +142,13 @@ def require_reachable(api_url: str) -> None:
             f"PREFECT_API_URL: no Prefect server answers at {api_url} ({error}). "
             "Start it, correct the address, or unset it to run without one"
         ) from None
+
+
+def _reach_without_proxy(host: str) -> None:
+    """Let no proxy stand between this machine and itself; whom else the environment excepts stays excepted."""
+    names = ("no_proxy", "NO_PROXY")
+    excepted = {one.strip() for name in names for one in os.environ.get(name, "").split(",")} - {""}
+    os.environ.update(dict.fromkeys(names, ",".join(sorted({*excepted, host}))))
 
 
 def _require_health(api_url: str) -> None:

@@ -4,6 +4,7 @@ import difflib
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -34,12 +35,26 @@ PrivacyGate = Literal[
 
 
 _MIN_LATENT_DIM = 20
+_USER_AND_PASSWORD = re.compile(r"[^/]*:[^/]*@")
+
+
+def _is_section(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Section)
 
 
 class Section(BaseModel):
     """A frozen group of settings; an unknown key is an error, never ignored."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_under_a_heading(cls, given: Any) -> Any:
+        """Take a section whose lines were all removed for one that sets nothing."""
+        if not isinstance(given, Mapping):
+            return given
+        sections = {name for name, field in cls.model_fields.items() if _is_section(field.annotation)}
+        return {name: {} if value is None and name in sections else value for name, value in given.items()}
 
     @field_validator("*", mode="before")
     @classmethod
@@ -104,6 +119,10 @@ class SourceConfig(Section):
         parts = urlsplit(self.uri)
         if parts.password or (parts.scheme and parts.username):
             raise ValueError("uri must not carry credentials: parameters are stored and shown; use the environment")
+        if "://" in self.uri or _USER_AND_PASSWORD.match(self.uri):
+            raise ValueError(
+                "uri must be a local file, a directory or a named data set; fetch what is elsewhere before"
+            )
         return self
 
 
@@ -226,7 +245,7 @@ class PrivacyMarginsConfig(Section):
     unique_copies: Share = Field(0.01, description="synthetic users that equal a set one training user alone holds")
     near_copies: Share = Field(0.025, description="synthetic users closer to a training user than real people come")
     closer_to_train: float = Field(
-        0.56, ge=0.5, le=1, description="share of synthetic users closer to training than to held-out users"
+        0.57, ge=0.5, le=1, description="share of synthetic users closer to training than to held-out users"
     )
     membership_auc: float = Field(0.55, ge=0.5, le=1, description="AUC of the best membership attack")
     membership_tpr: Share = Field(0.05, description="its true positive rate at a false positive rate of 1 %")
@@ -419,7 +438,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # noqa: S506 - a safe loader
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error}). Give the path of a YAML file") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: 2024-02-30 would be a date
         raise ConfigError(f"{path}: is not valid YAML ({error})") from None
     if tree is None:
         return {}
@@ -434,7 +453,7 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set {override!r}: write it as section.key=value")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"--set {override!r}: the value is not valid YAML ({error})") from None
     *sections, key = dotted.split(".")
     for section in sections:

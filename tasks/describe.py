@@ -1,10 +1,11 @@
 """Say what a release, a sample, a model or a working directory contains, and whether it is what was written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sdrm_core.errors import DataError, Problem
+from sdrm_core.errors import ArtifactError, DataError, Problem
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.records import Artifact
@@ -18,16 +19,17 @@ def describe(path: Path) -> str:
         DataError: the path is none of the things that can be described.
         ArtifactError: a file is missing or changed.
     """
-    if (path / "manifest.json").is_file():
-        return _describe_release(path)
-    if (path / "sample.json").is_file():
-        return _describe_sample(path)
-    if (path / "model.json").is_file():
-        return _describe_model(path)
-    if (path / "config.json").is_file():
-        return _describe_run(path)
-    if (path / "latest.json").is_file():
-        return _describe_release(path / parse_json(path / "latest.json")["version"])
+    described: dict[str, Callable[[Path], str]] = {
+        "manifest.json": _describe_release,
+        "sample.json": _describe_sample,
+        "model.json": _describe_model,
+        "config.json": _describe_run,
+        "latest.json": lambda folder: _describe_release(folder / parse_json(folder / "latest.json")["version"]),
+    }
+    told = next((tell for name, tell in described.items() if (path / name).is_file()), None)
+    with suppress(KeyError, TypeError):  # of a file of that name which is someone else's
+        if told:
+            return told(path)
     raise DataError(
         Problem(
             str(path),
@@ -58,6 +60,9 @@ def _describe_release(path: Path) -> str:
 def _require_intact(path: Path, files: Sequence[Mapping[str, Any]]) -> None:
     for file in files:
         checked(Artifact(path=path / file["path"], sha256=file["sha256"]))
+    listed, there = {path / file["path"] for file in files}, set((path / "interactions").rglob("*"))
+    if foreign := sorted(there - listed):
+        raise ArtifactError(f"{foreign[0]} was not published: whoever reads the folder reads it too. Move it away")
 
 
 def _describe_sample(path: Path) -> str:

@@ -1,27 +1,25 @@
 """Turn the log into the filtered binary user-item matrix, with a role for each user."""
 
-import os
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from prefect.blocks.system import Secret
 from scipy.sparse import csr_matrix
 
 from sdrm_core.config import PipelineConfig
 from sdrm_core.data.interactions import index_interactions
 from sdrm_core.data.kcore import k_core
-from sdrm_core.data.matrix import to_user_items
+from sdrm_core.data.matrix import item_popularity, to_user_items
 from sdrm_core.data.roles import Role, assign_roles, derive_key
-from sdrm_core.errors import ConfigError, DataError, Problem
+from sdrm_core.errors import DataError, Problem
+from sdrm_core.model.draw import publishable_items
 from sdrm_core.quality.folds import rankable_users
 from sdrm_core.quality.panel import require_possible
 from sdrm_core.records import Counts, Ingested, UserItemMatrix
 from sdrm_core.storage import checked, private_directory, read_user_items, write_artifact, write_user_items
 from tasks.preflight import require_space
+from tasks.role_key import KEY_VARIABLE, role_secret
 from tasks.stage import LOG, Meter, stage
 
-KEY_VARIABLE = "SDRM_ROLE_KEY"
 _MIN_EVALUATION_USERS = 2
 _MORE_USERS = "Raise the share, or use more data"
 
@@ -33,7 +31,13 @@ def build_matrix(ingested: Ingested) -> UserItemMatrix:
     with Meter("matrix") as meter:
         log = index_interactions(pq.read_table(checked(ingested.interactions)), source=config.source)
         core = k_core(log, config.filter)
-        secret = _role_secret(config)
+        secret = role_secret(config.roles)
+        if secret is None:
+            LOG.warning(
+                "no %s in the environment and no roles.key_block: roles are derived from the run's seed. "
+                "Good for trying, not for production, where anyone with the seed could recompute who was held out",
+                KEY_VARIABLE,
+            )
         roles = assign_roles(
             core.users, key=derive_key(config.seed) if secret is None else secret, shares=config.roles.shares
         )
@@ -50,7 +54,8 @@ def build_matrix(ingested: Ingested) -> UserItemMatrix:
             has_secret_roles=secret is not None,
         )
     _require_measurable(config, matrix)
-    require_space(run.directory, users=users_wanted(config, matrix), interactions_per_user=mean_activity(matrix))
+    for folder in (run.directory, config.paths.releases.expanduser()):
+        require_space(folder, users=users_wanted(config, matrix), interactions_per_user=mean_activity(matrix))
     meter.save(run)
     return matrix
 
@@ -75,10 +80,12 @@ def _require_measurable(config: PipelineConfig, matrix: UserItemMatrix) -> None:
     """Say now what would end the run after hours of training.
 
     Raises:
-        DataError: nobody trains, stops the training or is held out, fewer than two can be recommended to, or a
-            recommender cannot judge so many items.
+        DataError: nobody trains, stops the training or is held out, fewer than two can be recommended to, a
+            recommender cannot judge so many items, or none may be published.
     """
     require_possible(config.utility.judges, n_items=matrix.counts.items)
+    if matrix.users_by_role["train"]:
+        publishable_items(item_popularity(users_of(matrix, Role.TRAIN)), k_anonymity=config.privacy.k_anonymity)
     found = f"of {matrix.counts.users} users that the filter left"
     problems = [
         Problem(f"roles.{role}", f"0 {found} have this role", _MORE_USERS)
@@ -93,20 +100,3 @@ def _require_measurable(config: PipelineConfig, matrix: UserItemMatrix) -> None:
         problems.append(Problem("roles.evaluation", what, _MORE_USERS))
     if problems:
         raise DataError(problems)
-
-
-def _role_secret(config: PipelineConfig) -> bytes | None:
-    """Return the secret key of the role hash, from the named Secret block or the environment; None: there is none."""
-    if config.roles.key_block:
-        try:
-            return str(Secret.load(config.roles.key_block).get()).encode()  # type: ignore[union-attr]
-        except ValueError as error:
-            raise ConfigError(f"roles.key_block: {error}. Create the Secret block, or unset the setting") from None
-    if key := os.environ.get(KEY_VARIABLE):
-        return key.encode()
-    LOG.warning(
-        "no %s in the environment and no roles.key_block: roles are derived from the run's seed. "
-        "Good for trying, not for production, where anyone with the seed could recompute who was held out",
-        KEY_VARIABLE,
-    )
-    return None

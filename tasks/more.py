@@ -12,10 +12,10 @@ from scipy.sparse import csr_matrix
 from sdrm_core.config import ComputeConfig, PathsConfig, Resolution
 from sdrm_core.errors import DataError, Problem
 from sdrm_core.model.devices import resolve_device
-from sdrm_core.model.folder import is_model, load_item_ids
+from sdrm_core.model.folder import MANIFEST, is_model, load_item_ids
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.randomness import numpy_stream, stream_seed
-from sdrm_core.storage import parse_json, write_json
+from sdrm_core.storage import parse_json, sha256_of, write_json
 from tasks.interactions import new_user_ids, write_interactions
 from tasks.preflight import require_space, unwritable
 
@@ -40,17 +40,18 @@ def sample_more(
     _require_new(out)
     model = SdrmModel.load(folder, device=resolve_device("auto"))
     require_space(out.parent, users=users, interactions_per_user=float(model.activity.mean()))
-    stream = stream_seed(seed, "more")
+    stream, digest = stream_seed(seed, "more"), sha256_of(folder / MANIFEST)
     staging = out.with_name(f".{out.name}.{uuid4().hex}")
     try:
         staging.mkdir(parents=True)
         files = write_interactions(
             staging / "interactions",
             _shards(model, users=users, seed=stream, resolution=resolution),
-            user_ids=new_user_ids(users, numpy_stream(stream, "user_ids")),
+            user_ids=new_user_ids(users, numpy_stream(stream, "user_ids", digest)),
             item_ids=load_item_ids(folder),
         )
         facts = {"users": users, "resolution": resolution, "seed": seed, "gates": "none: these users were not judged"}
+        facts |= {"model": digest}
         write_json(staging / "sample.json", facts | {"files": [file.model_dump(mode="json") for file in files]})
         staging.rename(out)
     finally:

@@ -5,19 +5,39 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from sdrm_core.config import PathsConfig
+from sdrm_core.config import PathsConfig, PipelineConfig
 from sdrm_core.errors import DataError, Problem
+from sdrm_core.model.devices import resolve_device
 from sdrm_core.storage import private_directory
+from tasks.releases import require_readable_latest
+from tasks.role_key import role_secret
 
 # A synthetic interaction costs 4 bytes in its shard and at most about this much in a Parquet file of 64-bit ids.
 _BYTES_PER_INTERACTION = 12
 
 
-def require_writable(paths: PathsConfig) -> None:
-    """Raise a ``DataError`` that names every output directory nothing can be written to."""
+def require_startable(config: PipelineConfig) -> None:
+    """Say before the work begins what would end it hours later.
+
+    Raises:
+        DataError: a directory cannot be written.
+        ArtifactError: the release before, which a new one is compared with, cannot be read.
+        ConfigError: the device or the key of the roles is not there.
+    """
+    require_writable(config.paths, dataset=config.dataset)
+    require_readable_latest(config)
+    resolve_device(config.compute.device)
+    role_secret(config.roles)
+
+
+def require_writable(paths: PathsConfig, *, dataset: str | None = None) -> None:
+    """Raise a ``DataError`` that names every output directory nothing can be written to; the data set's own too."""
+    directories = [("paths.releases", paths.releases, False), ("paths.work", paths.work, True)]
+    if dataset and (paths.releases.expanduser() / dataset).exists():  # made when something is published
+        directories.append(("paths.releases", paths.releases / dataset, False))
     problems = [
         problem
-        for name, path, is_private in (("paths.releases", paths.releases, False), ("paths.work", paths.work, True))
+        for name, path, is_private in directories
         if (problem := unwritable(path, name=name, is_private=is_private))
     ]
     if problems:

@@ -48,31 +48,36 @@ def publish(
     measures: Measures,
 ) -> Release:
     """Write interactions, manifest, data card and report, and make them the data set's latest release."""
-    with Meter("publish") as meter, staging_beside(run) as staging:
-        item_ids = pq.read_table(checked(matrix.items)).column("item_id").combine_chunks()
-        files = write_synthetic_users(run, samples, item_ids, folder=staging / "interactions")
-        manifest = build_manifest(
-            run,
-            source=source,
-            matrix=matrix,
-            model=model,
-            samples=samples,
-            measures=measures,
-            files=files,
-            item_type=item_ids.type,
-            created_at=datetime.now(UTC),
-        )
-        curves = {"vae": read_json(vae.curve), "diffusion": read_json(model.curve)}
-        privacy = read_json(measures.privacy)
-        card = render_card(manifest)
-        write_json(staging / MANIFEST, manifest)
-        write_text(staging / "README.md", card)
-        write_text(staging / "report.html", render_report(manifest, curves=curves, privacy=privacy))
-        release = _name(staging, run, manifest)
-    meter.save(run)
+    with staging_beside(run) as staging:
+        with Meter("publish") as meter:
+            item_ids = pq.read_table(checked(matrix.items)).column("item_id").combine_chunks()
+            files = write_synthetic_users(run, samples, item_ids, folder=staging / "interactions")
+            manifest = build_manifest(
+                run,
+                source=source,
+                matrix=matrix,
+                model=model,
+                samples=samples,
+                measures=measures,
+                files=files,
+                item_type=item_ids.type,
+                created_at=datetime.now(UTC),
+            )
+            curves = {"vae": read_json(vae.curve), "diffusion": read_json(model.curve)}
+            privacy = read_json(measures.privacy)
+            card = render_card(manifest)
+            write_json(staging / MANIFEST, manifest)
+            write_text(staging / "README.md", card)
+            write_text(staging / "report.html", render_report(manifest, curves=curves, privacy=privacy))
+        meter.save(run)
+        release = give_name(staging, run, manifest)
+    # What is published stays published: from here on nothing may fail, or the stage would be tried and publish again.
     if any(gate["verdict"] != "PASS" for gate in manifest["privacy"]["gates"].values()):
         LOG.warning("published; privacy gates %s", privacy_in_words(manifest["privacy"]))
-    create_markdown_artifact(key="release", markdown=card, description=f"Release {release.version}")
+    try:
+        create_markdown_artifact(key="release", markdown=card, description=f"Release {release.version}")
+    except Exception as error:  # noqa: BLE001 - whatever Prefect's server said
+        LOG.warning("published; the card could not be shown in Prefect's pages (%s)", error)
     return release
 
 
@@ -96,13 +101,17 @@ def staging_beside(run: Run) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _name(staging: Path, run: Run, manifest: dict[str, object]) -> Release:
-    """Give the complete release its name, then point ``latest.json`` at it."""
+def give_name(staging: Path, run: Run, manifest: dict[str, object]) -> Release:
+    """Give the complete release its name, then point ``latest.json`` at it: both or neither."""
     releases = releases_of(run.config)
     release = Release(path=releases / str(manifest["version"]), version=manifest["version"], digest=manifest["digest"])
     sync(staging)
     staging.rename(release.path)
-    sync(releases)
-    latest = {key: manifest[key] for key in ("dataset", "version", "digest", "created_at")}
-    write_json(releases / LATEST, latest)
+    try:
+        sync(releases)
+        latest = {key: manifest[key] for key in ("dataset", "version", "digest", "created_at")}
+        write_json(releases / LATEST, latest)
+    except BaseException:
+        release.path.rename(staging)
+        raise
     return release

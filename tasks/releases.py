@@ -1,8 +1,11 @@
 """Where releases lie, and what the latest one was."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sdrm_core.config import PipelineConfig
@@ -38,6 +41,15 @@ def latest_release(config: PipelineConfig) -> Path | None:
     return newest
 
 
+def require_readable_latest(config: PipelineConfig) -> None:
+    """Raise an ``ArtifactError`` if the latest release is not one that a new one can be compared with."""
+    if latest := latest_release(config):
+        with _readable(latest):
+            _who_published(latest)
+            for part in _parts(latest):
+                pq.read_schema(part).field("user_id")
+
+
 def previous_user_ids(run: Run, samples: Samples) -> np.ndarray | None:
     """Return the distinct user ids of the latest release, which a new one must not repeat.
 
@@ -47,11 +59,31 @@ def previous_user_ids(run: Run, samples: Samples) -> np.ndarray | None:
     latest = latest_release(run.config)
     if latest is None:
         return None
-    manifest = parse_json(latest / MANIFEST)
-    published = (manifest["run"], manifest["model"]["sha256"], manifest["attempts"])
-    if published == (run.digest, samples.model, samples.attempt + 1):
-        return None
-    ids = [np.empty(0, dtype=np.int64)]
-    for part in sorted((latest / "interactions").glob("*.parquet")):
-        ids.append(np.unique(pq.read_table(part, columns=["user_id"]).column("user_id").to_numpy()))
+    with _readable(latest):
+        if _who_published(latest) == (run.digest, samples.model, samples.attempt + 1):
+            return None
+        ids = [np.empty(0, dtype=np.int64)]
+        for part in _parts(latest):
+            ids.append(np.unique(pq.read_table(part, columns=["user_id"]).column("user_id").to_numpy()))
     return np.unique(np.concatenate(ids))
+
+
+def _parts(release: Path) -> list[Path]:
+    return sorted((release / "interactions").glob("*.parquet"))
+
+
+def _who_published(release: Path) -> tuple[str, str, int]:
+    """Return run, model and attempt of a release."""
+    manifest = parse_json(release / MANIFEST)
+    return manifest["run"], manifest["model"]["sha256"], manifest["attempts"]
+
+
+@contextmanager
+def _readable(release: Path) -> Iterator[None]:
+    try:
+        yield
+    except (ArtifactError, KeyError, TypeError, pa.ArrowInvalid) as error:
+        raise ArtifactError(
+            f"{release}, the latest release, is not as it was published ({error}): a new one cannot be compared with "
+            "it. Move it away, or bring it back as it was"
+        ) from None

@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, TypeVar, get_type_hints
 import sdrm_core
 from sdrm_core.errors import ArtifactError, ConfigError, DataError
 from sdrm_core.records import Artifact, Record, Run
-from sdrm_core.storage import checked, parse_json, private_directory, write_json
+from sdrm_core.storage import PRIVATE, checked, parse_json, private_directory, write_json
 from tasks.preflight import unwritable
 from tasks.stage import LOG, stages_directory
 
@@ -62,7 +62,8 @@ def finished_once(stage: Callable[P, R]) -> Callable[P, R]:
         given = signature.bind(*args, **kwargs).arguments
         run: Run = given["run"]
         meter = stages_directory(run) / f"{name}.json"
-        question = digest_of(code, _plain(given))
+        others = {name: value for name, value in given.items() if name != "run"}
+        question = digest_of(code, run.digest, str(run.directory), _plain(others))  # where it publishes changes nothing
         path = private_directory(run.directory / "finished") / f"{name}-{question[:16]}.json"
         if path.is_file():
             kept = parse_json(path)
@@ -148,14 +149,20 @@ def claimed(out: Path, *, command: str, question: Mapping[str, Any]) -> Iterator
     about = out / f"{command}.json"
     if out.is_dir() and not about.is_file() and any(path.name != _LOCK for path in out.iterdir()):
         raise ConfigError(f"--out: {out} is not empty and was not made by sdrm {command}. Name a new directory")
-    if about.is_file():
-        _require_same(parse_json(about)["question"], question, out=out, command=command)
     if problem := unwritable(out, name="--out", is_private=True):
         raise DataError(problem)
-    with alone_in(private_directory(out)):
-        if not about.is_file():
+    out.chmod(PRIVATE)  # one that was there before was perhaps for all to read
+    with alone_in(out):
+        if about.is_file():
+            _require_same(parse_json(about)["question"], question, out=out, command=command)
+        else:
             write_json(about, {"question": question, "input": None})
-        yield
+        try:
+            yield
+        except BaseException:
+            if {path.name for path in out.iterdir()} == {_LOCK, about.name}:
+                about.unlink()  # nothing came of it: a slip in the first call does not cost the directory
+            raise
 
 
 @contextmanager

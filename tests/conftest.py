@@ -35,9 +35,11 @@ def small_night(directory: Path, **sections: dict) -> PipelineConfig:
 
 
 @pytest.fixture(scope="session")
-def prefect_server():
-    """Give the session one temporary Prefect server of its own."""
+def prefect_server(tmp_path_factory):
+    """Give the session one temporary Prefect server of its own, and a place for results beside this machine's."""
+    from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=120):
+    results = {PREFECT_LOCAL_STORAGE_PATH: tmp_path_factory.mktemp("results")}
+    with temporary_settings(results), prefect_test_harness(server_startup_timeout=120):
         yield

@@ -77,7 +77,13 @@ def _local_files(uri: str) -> tuple[Path, ...]:
     """Return the file, or the Parquet files of a directory, sorted by name."""
     path = Path(uri).expanduser()
     files: tuple[Path, ...] = (path,)
-    if path.is_dir():
+    try:
+        is_directory = path.is_dir()
+    except OSError as error:  # a directory on the way may not be entered, or the name is too long
+        raise DataError(Problem(uri, f"cannot be read: {error.strerror}", "Check source.uri and its rights")) from None
+    if is_directory and not os.access(path, os.R_OK | os.X_OK):
+        raise DataError(Problem(uri, "no permission to read it", "Grant the pipeline's user the right to read it."))
+    if is_directory:
         files = tuple(sorted(file for file in path.glob("*.parquet") if not file.name.startswith((".", "_"))))
         if not files:
             raise DataError(Problem(uri, "the directory holds no *.parquet file", "Name a file, or its directory."))

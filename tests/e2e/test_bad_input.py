@@ -3,7 +3,9 @@
 import gzip
 import json
 import sys
+from unittest.mock import Mock
 
+import httpx
 import pytest
 import yaml
 
@@ -138,6 +140,52 @@ def test_an_output_directory_that_cannot_be_written(sdrm, tmp_path, log):
     source = write(tmp_path / "log.csv", log)
     outcome = sdrm(source, "--releases", str(source / "below"), "--work", str(source / "too"))
     assert_refused(outcome, "paths.releases", "paths.work")
+
+
+def test_a_journal_that_cannot_be_written_is_told_before_anything_is_read(sdrm, tmp_path):
+    (tmp_path / "work" / "runs.jsonl").mkdir(parents=True)
+    outcome = sdrm(tmp_path / "nowhere.csv")
+    assert_refused(outcome, "runs.jsonl: cannot be written", "move it away")
+    assert "no such file" not in outcome[1]
+
+
+def test_more_anonymity_than_there_are_people_is_refused_before_training(sdrm, tmp_path, log):
+    outcome = sdrm(write(tmp_path / "log.csv", log), "--set", "privacy.k_anonymity=5000")
+    assert_refused(outcome, "privacy.k_anonymity: asks for 5000 training users an item", "Lower it")
+    assert not [path for path in (tmp_path / "work").rglob("*") if "vae" in path.name]
+
+
+def test_a_gpu_that_is_not_there_and_a_key_that_is_not_there_are_told_before_the_source_is_read(sdrm, tmp_path):
+    for setting, told in (("compute.device=cuda", "no GPU is visible"), ("roles.key_block=none", "roles.key_block")):
+        code, message = sdrm(tmp_path / "nowhere.csv", "--set", setting)
+        assert code == 2
+        assert told in message
+
+
+@pytest.mark.parametrize(
+    "uri", ["s3://bucket/log.csv?signature=SECRET", "bob:SECRET@host/log.csv", "jdbc:db://b:SECRET@h"]
+)
+def test_what_is_elsewhere_is_refused_and_not_repeated(tmp_path, monkeypatch, capsys, uri):
+    monkeypatch.setattr(sys, "argv", ["sdrm", "run", "deployments/demo.yaml", "--source", uri])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    message = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "uri must" in message
+    assert "SECRET" not in message
+
+
+def test_a_download_that_fails_names_what_could_not_be_fetched(monkeypatch, capsys):
+    request = httpx.Request("GET", "https://example.org/log.zip")
+    monkeypatch.setattr(cli, "app", Mock(side_effect=httpx.ConnectError("connection refused", request=request)))
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 4
+    assert capsys.readouterr().err == (
+        "sdrm: https://example.org/log.zip: could not be fetched (connection refused). "
+        "Try again later, or fetch it by hand and name the file in source.uri\n"
+    )
 
 
 def test_a_misspelt_setting_is_exit_code_2_with_the_nearest_valid_one(sdrm, tmp_path):

@@ -5,18 +5,20 @@ import re
 import shutil
 from unittest.mock import Mock
 
+import httpx
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 from flows.regenerate import regenerate
 from sdrm_core.data.simulate import simulate_interactions
-from sdrm_core.errors import ArtifactError, GateFailed
+from sdrm_core.errors import ArtifactError, DataError, GateFailed
 from sdrm_core.model.temperature import more_random
 from sdrm_core.storage import sha256_of
 from tasks.describe import describe
 from tasks.manifest import ROLES_OF_SEED
 from tasks.more import sample_more
+from tasks.releases import require_readable_latest
 from tests.conftest import small_night
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -133,6 +135,51 @@ class TestPublished:
         with pytest.raises(ArtifactError, match="part-00000"):
             describe(sample)
 
+    def test_users_of_two_models_have_no_id_in_common(self, night, tmp_path):
+        config, release = night
+        model = next(config.paths.work.glob("*/model"))
+        other = shutil.copytree(model, tmp_path / "model")
+        about = json.loads((other / "model.json").read_text())
+        (other / "model.json").write_text(json.dumps(about))  # not indented: another file of the same model
+        ids = []
+        for number, source in enumerate((release.path, model, other)):
+            sample = sample_more(
+                source, users=20, out=tmp_path / f"{number}", resolution="full", work=config.paths.work
+            )
+            ids.append(set(pq.read_table(sample / "interactions").column("user_id").to_pylist()))
+        assert ids[0] == ids[1]
+        assert not ids[1] & ids[2]
+
+    def test_a_file_that_was_not_published_with_it_is_seen(self, night, tmp_path):
+        _, release = night
+        copy = shutil.copytree(release.path, tmp_path / "copy")
+        shutil.copy(copy / "interactions" / "part-00000.parquet", copy / "interactions" / "real.parquet")
+        with pytest.raises(ArtifactError, match=r"real\.parquet was not published"):
+            describe(copy)
+
+    @pytest.mark.parametrize("name", ["manifest.json", "config.json", "latest.json"])
+    def test_what_somebody_else_wrote_is_no_release(self, tmp_path, name):
+        (tmp_path / name).write_text('{"name": "a web page"}')
+        with pytest.raises(DataError, match="is no release"):
+            describe(tmp_path)
+
+    def test_a_latest_release_that_is_damaged_is_told_before_the_work_begins(self, night, tmp_path):
+        config, release = night
+        copy = shutil.copytree(config.paths.releases, tmp_path / "releases") / release.path.relative_to(
+            config.paths.releases
+        )
+        elsewhere = config.model_copy(
+            update={"paths": config.paths.model_copy(update={"releases": tmp_path / "releases"})}
+        )
+        require_readable_latest(elsewhere)
+        (part,) = (copy / "interactions").iterdir()
+        part.write_bytes(part.read_bytes()[:-9])
+        with pytest.raises(ArtifactError, match=r"is not as it was published .*Move it away"):
+            require_readable_latest(elsewhere)
+        (copy / "manifest.json").write_text("{}")
+        with pytest.raises(ArtifactError, match=r"is not as it was published .*Move it away"):
+            require_readable_latest(elsewhere)
+
     def test_the_release_says_that_its_roles_are_no_secret(self, night):
         _, release = night
         assert json.loads((release.path / "manifest.json").read_text())["roles"] == ROLES_OF_SEED
@@ -160,8 +207,10 @@ def test_a_night_that_crashed_goes_on_where_it_ended_and_makes_the_same_release(
         broken.setattr("flows.regenerate.measure_privacy", Mock(side_effect=RuntimeError("power failure")))
         with pytest.raises(RuntimeError, match="power failure"):
             regenerate(config)
+    monkeypatch.setattr("tasks.publish.create_markdown_artifact", Mock(side_effect=httpx.ConnectError("no server")))
     again = regenerate(config)
     assert again.digest == release.digest
+    assert [path for path in again.path.parent.iterdir() if path.is_dir()] == [again.path]  # published, and once
     stages = json.loads((again.path / "manifest.json").read_text())["stages"]
     done = {"pretrain", "diffuse", "sample", "measure_utility"}
     assert {name for name, stage in stages.items() if stage["cached"]} == done

@@ -67,6 +67,22 @@ def test_credentials_in_the_source_are_refused():
         load_config(None, ["source.uri=https://user:secret@example.org/log.csv"])
 
 
+@pytest.mark.parametrize("value", ["2024-02-30", "2024-13-45"])
+def test_a_date_that_is_none_is_a_configuration_error(tmp_path, value):
+    path = tmp_path / "night.yaml"
+    path.write_text(f"dataset: {value}\n")
+    with pytest.raises(ConfigError, match=r"night\.yaml: is not valid YAML"):
+        load_config(path)
+    with pytest.raises(ConfigError, match="--set 'dataset="):
+        load_config(None, [f"dataset={value}"])
+
+
+def test_a_section_whose_lines_were_removed_sets_nothing(tmp_path):
+    path = tmp_path / "night.yaml"
+    path.write_text("vae:\nsource:\n  columns:\n")
+    assert load_config(path) == PipelineConfig()
+
+
 def test_shares_must_add_up_to_one():
     with pytest.raises(ConfigError, match="add up to"):
         load_config(None, ["roles.train=0.9"])

@@ -66,6 +66,23 @@ def test_a_file_without_permission_is_bad_input(tmp_path):
     assert problem_of(path, tmp_path) == "no permission to read it"
 
 
+def test_a_directory_without_permission_is_bad_input(tmp_path):
+    folder = tmp_path / "locked"
+    folder.mkdir()
+    folder.chmod(0)
+    try:
+        if os.access(folder, os.R_OK):
+            pytest.skip("this user may read every directory")
+        assert problem_of(folder, tmp_path) == "no permission to read it"
+        assert problem_of(folder / "log.csv", tmp_path) == "cannot be read: Permission denied"
+    finally:
+        folder.chmod(0o700)
+
+
+def test_a_name_too_long_is_bad_input(tmp_path):
+    assert problem_of(tmp_path / ("a" * 300), tmp_path) == "cannot be read: File name too long"
+
+
 def test_an_unexpected_digest_is_bad_input(tmp_path):
     path = tmp_path / "log.csv"
     path.write_bytes(b"abc")

@@ -22,6 +22,14 @@ def test_every_directory_that_cannot_be_written_is_named(tmp_path):
     assert len(caught.value.problems) == 2
 
 
+def test_what_lies_where_the_data_sets_releases_belong_is_seen(tmp_path):
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "shop").write_text("in the way")
+    paths = PathsConfig(releases=tmp_path / "r", work=tmp_path / "w")
+    with pytest.raises(DataError, match=r"shop .*cannot be written: File exists"):
+        require_writable(paths, dataset="shop")
+
+
 def test_more_users_than_the_disk_holds_are_refused_with_a_number_that_fits(tmp_path):
     free = shutil.disk_usage(tmp_path).free
     with pytest.raises(DataError, match="Ask for at most"):

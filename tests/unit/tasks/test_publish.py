@@ -6,7 +6,7 @@ import pytest
 
 from sdrm_core.config import PipelineConfig
 from sdrm_core.records import Counts, Run, Samples
-from tasks.publish import staging_beside
+from tasks.publish import give_name, staging_beside
 from tasks.sample import synthetic_user_ids
 
 
@@ -34,3 +34,12 @@ def test_another_model_or_attempt_makes_other_people_with_other_ids(run):
 
     assert ids() == ids()
     assert len(ids() | ids(model="b") | ids(attempt=1)) == 150
+
+
+def test_a_release_that_cannot_be_made_the_latest_is_none(run, tmp_path):
+    releases = tmp_path / "releases" / "demo"
+    (releases / "latest.json").mkdir(parents=True)
+    manifest = {"dataset": "demo", "version": "v2", "digest": "0" * 64, "created_at": "today"}
+    with pytest.raises(IsADirectoryError), staging_beside(run) as staging:
+        give_name(staging, run, manifest)
+    assert [path.name for path in releases.iterdir()] == ["latest.json"]

@@ -32,6 +32,23 @@ def test_another_question_is_refused_and_says_what_differs(tmp_path):
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def test_a_first_call_that_came_to_nothing_does_not_cost_the_directory(tmp_path):
+    with pytest.raises(DataError), claimed(tmp_path, command="compare", question={"source": "typo"}):
+        raise DataError(())
+    with claimed(tmp_path, command="compare", question=QUESTION):
+        (tmp_path / "input").mkdir()
+    with pytest.raises(DataError), claimed(tmp_path, command="compare", question=QUESTION):
+        raise DataError(())
+    with pytest.raises(ConfigError, match="another configuration"), claimed(tmp_path, command="compare", question={}):
+        pass
+
+
+def test_a_directory_that_was_there_is_readable_by_its_owner_alone_from_then_on(tmp_path):
+    tmp_path.chmod(0o755)
+    with claimed(tmp_path, command="compare", question=QUESTION):
+        assert tmp_path.stat().st_mode & 0o777 == 0o700
+
+
 def test_a_directory_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(ConfigError, match="not empty"), claimed(tmp_path, command="tune", question=QUESTION):
@@ -101,6 +118,12 @@ class TestFinishedOnce:
         train(run, before, epochs=4)
         train(run, write_json(tmp_path / "before.json", 2))
         assert train.worked == 3
+
+    def test_where_it_publishes_and_with_how_much_memory_is_no_other_question(self, run, train, before):
+        elsewhere = {"paths": {"releases": "elsewhere"}, "compute": {"shard_users": 7}}
+        moved = run.model_copy(update={"config": PipelineConfig.model_validate(elsewhere)})
+        assert train(run, before) == train(moved, before)
+        assert train.worked == 1
 
     def test_a_file_that_is_not_what_was_written_is_written_anew(self, run, train, before):
         trained = train(run, before)
