@@ -1,5 +1,7 @@
 """Turn the log into the filtered binary user-item matrix, with a role for each user."""
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -54,7 +56,7 @@ def build_matrix(ingested: Ingested) -> UserItemMatrix:
             has_secret_roles=secret is not None,
         )
     _require_measurable(config, matrix)
-    for folder in (run.directory, config.paths.releases.expanduser()):
+    for folder in filter(Path.is_dir, (run.directory, config.paths.releases.expanduser())):  # a comparison has none
         require_space(folder, users=users_wanted(config, matrix), interactions_per_user=mean_activity(matrix))
     meter.save(run)
     return matrix
