@@ -200,10 +200,13 @@ def main() -> None:
 
 def _explained(error: Exception) -> Exception:
     """Return what a failed download means; any other error as it is."""
-    if not isinstance(error, httpx.TransportError | httpx.HTTPStatusError):
+    request = getattr(error, "_request", None) if isinstance(error, httpx.HTTPError) else None
+    if request is None:
         return error
-    url = str(error.request.url)
-    if url.startswith(os.environ.get("PREFECT_API_URL", url)):  # a server of Prefect's, no source
+    from flows.server import configured_api_url
+
+    url = str(request.url)
+    if url.startswith(configured_api_url() or url):  # Prefect's server, no source
         return error
     remedy = "Try again later, or fetch it by hand and name the file in source.uri"
     return DataError(Problem(url, f"could not be fetched ({error})", remedy))

@@ -65,7 +65,7 @@ class LocalServer:
         from prefect.context import refresh_global_settings_context
 
         os.environ["PREFECT_API_URL"] = f"{self.url}/api"
-        _reach_without_proxy(HOST)
+        _reach_without_proxy()
         refresh_global_settings_context()
 
     def wait(self) -> None:
@@ -125,6 +125,7 @@ def connect() -> Callable[[], None]:
     """
     url = configured_api_url()
     if url:
+        _reach_without_proxy()
         return lambda: require_reachable(url)
     server = LocalServer(pages=False)
     # Before Prefect registers its own last acts, so that it still finds its server when it performs them.
@@ -144,11 +145,11 @@ def require_reachable(api_url: str) -> None:
         ) from None
 
 
-def _reach_without_proxy(host: str) -> None:
+def _reach_without_proxy() -> None:
     """Let no proxy stand between this machine and itself; whom else the environment excepts stays excepted."""
     names = ("no_proxy", "NO_PROXY")
     excepted = {one.strip() for name in names for one in os.environ.get(name, "").split(",")} - {""}
-    os.environ.update(dict.fromkeys(names, ",".join(sorted({*excepted, host}))))
+    os.environ.update(dict.fromkeys(names, ",".join(sorted({*excepted, HOST, "localhost"}))))
 
 
 def _require_health(api_url: str) -> None:

@@ -121,7 +121,8 @@ class SourceConfig(Section):
             raise ValueError("uri must not carry credentials: parameters are stored and shown; use the environment")
         if "://" in self.uri or _USER_AND_PASSWORD.match(self.uri):
             raise ValueError(
-                "uri must be a local file, a directory or a named data set; fetch what is elsewhere before"
+                "uri must be a local file, a directory or a named data set; fetch what is elsewhere before "
+                "(a name with a colon and an @ needs a path: ./name)"
             )
         return self
 
@@ -457,7 +458,9 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set {override!r}: the value is not valid YAML ({error})") from None
     *sections, key = dotted.split(".")
     for section in sections:
-        tree = tree.setdefault(section, {})
+        if tree.get(section) is None:  # or a heading with nothing under it
+            tree[section] = {}
+        tree = tree[section]
         if not isinstance(tree, dict):
             raise ConfigError(f"--set {override!r}: {section!r} is a value, not a section")
     tree[key] = value

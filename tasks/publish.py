@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from prefect.artifacts import create_markdown_artifact
 
+from sdrm_core.errors import ArtifactError
 from sdrm_core.records import (
     FileFacts,
     FittedModel,
@@ -23,7 +24,7 @@ from sdrm_core.records import (
     TrainedVae,
     UserItemMatrix,
 )
-from sdrm_core.storage import checked, read_json, read_user_items, sync, write_json, write_text
+from sdrm_core.storage import checked, parse_json, read_json, read_user_items, sync, write_json, write_text
 from tasks.describe import privacy_in_words
 from tasks.interactions import write_interactions
 from tasks.manifest import build_manifest
@@ -102,7 +103,7 @@ def staging_beside(run: Run) -> Iterator[Path]:
 
 
 def give_name(staging: Path, run: Run, manifest: dict[str, object]) -> Release:
-    """Give the complete release its name, then point ``latest.json`` at it: both or neither."""
+    """Give the complete release its name, then point ``latest.json`` at it: both or neither, whatever happens."""
     releases = releases_of(run.config)
     release = Release(path=releases / str(manifest["version"]), version=manifest["version"], digest=manifest["digest"])
     sync(staging)
@@ -111,7 +112,18 @@ def give_name(staging: Path, run: Run, manifest: dict[str, object]) -> Release:
         sync(releases)
         latest = {key: manifest[key] for key in ("dataset", "version", "digest", "created_at")}
         write_json(releases / LATEST, latest)
-    except BaseException:
-        release.path.rename(staging)
-        raise
+    except BaseException as error:
+        if not _names(releases / LATEST, release.version):
+            with suppress(OSError):
+                release.path.rename(staging)
+            raise
+        if not isinstance(error, OSError):
+            raise
+        LOG.warning("published; the disk did not confirm it (%s)", error)
     return release
+
+
+def _names(pointer: Path, version: str) -> bool:
+    with suppress(ArtifactError, OSError, KeyError, TypeError):
+        return bool(parse_json(pointer)["version"] == version)
+    return False

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 
 from sdrm_core.config import PipelineConfig
 from sdrm_core.errors import ArtifactError
-from sdrm_core.records import Run, Samples
-from sdrm_core.storage import parse_json
+from sdrm_core.records import Artifact, Run, Samples
+from sdrm_core.storage import checked, parse_json
 from tasks.stage import LOG
 
 LATEST = "latest.json"
@@ -69,7 +69,9 @@ def previous_user_ids(run: Run, samples: Samples) -> np.ndarray | None:
 
 
 def _parts(release: Path) -> list[Path]:
-    return sorted((release / "interactions").glob("*.parquet"))
+    """Return the Parquet files of a release, each as it was published."""
+    files = parse_json(release / MANIFEST)["files"]
+    return [checked(Artifact(path=release / file["path"], sha256=file["sha256"])) for file in files]
 
 
 def _who_published(release: Path) -> tuple[str, str, int]:

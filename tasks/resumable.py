@@ -6,13 +6,13 @@ import inspect
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, get_type_hints
 
 import sdrm_core
-from sdrm_core.errors import ArtifactError, ConfigError, DataError
+from sdrm_core.errors import ArtifactError, ConfigError, DataError, Problem
 from sdrm_core.records import Artifact, Record, Run
 from sdrm_core.storage import PRIVATE, checked, parse_json, private_directory, write_json
 from tasks.preflight import unwritable
@@ -151,18 +151,28 @@ def claimed(out: Path, *, command: str, question: Mapping[str, Any]) -> Iterator
         raise ConfigError(f"--out: {out} is not empty and was not made by sdrm {command}. Name a new directory")
     if problem := unwritable(out, name="--out", is_private=True):
         raise DataError(problem)
-    out.chmod(PRIVATE)  # one that was there before was perhaps for all to read
     with alone_in(out):
         if about.is_file():
             _require_same(parse_json(about)["question"], question, out=out, command=command)
         else:
             write_json(about, {"question": question, "input": None})
+        _make_private(out)
         try:
             yield
         except BaseException:
-            if {path.name for path in out.iterdir()} == {_LOCK, about.name}:
-                about.unlink()  # nothing came of it: a slip in the first call does not cost the directory
+            with suppress(OSError):
+                if {path.name for path in out.iterdir()} == {_LOCK, about.name}:
+                    about.unlink()  # nothing came of it: a slip in the first call does not cost the directory
             raise
+
+
+def _make_private(out: Path) -> None:
+    """Make a directory that was there before, perhaps for all to read, readable by its owner alone."""
+    try:
+        out.chmod(PRIVATE)
+    except OSError as error:
+        what = f"cannot be made readable by you alone: {error.strerror}"
+        raise DataError(Problem(f"{out} (--out)", what, "Choose a directory of your own")) from None
 
 
 @contextmanager

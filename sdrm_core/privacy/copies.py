@@ -103,9 +103,7 @@ def near_copies(evidence: Evidence) -> Copies:
 def _tail(similarity: np.ndarray, users: csr_matrix, evidence: Evidence) -> np.ndarray:
     """(n_users,) share of real people of like size whose nearest other person is at least as similar; 1 at 0."""
     normal, sizes = evidence.real_to_real.closest, np.diff(evidence.complete.indptr)
-    n_classes = min(max(len(sizes) // _MIN_PEERS, 1), _MAX_SIZE_CLASSES)
-    edges = np.unique(np.quantile(sizes, np.arange(1, n_classes) / n_classes))
-    edges = edges[edges > sizes.min()]  # below the first there are people to compare with, however many are smallest
+    edges = _class_edges(sizes)
     size_class = np.searchsorted(edges, np.diff(users.indptr), side="right")
     tail = np.ones(len(similarity))
     for number in range(len(edges) + 1):
@@ -114,6 +112,19 @@ def _tail(similarity: np.ndarray, users: csr_matrix, evidence: Evidence) -> np.n
         at_least = len(peers) - np.searchsorted(peers, similarity[members], side="left")
         tail[members] = (at_least + 0.5) / (len(peers) + 1)
     return tail
+
+
+def _class_edges(sizes: np.ndarray) -> np.ndarray:
+    """Return the sizes from which on a user belongs to the next class, ascending; each class has peers enough."""
+    n_classes = min(max(len(sizes) // _MIN_PEERS, 1), _MAX_SIZE_CLASSES)
+    edges: list[float] = []
+    n_below, ordered = 0, np.sort(sizes)
+    for edge in np.quantile(sizes, np.arange(1, n_classes) / n_classes):
+        n_smaller = int(np.searchsorted(ordered, edge))  # where many are of one size, an edge may part off hardly any
+        if min(n_smaller - n_below, len(sizes) - n_smaller) >= _MIN_PEERS // 2:
+            edges.append(float(edge))
+            n_below = n_smaller
+    return np.array(edges)
 
 
 def _versus_holdout(struck: np.ndarray, is_train: np.ndarray) -> float:

@@ -27,6 +27,7 @@ class RealUsers:
         real: (n_real, n_items), items that ``k_anonymity`` other training users have: what synthetic users face.
         complete: (n_real, n_items), all items: what real users face among themselves.
         published: (n_real, n_items), all items that may be published: for exact comparison.
+        everyone: (n_everyone, n_items), all items of all people, those not compared too: for counting, in no order.
         is_publishable: (n_items,) True where enough training users have the item.
         is_train: (n_real,) True for training, False for held-out users.
         train_row: (n_real,) the row a training user had as given; -1 for held-out users.
@@ -43,6 +44,7 @@ class RealUsers:
     real: csr_matrix
     complete: csr_matrix
     published: csr_matrix
+    everyone: csr_matrix
     is_publishable: np.ndarray
     is_train: np.ndarray
     train_row: np.ndarray
@@ -98,6 +100,7 @@ class RealUsers:
             real=counted[order],
             complete=complete,
             published=_only(complete, is_publishable),
+            everyone=everyone,
             is_publishable=is_publishable,
             is_train=is_train,
             train_row=np.where(is_train, order, -1),
@@ -118,12 +121,14 @@ class Evidence(RealUsers):
 
     Attributes:
         synthetic: (n_synthetic, n_items) the synthetic users compared.
+        n_synthetic: how many there were.
         synthetic_to_real: nearest real users of each synthetic user.
         real_to_synthetic: nearest synthetic users of each real user.
         rare_to_synthetic: (n_real,) closest synthetic user by similarity that weighs rare items more.
     """
 
     synthetic: csr_matrix
+    n_synthetic: int
     synthetic_to_real: Neighbours
     real_to_synthetic: Neighbours
     rare_to_synthetic: np.ndarray
@@ -133,7 +138,7 @@ def gather(synthetic: csr_matrix, people: RealUsers) -> Evidence:
     """Compare synthetic users with all people, or random ones of them where that costs more than the limit."""
     draw = numpy_stream(people.seed, "privacy", "synthetic users")
     notes = [people.compared] if people.compared else []
-    synthetic = _only(synthetic, people.is_publishable)
+    synthetic, n_synthetic = _only(synthetic, people.is_publishable), synthetic.shape[0]
     if pair_products(synthetic, people.complete) > people.max_pair_products and synthetic.shape[0] > SUBSET_USERS:
         notes.insert(0, f"a random {SUBSET_USERS:,} of {synthetic.shape[0]:,} synthetic users")
         synthetic = synthetic[np.sort(draw.choice(synthetic.shape[0], SUBSET_USERS, replace=False))]
@@ -141,6 +146,7 @@ def gather(synthetic: csr_matrix, people: RealUsers) -> Evidence:
     return Evidence(
         **(vars(people) | {"compared": " and ".join(notes)}),
         synthetic=synthetic,
+        n_synthetic=n_synthetic,
         synthetic_to_real=nearest(synthetic, real, k=list_length, device=device),
         real_to_synthetic=nearest(real, synthetic, device=device),
         rare_to_synthetic=nearest(real, synthetic, item_weights=people.item_weights, device=device).closest,

@@ -29,10 +29,13 @@ def judge_unique_copies(evidence: Evidence, config: PrivacyConfig) -> GateVerdic
     sentences = {
         Verdict.PASS: "The release repeats no more complete records of single people than chance would.",
         Verdict.FAIL: "The release contains complete records of single people the model was trained on.",
-        Verdict.INCONCLUSIVE: "Whether complete records of single people recur cannot be told yet.",
+        Verdict.INCONCLUSIVE: "Some complete records of single people recur; whether by chance cannot be told yet."
+        if copies.confirmed
+        else "Whether complete records of single people recur cannot be told yet.",
     }
     baseline = {"real_rate": copies.real_rate, "p_versus_real": copies.p_versus_real}
-    return _verdict("unique_copies", (figure,), sentences, evidence, baseline, hangs_on_holdout=False)
+    would_tell = _what_tells_copies(copies, figure, evidence)
+    return _verdict("unique_copies", (figure,), sentences, evidence, baseline, would_tell=would_tell)
 
 
 def judge_near_copies(evidence: Evidence, config: PrivacyConfig) -> GateVerdict:
@@ -44,11 +47,13 @@ def judge_near_copies(evidence: Evidence, config: PrivacyConfig) -> GateVerdict:
     sentences = {
         Verdict.PASS: "Hardly any synthetic user is closer to a person than people normally are to one another.",
         Verdict.FAIL: "The release contains slightly altered records of people the model was trained on.",
-        Verdict.INCONCLUSIVE: "Whether slightly altered records of people are among them cannot be told yet.",
+        Verdict.INCONCLUSIVE: "Some synthetic users are very close to people; whether by chance cannot be told yet."
+        if copies.confirmed
+        else "Whether slightly altered records of people are among them cannot be told yet.",
     }
     baseline = {"real_rate": copies.real_rate, "p_versus_real": copies.p_versus_real}
-    hangs_on_holdout = copies.confirmed  # only then are held-out people struck subtracted
-    return _verdict("near_copies", (figure,), sentences, evidence, baseline, hangs_on_holdout=hangs_on_holdout)
+    would_tell = _what_tells_copies(copies, figure, evidence)
+    return _verdict("near_copies", (figure,), sentences, evidence, baseline, would_tell=would_tell)
 
 
 def judge_closer_to_train(evidence: Evidence, config: PrivacyConfig, draw: np.random.Generator) -> GateVerdict:
@@ -93,8 +98,12 @@ def judge_rare_pairs(evidence: Evidence, config: PrivacyConfig, draw: np.random.
         Verdict.FAIL: "The release exposes rare combinations of items that point at people trained on.",
         Verdict.INCONCLUSIVE: "Whether rare combinations of items are exposed cannot be told yet.",
     }
-    baseline = {"odds_ratio": 1.0, "items_looked_at": float(found.n_items)}
-    return _verdict("rare_pairs", (figure,), sentences, evidence, baseline)
+    verdict = _verdict("rare_pairs", (figure,), sentences, evidence, {"odds_ratio": 1.0})
+    n_items = evidence.everyone.shape[1]
+    if found.n_items == n_items:
+        return verdict
+    looked_at = f"{verdict.sentence} Pairs of a random {found.n_items:,} of {n_items:,} items were looked at."
+    return verdict.model_copy(update={"sentence": looked_at})
 
 
 def judge_completion(evidence: Evidence, config: PrivacyConfig, draw: np.random.Generator) -> GateVerdict:
@@ -122,6 +131,16 @@ def _copies_figure(name: str, copies: Copies, evidence: Evidence, *, margin: flo
     return Figure.judged(name, estimate, n=n, margin=margin, significance=level, is_tolerated=False)
 
 
+def _what_tells_copies(copies: Copies, figure: Figure, evidence: Evidence) -> str:
+    """Return what more it would take: proof against chance hangs on the held-out users, the bound on the synthetic."""
+    if copies.confirmed:
+        n_holdout = int((~evidence.is_train).sum())
+        return f"There were {n_holdout:,} held-out users; more of them would tell."
+    needed = figure.users_needed(figure.n) if figure.n == evidence.n_synthetic else None
+    tell = f"about {needed:,} would tell" if needed else "more of them alone would not tell"
+    return f"There were {figure.n:,} synthetic users{'' if needed else ' compared'}; {tell}."
+
+
 def _verdict(
     gate: PrivacyGate,
     figures: tuple[Figure, ...],
@@ -129,20 +148,22 @@ def _verdict(
     evidence: Evidence,
     baseline: dict[str, float],
     *,
-    hangs_on_holdout: bool = True,
+    would_tell: str = "",
 ) -> GateVerdict:
     deciding = strictest(figures)
     sentence, needed = sentences[deciding.verdict], None
-    if deciding.verdict == Verdict.INCONCLUSIVE:
-        n_users = int((~evidence.is_train).sum()) if hangs_on_holdout else deciding.n
-        who, needed = "held-out" if hangs_on_holdout else "synthetic", deciding.users_needed(n_users)
-        tell = f"about {needed:,} would tell" if needed else "more of them alone would not tell"
-        sentence = f"{sentence} There were {n_users:,} {who} users; {tell}."
+    if deciding.verdict == Verdict.INCONCLUSIVE and would_tell:
+        sentence = f"{sentence} {would_tell}"
+    elif deciding.verdict == Verdict.INCONCLUSIVE:
+        n_holdout = int((~evidence.is_train).sum())
+        needed = deciding.users_needed(n_holdout)
+        tell = f"about {needed:,} held-out users would tell" if needed else "more held-out users alone would not tell"
+        sentence = f"{sentence} There were {n_holdout:,} held-out users; {tell}."
     return GateVerdict(
         gate=gate,
         verdict=deciding.verdict,
         sentence=sentence,
         figures=(deciding, *(figure for figure in figures if figure is not deciding)),
-        holdout_needed=needed if hangs_on_holdout else None,
+        holdout_needed=needed,
         baseline={name: value for name, value in baseline.items() if isfinite(value)},
     )

@@ -42,13 +42,13 @@ def measure_rare_pairs(evidence: Evidence, *, k_anonymity: int, draw: np.random.
 
     Of very large data a random part of the items is looked at, not of the people: among some, common pairs look rare.
     """
-    items = _affordable_items(evidence.complete, draw)
-    users, complete, synthetic = (matrix[:, items] for matrix in (evidence.real, evidence.complete, evidence.synthetic))
-    n_pairs, n_exposed, n_chance = _rarest_pairs(users, complete, synthetic, rare_below=max(k_anonymity, 2))
+    items = _affordable_items(evidence.everyone, draw)
+    users, everyone, synthetic = (matrix[:, items] for matrix in (evidence.real, evidence.everyone, evidence.synthetic))
+    n_pairs, n_exposed, n_chance = _rarest_pairs(users, everyone, synthetic, rare_below=max(k_anonymity, 2))
     has_any, is_train = n_pairs > 0, evidence.is_train
     n_users, n_items = int(has_any.sum()), len(items)
     if not is_train[has_any].any():
-        saw_all = n_items == evidence.complete.shape[1]
+        saw_all = n_items == evidence.everyone.shape[1]
         return RarePairs(_NOTHING_TO_EXPOSE if saw_all else _NOTHING_KNOWN, n_users, n_items)
     if is_train[has_any].all():
         return RarePairs(_NOTHING_KNOWN, n_users, n_items)
@@ -68,9 +68,9 @@ def _affordable_items(users: csr_matrix, draw: np.random.Generator) -> np.ndarra
     return np.sort(draw.permutation(n_items)[: int(n_items * np.sqrt(_MAX_PRODUCTS / cost))])
 
 
-def _rarest_pairs(users: csr_matrix, complete: csr_matrix, synthetic: csr_matrix, *, rare_below: int) -> np.ndarray:
+def _rarest_pairs(users: csr_matrix, everyone: csr_matrix, synthetic: csr_matrix, *, rare_below: int) -> np.ndarray:
     """(3, n_users): number of a user's rarest pairs, how many are exposed, and how many would be by chance."""
-    pairs = count_pairs(complete, synthetic, below=rare_below)
+    pairs = count_pairs(everyone, synthetic, below=rare_below)
     starts = np.searchsorted(pairs.first, np.arange(users.shape[1] + 1))
     sums = np.zeros((3, users.shape[0]))
     kernels.rarest_pairs(

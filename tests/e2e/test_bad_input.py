@@ -188,6 +188,11 @@ def test_a_download_that_fails_names_what_could_not_be_fetched(monkeypatch, caps
     )
 
 
+def test_an_error_of_no_request_stays_what_it_is():
+    error = httpx.ConnectError("somewhere")
+    assert cli._explained(error) is error
+
+
 def test_a_misspelt_setting_is_exit_code_2_with_the_nearest_valid_one(sdrm, tmp_path):
     code, message = sdrm(tmp_path / "unread.csv", "--set", "smapling.users=3")
     assert code == 2

@@ -81,6 +81,14 @@ def test_a_section_whose_lines_were_removed_sets_nothing(tmp_path):
     path = tmp_path / "night.yaml"
     path.write_text("vae:\nsource:\n  columns:\n")
     assert load_config(path) == PipelineConfig()
+    assert load_config(path, ["vae.max_epochs=3"]).vae.max_epochs == 3
+
+
+def test_a_file_whose_name_looks_like_a_password_needs_a_path():
+    with pytest.raises(ConfigError, match=r"needs a path: \./name"):
+        load_config(None, ["source.uri=log:2024@night.csv"])
+    config = load_config(None, ["dataset=shop", "source.uri=./log:2024@night.csv"])
+    assert config.source.uri == "./log:2024@night.csv"
 
 
 def test_shares_must_add_up_to_one():

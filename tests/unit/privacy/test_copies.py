@@ -12,9 +12,9 @@ from sdrm_core.privacy.verdicts import Verdict
 N_ITEMS = 400
 
 
-def users(n_users, rng):
-    """Return users of whom 45 % have five items, the others more."""
-    counts = np.where(rng.random(n_users) < 0.45, 5, rng.integers(6, 30, n_users))
+def users(n_users, rng, *, least=5):
+    """Return users of whom 45 % have ``least`` items, the others more."""
+    counts = np.where(rng.random(n_users) < 0.45, least, rng.integers(least + 1, 30, n_users))
     items = np.concatenate([np.sort(rng.choice(N_ITEMS, count, replace=False)) for count in counts])
     return csr_matrix((np.ones(len(items), np.float32), items, np.r_[0, np.cumsum(counts)]), shape=(n_users, N_ITEMS))
 
@@ -27,12 +27,26 @@ def without_their_first_item(some):
     )
 
 
+def verdict_of(synthetic, train, holdout):
+    people = RealUsers.of(train, holdout, config=PrivacyConfig(), seed=0)
+    return judge_near_copies(gather(synthetic, people), PrivacyConfig())
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_copy_of_the_fewest_items_less_one_is_a_near_copy(seed):
     rng = np.random.default_rng(0)
     train, holdout, fresh = (users(n_users, rng) for n_users in (1400, 200, 1400))
-    people = RealUsers.of(train, holdout, config=PrivacyConfig(), seed=0)
     smallest = np.random.default_rng(seed).permutation(np.flatnonzero(np.diff(train.indptr) == 5))[:28]
     planted = vstack([fresh[28:], without_their_first_item(train[smallest])]).tocsr()
-    verdict = judge_near_copies(gather(planted, people), PrivacyConfig())
-    assert verdict.verdict == Verdict.FAIL
+    assert verdict_of(planted, train, holdout).verdict == Verdict.FAIL
+
+
+@pytest.mark.parametrize("n_smaller", [0, 3])
+def test_a_few_people_of_fewer_items_hide_no_copies(n_smaller):
+    rng = np.random.default_rng(0)
+    train, holdout, fresh = (users(n_users, rng, least=8) for n_users in (3500, 500, 3000))
+    eights = np.flatnonzero(np.diff(train.indptr) == 8)
+    planted = vstack([fresh[60:], without_their_first_item(train[eights[-60:]])]).tocsr()
+    smaller = without_their_first_item(train[eights[:n_smaller]])
+    kept = np.setdiff1d(np.arange(3500), eights[:n_smaller])
+    assert verdict_of(planted, vstack([train[kept], smaller]).tocsr(), holdout).verdict == Verdict.FAIL

@@ -102,6 +102,28 @@ def test_a_release_too_small_to_tell_says_how_many_synthetic_users_would(real):
     assert gate.holdout_needed is None  # more of them would not tell
 
 
+def test_where_some_of_the_synthetic_users_are_compared_no_number_of_them_is_asked_for(real, monkeypatch):
+    from sdrm_core.privacy import evidence
+
+    train, holdout, fresh = real
+    monkeypatch.setattr(evidence, "SUBSET_USERS", 150)
+    cheap = CONFIG.model_copy(update={"max_pair_products": 1.0})
+    (gate,) = [gate for gate in judge(fresh, train, holdout, config=cheap).gates if gate.gate == "unique_copies"]
+    assert gate.sentence.endswith("There were 150 synthetic users compared; more of them alone would not tell.")
+
+
+def test_copies_that_chance_would_hardly_make_are_told_though_nobody_is_proven_to_be_copied(real):
+    train, holdout, fresh = real
+    struck = vstack([train[:8], holdout[:4]])  # two thirds of them trained on, of all people five sixths
+    planted = vstack([fresh[12:], struck]).tocsr()[np.random.default_rng(0).permutation(N_SYNTHETIC)]
+    (gate,) = [gate for gate in judge(planted, train, holdout).gates if gate.gate == "unique_copies"]
+    assert gate.verdict == Verdict.INCONCLUSIVE
+    assert gate.sentence == (
+        "Some complete records of single people recur; whether by chance cannot be told yet. "
+        "There were 200 held-out users; more of them would tell."
+    )
+
+
 def test_an_item_of_few_people_fails_k_anonymity(real):
     train, holdout, fresh = real
     rare = PrivacyConfig(k_anonymity=int(np.bincount(train.indices).max()) + 1)

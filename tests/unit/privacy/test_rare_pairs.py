@@ -6,8 +6,10 @@ from scipy.sparse import csr_matrix
 
 from sdrm_core.config import PrivacyConfig
 from sdrm_core.data.cooccurrence import count_pairs
+from sdrm_core.privacy import evidence as evidence_module
 from sdrm_core.privacy import rare_pairs
 from sdrm_core.privacy.evidence import RealUsers, gather
+from sdrm_core.privacy.gates import judge_rare_pairs
 from sdrm_core.privacy.rare_pairs import measure_rare_pairs
 from sdrm_core.privacy.verdicts import Figure, Verdict
 from sdrm_core.quality.baselines import sample_by_popularity
@@ -16,15 +18,20 @@ K = 5
 
 
 @pytest.fixture(scope="module")
-def evidence():
-    """Independent draws to which some pairs were added that one training user and nobody else has."""
+def people():
+    """Training users, held-out users, and independent draws with some pairs that one training user alone has."""
     popularity = (np.arange(1, 1201) + 30.0) ** -0.7
     activity = np.clip(np.random.default_rng(0).lognormal(np.log(20), 0.5, 4600), 8, 100).astype(int)
     real = independent_users(popularity, activity, seed=1)
     train, holdout = real[:4000], real[4000:]
-    people = RealUsers.of(train, holdout, config=PrivacyConfig(k_anonymity=K), seed=0)
     draws = sample_by_popularity(train, users=4000, seed=2)
-    return gather(with_unique_pairs_of(train, holdout, draws), people)
+    return train, holdout, with_unique_pairs_of(train, holdout, draws)
+
+
+@pytest.fixture(scope="module")
+def evidence(people):
+    train, holdout, synthetic = people
+    return gather(synthetic, RealUsers.of(train, holdout, config=PrivacyConfig(k_anonymity=K), seed=0))
 
 
 def independent_users(popularity, activity, *, seed):
@@ -66,6 +73,24 @@ def test_where_the_pairs_of_all_items_are_too_many_those_of_some_tell(evidence, 
     found = measured(evidence, seed=seed)
     assert found.n_items == 848  # of 1,200: half of their pairs
     assert verdict_of(found) == Verdict.FAIL  # a subset of people would find common pairs rare, and pass
+
+
+def test_the_verdict_says_that_some_items_were_looked_at(evidence, monkeypatch):
+    config, draw = PrivacyConfig(k_anonymity=K), np.random.default_rng(0)
+    assert "looked at" not in judge_rare_pairs(evidence, config, draw).sentence
+    monkeypatch.setattr(rare_pairs, "_MAX_PRODUCTS", 1e5)
+    assert "Pairs of a random 223 of 1,200 items were looked at." in judge_rare_pairs(evidence, config, draw).sentence
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_where_not_all_people_are_compared_pairs_are_counted_among_all(people, monkeypatch, seed):
+    train, holdout, synthetic = people
+    config = PrivacyConfig(k_anonymity=K, max_pair_products=1.0)
+    monkeypatch.setattr(evidence_module, "SUBSET_USERS", 1200)
+    some = RealUsers.of(train, holdout, config=config, seed=seed)
+    assert some.real.shape[0] == 1200
+    monkeypatch.setattr(evidence_module, "SUBSET_USERS", 4000)
+    assert verdict_of(measured(gather(synthetic, some))) != Verdict.PASS
 
 
 def test_where_nothing_could_be_looked_at_nothing_is_known(evidence, monkeypatch):

@@ -1,5 +1,7 @@
 """What is published is new to everyone, and what a dead run left goes."""
 
+import errno
+import json
 import os
 
 import pytest
@@ -34,6 +36,23 @@ def test_another_model_or_attempt_makes_other_people_with_other_ids(run):
 
     assert ids() == ids()
     assert len(ids() | ids(model="b") | ids(attempt=1)) == 150
+
+
+def test_a_release_that_is_the_latest_already_stays_whatever_the_disk_says(run, tmp_path, monkeypatch):
+    manifest = {"dataset": "demo", "version": "v2", "digest": "0" * 64, "created_at": "today"}
+    folder, calls = tmp_path / "releases" / "demo", []
+
+    def sync(path):
+        calls.append(path)
+        if path == folder and (folder / "latest.json").exists():
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("sdrm_core.storage.sync", sync)
+    with staging_beside(run) as staging:
+        release = give_name(staging, run, manifest)
+    assert folder in calls
+    assert release.path.is_dir()
+    assert json.loads((folder / "latest.json").read_text())["version"] == "v2"
 
 
 def test_a_release_that_cannot_be_made_the_latest_is_none(run, tmp_path):

@@ -1,5 +1,7 @@
 """A directory of results belongs to one question, one data set and, while it works, one process."""
 
+import shutil
+
 import pytest
 
 from sdrm_core.config import PipelineConfig
@@ -41,6 +43,17 @@ def test_a_first_call_that_came_to_nothing_does_not_cost_the_directory(tmp_path)
         raise DataError(())
     with pytest.raises(ConfigError, match="another configuration"), claimed(tmp_path, command="compare", question={}):
         pass
+
+
+def test_an_error_is_told_even_if_the_directory_is_gone(tmp_path):
+    out = tmp_path / "out"
+
+    def fail():
+        shutil.rmtree(out)
+        raise RuntimeError("the real one")
+
+    with pytest.raises(RuntimeError, match="the real one"), claimed(out, command="compare", question=QUESTION):
+        fail()
 
 
 def test_a_directory_that_was_there_is_readable_by_its_owner_alone_from_then_on(tmp_path):
