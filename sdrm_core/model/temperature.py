@@ -33,8 +33,11 @@ _HARDLY_MORE = 1.15
 
 
 def more_random(temperature: float) -> float:
-    """Return the temperature to draw at after users drawn at ``temperature`` gave too much away."""
-    return round(_SECOND_TRY * temperature, 2)
+    """Return the temperature to draw at after users drawn at ``temperature`` gave too much away.
+
+    Less than the model's own randomness took certainty, which was wrong: it is raised from 1.
+    """
+    return round(_SECOND_TRY * max(temperature, 1.0), 2)
 
 
 class LeakMeasure(Protocol):

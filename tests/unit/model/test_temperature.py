@@ -3,7 +3,7 @@ from itertools import pairwise
 import pytest
 
 from sdrm_core.model.fitting import fit_sdrm
-from sdrm_core.model.temperature import LADDER, LAST_RESORT, TOLERATED, UNJUDGED, choose_temperature
+from sdrm_core.model.temperature import LADDER, LAST_RESORT, TOLERATED, UNJUDGED, choose_temperature, more_random
 from sdrm_core.records import Leak
 from tests.unit.model.conftest import CPU
 
@@ -55,6 +55,11 @@ def test_randomness_that_hides_nobody_is_not_bought():
 
 def test_people_too_few_to_be_sure_do_not_allow_less_than_the_models_own_randomness():
     assert choose_temperature(lambda _: Leak(share=0.0, is_certain=False)) == 1.0
+
+
+@pytest.mark.parametrize(("refused", "then"), [(0.51, 1.33), (0.83, 1.33), (1.0, 1.33), (1.21, 1.61), (1.95, 2.6)])
+def test_after_a_refusal_it_is_a_third_above_what_was_refused_and_above_the_models_own(refused, then):
+    assert more_random(refused) == then
 
 
 def test_fitting_asks_what_leaks_only_where_no_temperature_is_given(vae, train, validation, config):
