@@ -101,13 +101,17 @@ def near_copies(evidence: Evidence) -> Copies:
 
 
 def _tail(similarity: np.ndarray, users: csr_matrix, evidence: Evidence) -> np.ndarray:
-    """(n_users,) share of real people of like size whose nearest other person is at least as similar; 1 at 0."""
+    """(n_users,) share of real people of like size whose nearest other person is at least as similar; 1 at 0.
+
+    1 also for users of fewer than five items: what they share with somebody, they share with many.
+    """
     normal, sizes = evidence.real_to_real.closest, np.diff(evidence.complete.indptr)
-    edges = _class_edges(sizes)
-    size_class = np.searchsorted(edges, np.diff(users.indptr), side="right")
+    edges, n_items = _class_edges(sizes), np.diff(users.indptr)
+    size_class = np.searchsorted(edges, n_items, side="right")
+    is_recognisable = (similarity > 0) & (n_items >= MIN_SET_ITEMS)
     tail = np.ones(len(similarity))
     for number in range(len(edges) + 1):
-        members = np.flatnonzero((size_class == number) & (similarity > 0))
+        members = np.flatnonzero((size_class == number) & is_recognisable)
         peers = np.sort(normal[np.searchsorted(edges, sizes, side="right") == number])
         at_least = len(peers) - np.searchsorted(peers, similarity[members], side="left")
         tail[members] = (at_least + 0.5) / (len(peers) + 1)

@@ -12,7 +12,7 @@ from sdrm_core.privacy.verdicts import Verdict
 N_ITEMS = 400
 
 
-def users(n_users, rng, *, least=5):
+def users(n_users, rng, *, least=6):
     """Return users of whom 45 % have ``least`` items, the others more."""
     counts = np.where(rng.random(n_users) < 0.45, least, rng.integers(least + 1, 30, n_users))
     items = np.concatenate([np.sort(rng.choice(N_ITEMS, count, replace=False)) for count in counts])
@@ -36,7 +36,7 @@ def verdict_of(synthetic, train, holdout):
 def test_a_copy_of_the_fewest_items_less_one_is_a_near_copy(seed):
     rng = np.random.default_rng(0)
     train, holdout, fresh = (users(n_users, rng) for n_users in (1400, 200, 1400))
-    smallest = np.random.default_rng(seed).permutation(np.flatnonzero(np.diff(train.indptr) == 5))[:28]
+    smallest = np.random.default_rng(seed).permutation(np.flatnonzero(np.diff(train.indptr) == 6))[:28]
     planted = vstack([fresh[28:], without_their_first_item(train[smallest])]).tocsr()
     assert verdict_of(planted, train, holdout).verdict == Verdict.FAIL
 
