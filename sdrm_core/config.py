@@ -486,5 +486,5 @@ def _dotted_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
         yield prefix + name
         kinds = (field.annotation, *get_args(field.annotation))
         for kind in kinds:
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
+            if _is_section(kind):
                 yield from _dotted_keys(kind, f"{prefix}{name}.")

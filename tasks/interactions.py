@@ -1,7 +1,8 @@
 """Write synthetic users as Parquet, streaming: memory and bytes do not depend on how the users were cut."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,8 +10,8 @@ import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
 from sdrm_core.errors import SdrmError
-from sdrm_core.records import FileFacts
-from sdrm_core.storage import sha256_of, sync
+from sdrm_core.records import Artifact, FileFacts
+from sdrm_core.storage import checked, sha256_of, sync
 
 ROW_GROUP_ROWS = 1 << 17
 PART_ROWS = 64 * ROW_GROUP_ROWS
@@ -48,6 +49,15 @@ def write_interactions(
     facts = parts.close()
     sync(folder)
     return facts
+
+
+def written_files(folder: Path, files: Iterable[Mapping[str, Any]]) -> list[Path]:
+    """Return the paths of files in ``folder`` that a manifest lists, as ``FileFacts``, each found as it was written.
+
+    Raises:
+        ArtifactError: one is missing or was changed.
+    """
+    return [checked(Artifact(path=folder / file["path"], sha256=file["sha256"])) for file in files]
 
 
 def _tables(

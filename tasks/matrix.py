@@ -55,7 +55,7 @@ def build_matrix(ingested: Ingested) -> UserItemMatrix:
             users_by_role={role.name.lower(): int(np.sum(roles == role)) for role in Role},
             has_secret_roles=secret is not None,
         )
-    _require_measurable(config, matrix)
+    _require_measurable(config, matrix, user_items=user_items, roles=roles)
     for folder in filter(Path.is_dir, (run.directory, config.paths.releases.expanduser())):  # a comparison has none
         require_space(folder, users=users_wanted(config, matrix), interactions_per_user=mean_activity(matrix))
     meter.save(run)
@@ -78,7 +78,9 @@ def mean_activity(matrix: UserItemMatrix) -> float:
     return matrix.counts.interactions / matrix.counts.users
 
 
-def _require_measurable(config: PipelineConfig, matrix: UserItemMatrix) -> None:
+def _require_measurable(
+    config: PipelineConfig, matrix: UserItemMatrix, *, user_items: csr_matrix, roles: np.ndarray
+) -> None:
     """Say now what would end the run after hours of training.
 
     Raises:
@@ -87,14 +89,15 @@ def _require_measurable(config: PipelineConfig, matrix: UserItemMatrix) -> None:
     """
     require_possible(config.utility.judges, n_items=matrix.counts.items)
     if matrix.users_by_role["train"]:
-        publishable_items(item_popularity(users_of(matrix, Role.TRAIN)), k_anonymity=config.privacy.k_anonymity)
+        popularity = item_popularity(user_items[roles == Role.TRAIN])
+        publishable_items(popularity, k_anonymity=config.privacy.k_anonymity)
     found = f"of {matrix.counts.users} users that the filter left"
     problems = [
         Problem(f"roles.{role}", f"0 {found} have this role", _MORE_USERS)
         for role in ("train", "validation", "holdout")
         if not matrix.users_by_role[role]
     ]
-    rankable = rankable_users(users_of(matrix, Role.EVALUATION), max_users=_MIN_EVALUATION_USERS, seed=config.seed)
+    rankable = rankable_users(user_items[roles == Role.EVALUATION], max_users=_MIN_EVALUATION_USERS, seed=config.seed)
     if rankable.shape[0] < _MIN_EVALUATION_USERS:
         what = (
             f"{rankable.shape[0]} {found} have this role and the five positives it takes to rank for them, 2 are needed"

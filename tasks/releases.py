@@ -1,8 +1,9 @@
 """Where releases lie, and what the latest one was."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,8 +11,9 @@ import pyarrow.parquet as pq
 
 from sdrm_core.config import PipelineConfig
 from sdrm_core.errors import ArtifactError
-from sdrm_core.records import Artifact, Run, Samples
-from sdrm_core.storage import checked, parse_json
+from sdrm_core.records import Run, Samples
+from sdrm_core.storage import parse_json
+from tasks.interactions import written_files
 from tasks.stage import LOG
 
 LATEST = "latest.json"
@@ -45,8 +47,9 @@ def require_readable_latest(config: PipelineConfig) -> None:
     """Raise an ``ArtifactError`` if the latest release is not one that a new one can be compared with."""
     if latest := latest_release(config):
         with _readable(latest):
-            _who_published(latest)
-            for part in _parts(latest):
+            manifest = parse_json(latest / MANIFEST)
+            _who_published(manifest)
+            for part in written_files(latest, manifest["files"]):
                 pq.read_schema(part).field("user_id")
 
 
@@ -60,23 +63,17 @@ def previous_user_ids(run: Run, samples: Samples) -> np.ndarray | None:
     if latest is None:
         return None
     with _readable(latest):
-        if _who_published(latest) == (run.digest, samples.model, samples.attempt + 1):
+        manifest = parse_json(latest / MANIFEST)
+        if _who_published(manifest) == (run.digest, samples.model, samples.attempt + 1):
             return None
         ids = [np.empty(0, dtype=np.int64)]
-        for part in _parts(latest):
+        for part in written_files(latest, manifest["files"]):
             ids.append(np.unique(pq.read_table(part, columns=["user_id"]).column("user_id").to_numpy()))
     return np.unique(np.concatenate(ids))
 
 
-def _parts(release: Path) -> list[Path]:
-    """Return the Parquet files of a release, each as it was published."""
-    files = parse_json(release / MANIFEST)["files"]
-    return [checked(Artifact(path=release / file["path"], sha256=file["sha256"])) for file in files]
-
-
-def _who_published(release: Path) -> tuple[str, str, int]:
+def _who_published(manifest: Mapping[str, Any]) -> tuple[str, str, int]:
     """Return run, model and attempt of a release."""
-    manifest = parse_json(release / MANIFEST)
     return manifest["run"], manifest["model"]["sha256"], manifest["attempts"]
 
 

@@ -24,12 +24,18 @@ class PairCounts(NamedTuple):
     others: np.ndarray
 
 
+def pairs_of_users(user_items: csr_matrix) -> np.ndarray:
+    """Return (n_users,) the pairs of each user's items, both orders and each item with itself: what counting costs."""
+    pairs: np.ndarray = np.diff(user_items.indptr).astype(np.float64) ** 2
+    return pairs
+
+
 def users_within(user_items: csr_matrix, *, max_products: float, draw: np.random.Generator) -> np.ndarray:
     """Return rows in random order, as many as have at most ``max_products`` pairs of a user's items in all.
 
     Users who have more than that alone are left out.
     """
-    products = np.diff(user_items.indptr).astype(np.float64) ** 2
+    products = pairs_of_users(user_items)
     order = draw.permutation(user_items.shape[0])
     order = order[products[order] <= max_products]
     return order[: int(np.searchsorted(np.cumsum(products[order]), max_products, side="right"))]

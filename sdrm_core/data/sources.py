@@ -82,7 +82,7 @@ def _local_files(uri: str) -> tuple[Path, ...]:
     except OSError as error:  # a directory on the way may not be entered, or the name is too long
         raise DataError(Problem(uri, f"cannot be read: {error.strerror}", "Check source.uri and its rights")) from None
     if is_directory and not os.access(path, os.R_OK | os.X_OK):
-        raise DataError(Problem(uri, "no permission to read it", "Grant the pipeline's user the right to read it."))
+        raise DataError(_forbidden(uri))
     if is_directory:
         files = tuple(sorted(file for file in path.glob("*.parquet") if not file.name.startswith((".", "_"))))
         if not files:
@@ -101,8 +101,12 @@ def _access_problem(path: Path) -> Problem | None:
     if not path.is_file():
         return Problem(str(path), "this is not a regular file", "Name a file or a directory of Parquet files.")
     if not os.access(path, os.R_OK):
-        return Problem(str(path), "no permission to read it", "Grant the pipeline's user the right to read it.")
+        return _forbidden(str(path))
     return None
+
+
+def _forbidden(where: str) -> Problem:
+    return Problem(where, "no permission to read it", "Grant the pipeline's user the right to read it.")
 
 
 def _digest(files: tuple[Path, ...]) -> str:

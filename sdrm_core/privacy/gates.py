@@ -22,38 +22,38 @@ _CONFIRMED_NEAR = 0.10
 
 def judge_unique_copies(evidence: Evidence, config: PrivacyConfig) -> GateVerdict:
     """Judge synthetic users that equal a set which exactly one person holds."""
-    copies = unique_copies(evidence)
-    figure = _copies_figure(
-        "unique copies", copies, evidence, margin=config.margins.unique_copies, confirmed=_CONFIRMED_UNIQUE
-    )
     sentences = {
         Verdict.PASS: "The release repeats no more complete records of single people than chance would.",
         Verdict.FAIL: "The release contains complete records of single people the model was trained on.",
-        Verdict.INCONCLUSIVE: "Some complete records of single people recur; whether by chance cannot be told yet."
-        if copies.confirmed
-        else "Whether complete records of single people recur cannot be told yet.",
+        Verdict.INCONCLUSIVE: "Whether complete records of single people recur cannot be told yet.",
     }
-    baseline = {"real_rate": copies.real_rate, "p_versus_real": copies.p_versus_real}
-    would_tell = _what_tells_copies(copies, figure, evidence)
-    return _verdict("unique_copies", (figure,), sentences, evidence, baseline, would_tell=would_tell)
+    return _judge_copies(
+        "unique_copies",
+        unique_copies(evidence),
+        evidence,
+        margin=config.margins.unique_copies,
+        confirmed=_CONFIRMED_UNIQUE,
+        sentences=sentences,
+        suspicion="Some complete records of single people recur; whether by chance cannot be told yet.",
+    )
 
 
 def judge_near_copies(evidence: Evidence, config: PrivacyConfig) -> GateVerdict:
     """Judge synthetic users closer to a training user than people normally are to one another."""
-    copies = near_copies(evidence)
-    figure = _copies_figure(
-        "near copies", copies, evidence, margin=config.margins.near_copies, confirmed=_CONFIRMED_NEAR
-    )
     sentences = {
         Verdict.PASS: "Hardly any synthetic user is closer to a person than people normally are to one another.",
         Verdict.FAIL: "The release contains slightly altered records of people the model was trained on.",
-        Verdict.INCONCLUSIVE: "Some synthetic users are very close to people; whether by chance cannot be told yet."
-        if copies.confirmed
-        else "Whether slightly altered records of people are among them cannot be told yet.",
+        Verdict.INCONCLUSIVE: "Whether slightly altered records of people are among them cannot be told yet.",
     }
-    baseline = {"real_rate": copies.real_rate, "p_versus_real": copies.p_versus_real}
-    would_tell = _what_tells_copies(copies, figure, evidence)
-    return _verdict("near_copies", (figure,), sentences, evidence, baseline, would_tell=would_tell)
+    return _judge_copies(
+        "near_copies",
+        near_copies(evidence),
+        evidence,
+        margin=config.margins.near_copies,
+        confirmed=_CONFIRMED_NEAR,
+        sentences=sentences,
+        suspicion="Some synthetic users are very close to people; whether by chance cannot be told yet.",
+    )
 
 
 def judge_closer_to_train(evidence: Evidence, config: PrivacyConfig, draw: np.random.Generator) -> GateVerdict:
@@ -119,16 +119,39 @@ def judge_completion(evidence: Evidence, config: PrivacyConfig, draw: np.random.
     return _verdict("completion", (figure,), sentences, evidence, baseline)
 
 
-def _copies_figure(name: str, copies: Copies, evidence: Evidence, *, margin: float, confirmed: float) -> Figure:
+def _judge_copies(
+    gate: PrivacyGate,
+    copies: Copies,
+    evidence: Evidence,
+    *,
+    margin: float,
+    confirmed: float,
+    sentences: dict[Verdict, str],
+    suspicion: str,
+) -> GateVerdict:
     """Copies of persons are not tolerated in any number: a significant finding fails whatever the margin.
 
     Many copies of one person tell nothing of the others: they are looked for by themselves.
+
+    Args:
+        gate: ``unique_copies`` or ``near_copies``.
+        copies: what was found.
+        evidence: the users compared.
+        margin: share of copies tolerated while nothing is proven.
+        confirmed: level of significance where the synthetic users look suspicious beside people.
+        sentences: the answers.
+        suspicion: said instead of INCONCLUSIVE's where they do.
     """
     is_one = copies.p_one_person < SIGNIFICANT
     estimate = replace(copies.share, p_value=copies.p_one_person if is_one else copies.p_versus_holdout)
     level = confirmed if copies.confirmed else SIGNIFICANT
-    n = evidence.synthetic.shape[0]
-    return Figure.judged(name, estimate, n=n, margin=margin, significance=level, is_tolerated=False)
+    name, n = gate.replace("_", " "), evidence.synthetic.shape[0]
+    figure = Figure.judged(name, estimate, n=n, margin=margin, significance=level, is_tolerated=False)
+    if copies.confirmed:
+        sentences = sentences | {Verdict.INCONCLUSIVE: suspicion}
+    baseline = {"real_rate": copies.real_rate, "p_versus_real": copies.p_versus_real}
+    would_tell = _what_tells_copies(copies, figure, evidence)
+    return _verdict(gate, (figure,), sentences, evidence, baseline, would_tell=would_tell)
 
 
 def _what_tells_copies(copies: Copies, figure: Figure, evidence: Evidence) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from sdrm_core.data.cooccurrence import count_pairs
+from sdrm_core.data.cooccurrence import count_pairs, pairs_of_users
 from sdrm_core.data.matrix import item_popularity
 from sdrm_core.privacy import kernels
 from sdrm_core.privacy.evidence import Evidence
@@ -61,7 +61,7 @@ def measure_rare_pairs(evidence: Evidence, *, k_anonymity: int, draw: np.random.
 
 def _affordable_items(users: csr_matrix, draw: np.random.Generator) -> np.ndarray:
     """Return the columns, ascending, whose pairs can be counted: all, or so many that they cost about the limit."""
-    cost = float((np.diff(users.indptr).astype(np.float64) ** 2).sum())
+    cost = float(pairs_of_users(users).sum())
     n_items = users.shape[1]
     if cost <= _MAX_PRODUCTS:
         return np.arange(n_items)
