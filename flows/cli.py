@@ -8,11 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
 import typer
 
 from sdrm_core.config import PipelineConfig, Resolution, load_config
-from sdrm_core.errors import ConfigError, DataError, GateFailed, Problem, SdrmError
+from sdrm_core.errors import ConfigError, DataError, GateFailed, SdrmError
 
 EXIT_CODES: tuple[tuple[type[SdrmError], int], ...] = ((GateFailed, 3), (DataError, 4), (ConfigError, 2))
 INTERRUPTED = 130
@@ -193,23 +192,8 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        error = _explained(error)
         typer.echo(f"sdrm: {_sentence(error)}", file=sys.stderr)
         sys.exit(next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1))
-
-
-def _explained(error: Exception) -> Exception:
-    """Return what a failed download means; any other error as it is."""
-    request = getattr(error, "_request", None) if isinstance(error, httpx.HTTPError) else None
-    if request is None:
-        return error
-    from flows.server import configured_api_url
-
-    url = str(request.url)
-    if url.startswith(configured_api_url() or url):  # Prefect's server, no source
-        return error
-    remedy = "Try again later, or fetch it by hand and name the file in source.uri"
-    return DataError(Problem(url, f"could not be fetched ({error})", remedy))
 
 
 def _sentence(error: Exception) -> str:

@@ -180,7 +180,13 @@ class VaeConfig(Section):
     )
     learning_rate: float = Field(2e-3, gt=0, description="Adam's step size")
     batch_users: int = Field(256, ge=1, description="users per gradient step")
-    max_epochs: int = Field(200, ge=1, description="passes over the training users at most")
+    epoch_steps: int = Field(
+        100,
+        ge=1,
+        description="gradient steps between two looks at the validation users; a pass over the training users if that is "
+        "shorter",
+    )
+    max_epochs: int = Field(200, ge=1, description="epochs of that many steps at most")
     patience_epochs: int = Field(15, ge=1, description="epochs without a better validation result before stopping")
 
     def sized_for(self, n_train_users: int) -> Self:

@@ -1,6 +1,7 @@
-"""Every error the product raises on purpose. None of them is worth a retry."""
+"""Every error the product raises on purpose. None of them is worth a retry but that of a source out of reach."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,19 @@ class DataError(SdrmError, ValueError):
     def __init__(self, problems: Problem | Sequence[Problem]) -> None:
         self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+@contextmanager
+def collected(problems: list[Problem]) -> Iterator[None]:
+    """Add the problems of a ``DataError`` raised within to ``problems``, so that others can be looked for."""
+    try:
+        yield
+    except DataError as error:
+        problems += error.problems
+
+
+class SourceUnreachableError(DataError, ConnectionError):
+    """The server of a source failed or could not be reached: trying again may help, as with other ``OSError``s."""
 
 
 class TrainingError(SdrmError, RuntimeError):

@@ -12,7 +12,7 @@ from sdrm_core.data.interactions import index_interactions
 from sdrm_core.data.kcore import k_core
 from sdrm_core.data.matrix import item_popularity, to_user_items
 from sdrm_core.data.roles import Role, assign_roles, derive_key
-from sdrm_core.errors import DataError, Problem
+from sdrm_core.errors import DataError, Problem, collected
 from sdrm_core.model.draw import publishable_items
 from sdrm_core.quality.folds import rankable_users
 from sdrm_core.quality.panel import require_possible
@@ -87,12 +87,15 @@ def _require_measurable(
         DataError: nobody trains, stops the training or is held out, fewer than two can be recommended to, a
             recommender cannot judge so many items, or none may be published.
     """
-    require_possible(config.utility.judges, n_items=matrix.counts.items)
+    popularity = item_popularity(user_items[roles == Role.TRAIN])
+    problems: list[Problem] = []
+    with collected(problems):
+        require_possible(config.utility.judges, n_items=matrix.counts.items)
     if matrix.users_by_role["train"]:
-        popularity = item_popularity(user_items[roles == Role.TRAIN])
-        publishable_items(popularity, k_anonymity=config.privacy.k_anonymity)
+        with collected(problems):
+            publishable_items(popularity, k_anonymity=config.privacy.k_anonymity)
     found = f"of {matrix.counts.users} users that the filter left"
-    problems = [
+    problems += [
         Problem(f"roles.{role}", f"0 {found} have this role", _MORE_USERS)
         for role in ("train", "validation", "holdout")
         if not matrix.users_by_role[role]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -14,6 +15,7 @@ from sdrm_core.arms.arm import require_users
 from sdrm_core.arms.blocks import activity_of, sample_in_blocks, users_of_mask
 from sdrm_core.arms.storing import load_arm, save_arm
 from sdrm_core.config import ArmName, PipelineConfig
+from sdrm_core.data.users import batches
 from sdrm_core.model.networks import initialise
 from sdrm_core.model.training import OnEpoch, Progress, require_finite
 from sdrm_core.model.weights import load_into
@@ -91,6 +93,7 @@ class DescentSettings(NamedTuple):
             network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
         )
         noise, shuffler = torch_stream(seed, stage, "noise", device=device), numpy_stream(seed, stage, "batches")
+        user_batches = batches(train.shape[0], batch_users=self.batch_users, draw=shuffler)
         epoch_steps = -(-train.shape[0] // self.batch_users)
         max_epochs = min(self.max_epochs, -(-self.max_steps // epoch_steps))
         progress = Progress(
@@ -104,10 +107,8 @@ class DescentSettings(NamedTuple):
         for epoch in range(1, max_epochs + 1):
             losses = []
             network.train()
-            order = shuffler.permutation(train.shape[0])
-            for start in range(0, len(order), self.batch_users):
-                users = dense(train[order[start : start + self.batch_users]], device=device)
-                loss = network.loss(users, generator=noise)
+            for users in islice(user_batches, epoch_steps):
+                loss = network.loss(dense(train[users], device=device), generator=noise)
                 losses.append(descend(loss, optimizer, stage=stage, epoch=epoch))
             network.eval()
             if not progress.end_epoch(losses, validation=_validation_loss(network, validation, stage=stage, seed=seed)):

@@ -231,6 +231,7 @@ def _vae_config(settings: Settings, *, n_users: int) -> VaeConfig:
         anneal_epochs=_ANNEAL_STEPS // epoch_steps,
         learning_rate=settings.vae_learning_rate,
         batch_users=settings.vae_batch_users,
+        epoch_steps=epoch_steps,
         max_epochs=_VAE_MAX_EPOCHS,
         patience_epochs=_VAE_PATIENCE_EPOCHS,
     )

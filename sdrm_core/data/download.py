@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 
 from sdrm_core.data.catalogue import NamedDataset
-from sdrm_core.errors import DataError, Problem
+from sdrm_core.errors import DataError, Problem, SourceUnreachableError
 from sdrm_core.storage import replacing, sha256_of
 
 _TIMEOUT = httpx.Timeout(30.0)  # seconds without a byte, not for the whole file
@@ -34,7 +34,7 @@ def fetch(dataset: NamedDataset, *, cache: Path, sha256: str) -> Path:
 
     Raises:
         DataError: the server has other bytes than expected, or refuses for good (status 4xx).
-        httpx.HTTPError: the connection broke or the server failed; trying again may help.
+        SourceUnreachableError: the connection broke or the server failed; trying again may help.
         OSError: the directory cannot be written now.
     """
     path = _place(dataset, cache=cache, sha256=sha256)
@@ -65,7 +65,11 @@ def _file_digest(dataset: NamedDataset, *, sha256: str) -> str | None:
 
 
 def _download(url: str, path: Path, *, sha256: str) -> None:
-    _stream(url, path)
+    try:
+        _stream(url, path)
+    except httpx.HTTPError as error:
+        remedy = "Try again later, or fetch it by hand and name the file in source.uri"
+        raise SourceUnreachableError(Problem(url, f"could not be fetched ({error})", remedy)) from error
     _require_digest(url, path, expected=sha256)
 
 

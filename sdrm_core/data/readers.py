@@ -14,7 +14,7 @@ from sdrm_core.data.parquet_reader import read_parquet
 from sdrm_core.data.raw import ITEM, RATING, TIMESTAMP, USER, RawFile, wanted_columns
 from sdrm_core.data.sources import LocatedSource
 from sdrm_core.data.values import parse_ratings, parse_timestamps
-from sdrm_core.errors import DataError, Problem
+from sdrm_core.errors import DataError, Problem, collected
 
 
 def read_interactions(located: LocatedSource, source: SourceConfig) -> pa.Table:
@@ -35,12 +35,10 @@ def read_interactions(located: LocatedSource, source: SourceConfig) -> pa.Table:
     files: list[RawFile] = []
     problems: list[Problem] = []
     for path in located.files:
-        try:
+        with collected(problems):
             file, found = _read_file(path, source)
-        except DataError as error:
-            file, found = None, list(error.problems)
-        problems += found
-        files += [] if file is None else [file]
+            problems += found
+            files += [] if file is None else [file]
     columns = {}
     columns[USER], found_users = parse_ids(files, USER, wanted=source.user_id_type)
     columns[ITEM], found_items = parse_ids(files, ITEM, wanted=source.item_id_type)

@@ -37,7 +37,7 @@ def locate(source: SourceConfig, *, cache: Path) -> LocatedSource:
 
     Raises:
         DataError: nothing there, nothing in it, not allowed to read or to download it, or not the expected bytes.
-        OSError, httpx.HTTPError: a file or a server cannot be read now; trying again may help.
+        OSError: a file or a server cannot be read now; trying again may help.
     """
     dataset = CATALOGUE.get(source.uri)
     if dataset is not None:

@@ -1,7 +1,9 @@
 """Pretraining of the VAE: one flat loop."""
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -11,6 +13,7 @@ from torch import Tensor
 
 from sdrm_core.config import VaeConfig
 from sdrm_core.data.matrix import item_popularity
+from sdrm_core.data.users import batches, some_users
 from sdrm_core.errors import TrainingError
 from sdrm_core.model.devices import Workers
 from sdrm_core.model.fold_in import FoldIn, fold_in, fold_in_log_likelihood, fold_in_ndcg
@@ -26,6 +29,7 @@ from sdrm_core.model.vae import (
 from sdrm_core.randomness import numpy_stream, torch_stream
 
 STAGE = "vae"
+_MAX_VALIDATION_USERS = 2_500  # more tell no better when to stop
 
 
 class Loss(Protocol):
@@ -68,9 +72,13 @@ def train_vae(
 ) -> tuple[MultiVAE, tuple[EpochReport, ...]]:
     """Train a MultiVAE until it knows validation users' hidden items no better.
 
+    An epoch is a pass over the training users, or ``config.epoch_steps`` gradient steps of it: what there is to learn
+    of very many users takes fewer passes.
+
     Args:
         train: (n_train_users, n_items) binary.
-        validation: (n_validation_users, n_items) binary; decides when to stop, nothing else.
+        validation: (n_validation_users, n_items) binary; decides when to stop, nothing else. Of very many a
+            random part is looked at.
         config: the VAE's settings.
         seed: the run's seed.
         device: where to train.
@@ -83,7 +91,8 @@ def train_vae(
     Raises:
         TrainingError: the loss is not finite, or no validation user has two items.
     """
-    divided = fold_in(validation, rng=numpy_stream(seed, STAGE, "fold-in"))
+    looked_at = some_users(validation, _MAX_VALIDATION_USERS, draw=numpy_stream(seed, STAGE, "validation"))
+    divided = fold_in(looked_at, rng=numpy_stream(seed, STAGE, "fold-in"))
     if not divided.inputs.shape[0]:
         raise TrainingError("vae: no validation user has 2 items to divide; raise roles.validation or use more data")
     config = config.sized_for(train.shape[0])
@@ -93,6 +102,8 @@ def train_vae(
     optimizer = torch.optim.Adam(vae.parameters(), lr=config.learning_rate, fused=True)
     generators = [torch_stream(seed, STAGE, "noise", piece, device=device) for piece in range(BATCH_PIECES)]
     shuffler = numpy_stream(seed, STAGE, "batches")
+    user_batches = batches(train.shape[0], batch_users=config.batch_users, draw=shuffler)
+    epoch_steps = min(config.epoch_steps, math.ceil(train.shape[0] / config.batch_users))
     progress = Progress(
         vae,
         stage=STAGE,
@@ -105,7 +116,7 @@ def train_vae(
         for epoch in range(1, config.max_epochs + 1):
             beta = annealed_beta(epoch, config=config)
             losses = []
-            for users in _batches(train.shape[0], batch_users=config.batch_users, rng=shuffler):
+            for users in islice(user_batches, epoch_steps):
                 pieces = _loss_pieces(
                     vae, train[users], loss=objective.loss, beta=beta, generators=generators, n_train=train.shape[0]
                 )
@@ -114,13 +125,6 @@ def train_vae(
                 break
     progress.restore_best()
     return vae, tuple(progress.reports)
-
-
-def _batches(n_users: int, *, batch_users: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Yield the users of each batch of one shuffled pass."""
-    order = rng.permutation(n_users)
-    for start in range(0, n_users, batch_users):
-        yield order[start : start + batch_users]
 
 
 def log_popularity(user_items: csr_matrix) -> Tensor:

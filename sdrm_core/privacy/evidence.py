@@ -8,6 +8,7 @@ from scipy.sparse import csr_matrix, vstack
 
 from sdrm_core.config import PrivacyConfig
 from sdrm_core.data.matrix import item_popularity, keep_cells
+from sdrm_core.data.users import some_users
 from sdrm_core.privacy.similarity import CPU, Neighbours, inverse_frequency, nearest, pair_products
 from sdrm_core.privacy.statistics import ranks
 from sdrm_core.randomness import numpy_stream
@@ -78,8 +79,7 @@ class RealUsers:
         users have are more often published than those that held-out users have.
         """
         draw = numpy_stream(seed, "privacy", "real users")
-        if holdout.shape[0] > train.shape[0]:
-            holdout = holdout[np.sort(draw.choice(holdout.shape[0], train.shape[0], replace=False))]
+        holdout = some_users(holdout, train.shape[0], draw=draw)
         holders = item_popularity(train)
         is_publishable = holders >= config.k_anonymity
         everyone = vstack([train, holdout]).tocsr()
@@ -141,7 +141,7 @@ def gather(synthetic: csr_matrix, people: RealUsers) -> Evidence:
     synthetic, n_synthetic = _only(synthetic, people.is_publishable), synthetic.shape[0]
     if pair_products(synthetic, people.complete) > people.max_pair_products and synthetic.shape[0] > SUBSET_USERS:
         notes.insert(0, f"a random {SUBSET_USERS:,} of {synthetic.shape[0]:,} synthetic users")
-        synthetic = synthetic[np.sort(draw.choice(synthetic.shape[0], SUBSET_USERS, replace=False))]
+        synthetic = some_users(synthetic, SUBSET_USERS, draw=draw)
     real, list_length, device = people.real, people.real_to_real.index.shape[1], people.device
     return Evidence(
         **(vars(people) | {"compared": " and ".join(notes)}),

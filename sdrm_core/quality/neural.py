@@ -5,7 +5,6 @@ say of it, over the root of their number, so that anybody can be folded in witho
 """
 
 import copy
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,6 +14,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sdrm_core.data.users import batches
 from sdrm_core.errors import TrainingError
 from sdrm_core.quality.folds import Fold
 from sdrm_core.quality.ranking import METRICS, rank_users
@@ -120,12 +120,13 @@ def fit_neural(
     if not len(with_items):
         return NeuralJudge(network.requires_grad_(False))
     optimizer = torch.optim.Adam(network.parameters(), lr=_LEARNING_RATE)
-    batches = _batches(user_items.shape[0], numpy_stream(seed, "neural-judge-batches"))
+    shuffler = numpy_stream(seed, "neural-judge-batches")
+    user_batches = batches(user_items.shape[0], batch_users=_BATCH_USERS, draw=shuffler)
     draws = numpy_stream(seed, "neural-judge-pairs")
     best, best_quality, best_check = network, -1.0, 0
     for check in range(_MAX_CHECKS):
         for _ in range(_CHECK_STEPS):
-            rows = next(batches)
+            rows = np.sort(next(user_batches))
             loss = _loss(network, user_items[rows], weights[rows], draws)
             if not torch.isfinite(loss):
                 raise TrainingError(f"the loss of a neural judge is not finite: {loss.item()}; leave it out")
@@ -145,13 +146,6 @@ def _quality(network: PairNetwork, fold: Fold, *, default: float) -> float:
         return default
     metrics = rank_users(NeuralJudge(network).score, inputs=fold.inputs, targets=fold.targets)
     return float(metrics[:, _STOPPING_METRIC].mean())
-
-
-def _batches(n_users: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
-    while True:
-        order = generator.permutation(n_users)
-        for start in range(0, n_users, _BATCH_USERS):
-            yield np.sort(order[start : start + _BATCH_USERS])
 
 
 def _loss(network: PairNetwork, user_items: csr_matrix, weights: np.ndarray, draws: np.random.Generator) -> Tensor:

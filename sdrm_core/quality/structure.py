@@ -8,6 +8,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from threadpoolctl import threadpool_limits
 
 from sdrm_core.data.matrix import item_popularity
+from sdrm_core.data.users import some_users
 from sdrm_core.quality.judges import fit_svd
 from sdrm_core.quality.margins import correlation
 from sdrm_core.randomness import numpy_stream, stream_seed
@@ -41,9 +42,8 @@ class CooccurrenceReference:
         return correlation(self._pair_cosines(self._co_counts(candidate)), self._cosines)
 
     def _co_counts(self, user_items: csr_matrix) -> csr_matrix:
-        if user_items.shape[0] > _MAX_PAIR_USERS:
-            user_items = _choose_users(user_items, _MAX_PAIR_USERS, numpy_stream(self._seed, "co-occurrence"))
-        selected = user_items[:, self._items]
+        counted = some_users(user_items, _MAX_PAIR_USERS, draw=numpy_stream(self._seed, "co-occurrence"))
+        selected = counted[:, self._items]
         return csr_matrix(selected.T @ selected)
 
     def _pair_cosines(self, co_counts: csr_matrix) -> np.ndarray:
@@ -72,8 +72,8 @@ def classifier_auc(candidate: csr_matrix, reference: csr_matrix, *, seed: int) -
     n_users = min(_MAX_CLASSIFIED_USERS, candidate.shape[0], reference.shape[0])
     if n_users < _MIN_CLASSIFIED_USERS:
         return None
-    generator = numpy_stream(seed, "classifier-users")
-    both = csr_matrix(vstack([_choose_users(users, n_users, generator) for users in (candidate, reference)]))
+    draw = numpy_stream(seed, "classifier-users")
+    both = csr_matrix(vstack([some_users(users, n_users, draw=draw) for users in (candidate, reference)]))
     features = _user_features(both, reference, seed=seed)
     is_candidate = np.repeat([1, 0], n_users)
     random_state = stream_seed(seed, "classifier") % (1 << 32)
@@ -90,7 +90,3 @@ def _user_features(users: csr_matrix, reference: csr_matrix, *, seed: int) -> np
     activity = np.diff(users.indptr)
     mean_popularity = (users @ log_popularity) / np.maximum(1, activity)
     return np.column_stack([activity, mean_popularity, users @ fit_svd(users, seed=seed).item_factors])
-
-
-def _choose_users(user_items: csr_matrix, n_users: int, generator: np.random.Generator) -> csr_matrix:
-    return user_items[np.sort(generator.choice(user_items.shape[0], size=n_users, replace=False))]

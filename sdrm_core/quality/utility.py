@@ -7,6 +7,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from sdrm_core.config import JudgeName, UtilityConfig
+from sdrm_core.data.users import some_users
 from sdrm_core.quality.baselines import sample_by_popularity
 from sdrm_core.quality.bootstrap import Estimate, bootstrap_means, estimate
 from sdrm_core.quality.checks import require_comparable
@@ -118,8 +119,7 @@ def measure_utility_over_seeds(
     ]
     arms: dict[str, Sequence[csr_matrix]] = {"synthetic": synthetics, "popularity_sampler": floor}
     if n_synthetic < train.shape[0]:
-        chosen = numpy_stream(seed, "real-same-size").choice(train.shape[0], size=n_synthetic, replace=False)
-        arms["real_same_size"] = [train[np.sort(chosen)]]
+        arms["real_same_size"] = [some_users(train, n_synthetic, draw=numpy_stream(seed, "real-same-size"))]
     return compare_arms(arms, train=train, validation=validation, evaluation=evaluation, config=config, seed=seed)
 
 

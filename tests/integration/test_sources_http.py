@@ -14,7 +14,7 @@ from sdrm_core.config import SourceConfig
 from sdrm_core.data import catalogue
 from sdrm_core.data.download import fetch
 from sdrm_core.data.loading import load_interactions
-from sdrm_core.errors import DataError
+from sdrm_core.errors import DataError, SourceUnreachableError
 
 RATINGS = b"".join(b"%d\t%d\t%d\t%d\n" % (n % 50, n % 31, n % 5 + 1, n) for n in range(20_000))
 
@@ -129,16 +129,18 @@ def test_a_page_instead_of_the_archive_is_not_kept(server, tmp_path):
 
 def test_an_answer_cut_short_is_not_kept_and_worth_a_retry(server, tmp_path):
     dataset = archive_at(f"{server.url}/short")
-    with pytest.raises(httpx.TransportError):
+    with pytest.raises(SourceUnreachableError) as error:
         fetch(dataset, cache=tmp_path, sha256=dataset.sha256)
+    assert isinstance(error.value.__cause__, httpx.TransportError)
     assert files_in(tmp_path) == []
 
 
 @pytest.mark.parametrize("status", [500, 503, 429, 408])
 def test_a_failing_server_is_worth_a_retry(server, tmp_path, status):
     dataset = archive_at(f"{server.url}/{status}")
-    with pytest.raises(httpx.HTTPStatusError, match=str(status)):
+    with pytest.raises(SourceUnreachableError, match=str(status)) as error:
         fetch(dataset, cache=tmp_path, sha256=dataset.sha256)
+    assert isinstance(error.value.__cause__, httpx.HTTPStatusError)
     assert files_in(tmp_path) == []
 
 
@@ -152,8 +154,13 @@ def test_a_refusal_is_not_worth_a_retry(server, tmp_path, status):
 
 def test_no_server_is_worth_a_retry(tmp_path):
     dataset = archive_at("http://127.0.0.1:9/archive")
-    with pytest.raises(httpx.ConnectError):
+    with pytest.raises(SourceUnreachableError) as error:
         fetch(dataset, cache=tmp_path, sha256=dataset.sha256)
+    assert isinstance(error.value.__cause__, httpx.ConnectError)
+    assert str(error.value) == (
+        f"{dataset.url}: could not be fetched ({error.value.__cause__}). "
+        "Try again later, or fetch it by hand and name the file in source.uri"
+    )
 
 
 class TestTheWholeWay:
@@ -177,7 +184,7 @@ class TestTheWholeWay:
         assert server.seen == ["/archive"]
 
     def test_a_retry_after_a_failure_succeeds(self, load):
-        with pytest.raises(httpx.HTTPStatusError):
+        with pytest.raises(SourceUnreachableError):
             load("flaky", download=True)
         assert load("flaky", download=True)[0].num_rows == 20_000
 

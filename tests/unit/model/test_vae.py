@@ -158,6 +158,22 @@ def test_training_stops_early_restores_the_best_and_repeats_to_the_bit(train, va
     assert not any(parameter.requires_grad for parameter in again.parameters())
 
 
+def test_an_epoch_is_a_pass_or_a_number_of_steps_if_that_is_shorter(train, validation, config):
+    def rounds(**settings):
+        settings = config.vae.model_copy(
+            update={"batch_users": 32, "patience_epochs": 99, "anneal_epochs": 0, **settings}
+        )
+        return train_vae(train, validation, config=settings, seed=0, device=CPU, on_epoch=lambda _: None)[1]
+
+    pass_steps = -(-train.shape[0] // 32)
+    assert pass_steps % 2 == 0
+    whole, longer = rounds(max_epochs=2, epoch_steps=pass_steps), rounds(max_epochs=2, epoch_steps=10 * pass_steps)
+    halves = rounds(max_epochs=4, epoch_steps=pass_steps // 2)
+    assert whole == longer
+    loss_of_halves = np.reshape([report.loss for report in halves], (2, 2)).mean(axis=1)
+    assert loss_of_halves == pytest.approx([report.loss for report in whole])  # the same steps
+
+
 @pytest.mark.parametrize(("objective", "starts_popular"), [(PREDICT_HIDDEN, True), (REPEAT_INPUT, False)])
 def test_only_our_own_objective_knows_popularity_before_it_learns(train, validation, config, objective, starts_popular):
     settings = config.vae.model_copy(update={"max_epochs": 1, "learning_rate": 1e-9})

@@ -6,7 +6,15 @@ import httpx
 import pytest
 from prefect.states import Failed
 
-from sdrm_core.errors import ArtifactError, ConfigError, DataError, GateFailed, Problem, TrainingError
+from sdrm_core.errors import (
+    ArtifactError,
+    ConfigError,
+    DataError,
+    GateFailed,
+    Problem,
+    SourceUnreachableError,
+    TrainingError,
+)
 from tasks.stage import is_transient
 
 REQUEST = httpx.Request("GET", "https://example.org/log.csv")
@@ -23,6 +31,7 @@ def http_error(status):
         ConnectionResetError("reset"),
         OSError(errno.EIO, "flaky disk"),
         httpx.ConnectError("refused"),
+        SourceUnreachableError(Problem("a", "b", "c")),
         httpx.ReadTimeout("slow"),
         http_error(503),
         http_error(429),
