@@ -183,8 +183,8 @@ class VaeConfig(Section):
     epoch_steps: int = Field(
         100,
         ge=1,
-        description="gradient steps between two looks at the validation users; a pass over the training users if that is "
-        "shorter",
+        description="gradient steps between two looks at the validation users; a pass over the training users if "
+        "that is shorter",
     )
     max_epochs: int = Field(200, ge=1, description="epochs of that many steps at most")
     patience_epochs: int = Field(15, ge=1, description="epochs without a better validation result before stopping")

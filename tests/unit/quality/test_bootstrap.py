@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import stats
 
 from sdrm_core.quality.bootstrap import bootstrap_means, estimate
 
@@ -11,10 +12,21 @@ def test_resampled_means_have_the_standard_error():
     assert means.std() == pytest.approx(values.std() / 20, rel=0.05)
 
 
-def test_generation_seeds_are_resampled_too():
+def test_what_few_generation_seeds_leave_open_is_students_t():
     values = np.zeros((3, 50, 1)) + np.array([0.0, 1.0, 2.0])[:, None, None]
-    means = bootstrap_means(values, draws=4000, seed=0)
-    assert means.std() == pytest.approx(np.sqrt(2 / 3 / 3), rel=0.05)
+    interval = estimate(1.0, bootstrap_means(values, draws=40_000, seed=0)[:, 0])
+    half = stats.t.ppf(0.975, df=2) / np.sqrt(3)  # the standard deviation is 1
+    assert (interval.low, interval.high) == pytest.approx((1 - half, 1 + half), rel=0.08)
+
+
+def test_equal_generators_of_few_seeds_are_seldom_told_apart():
+    generator, apart = np.random.default_rng(6), 0
+    for run in range(300):
+        one, other = generator.standard_normal((2, 3, 1, 1)) + np.zeros((1, 1, 20, 1))
+        difference = bootstrap_means(one, draws=400, seed=run) - bootstrap_means(other, draws=400, seed=run)
+        interval = estimate(one.mean() - other.mean(), difference[:, 0])
+        apart += interval.low > 0 or interval.high < 0
+    assert apart <= 0.08 * 300  # 27 % where three seeds were resampled
 
 
 def test_arms_are_resampled_in_pairs():
