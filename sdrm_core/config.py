@@ -233,7 +233,7 @@ class SamplingConfig(Section):
     pair_rounds: int = Field(
         8, ge=0, description="rounds that fit pairs of items of small groups; 0 leaves them to the decoder"
     )
-    margin_users: int = Field(8192, ge=64, description="users drawn per round")
+    margin_users: int = Field(8192, ge=64, description="users drawn per round at least; rounded up to whole blocks")
 
 
 class UtilityConfig(Section):

@@ -36,11 +36,15 @@ class Problem:
 
 
 class DataError(SdrmError, ValueError):
-    """The input data cannot be used; carries every problem found, not only the first."""
+    """The input data cannot be used; carries every problem found, not only the first.
 
-    def __init__(self, problems: Problem | Sequence[Problem]) -> None:
-        self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+    Read back from where errors are kept as text, it is the text alone.
+    """
+
+    def __init__(self, problems: Problem | Sequence[Problem] | str) -> None:
+        found = (problems,) if isinstance(problems, Problem | str) else tuple(problems)
+        self.problems = tuple(problem for problem in found if isinstance(problem, Problem))
+        super().__init__("\n".join(map(str, found)))
 
 
 @contextmanager
@@ -72,10 +76,10 @@ class GateFailed(SdrmError):  # noqa: N818 - a verdict, not a malfunction
 
     Attributes:
         gate: the gate's name.
-        report: the gate's full report, JSON-compatible.
+        report: the gate's full report, JSON-compatible; empty, as is the name, if read back from text.
     """
 
-    def __init__(self, gate: str, message: str, report: dict[str, Any]) -> None:
+    def __init__(self, message: str, *, gate: str = "", report: dict[str, Any] | None = None) -> None:
         self.gate = gate
-        self.report = report
+        self.report = report or {}
         super().__init__(message)

@@ -151,6 +151,7 @@ def _fitted(job: Job, choice: ArmChoice, seed: int) -> Path:
     if folder.is_dir():
         return folder
     arm, config = ARMS[choice.arm], job.comparison.config.model_copy(update={"seed": seed})
+    config = config.model_copy(update={"sampling": config.sampling.model_copy(update={"users": None})})  # as drawn
     aside = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed
     private_directory(aside)

@@ -22,7 +22,9 @@ from tasks.compare_plan import REAL, ArmChoice, Job
 from tasks.matrix import users_of
 from tasks.resumable import code_digest, digest_of
 
-_GENERATING = ("arms", "config.py", "data", "model", "privacy", "quality/baselines.py", "randomness.py", "threads.py")
+_UNDERLYING = ("data", "randomness.py", "threads.py")
+_GENERATING = ("arms", "config.py", "model", "privacy", "quality/baselines.py", *_UNDERLYING)
+_JUDGING = ("quality", *_UNDERLYING)
 _DIGITS = 16
 
 
@@ -111,13 +113,13 @@ def users_cell(job: Job, choice: ArmChoice, seed: int) -> Cell:
 
 def fidelity_cell(job: Job, choice: ArmChoice, seed: int) -> Cell:
     """Return the piece with an arm's fidelity report."""
-    digest = digest_of("fidelity", users_cell(job, choice, seed).digest, code_digest("quality"))
+    digest = digest_of("fidelity", users_cell(job, choice, seed).digest, code_digest(*_JUDGING))
     return Cell(_folder(job, choice.label), f"fidelity-seed-{seed}", digest)
 
 
 def privacy_cell(job: Job, choice: ArmChoice, seed: int) -> Cell:
     """Return the piece with an arm's privacy report."""
-    digest = digest_of("privacy", users_cell(job, choice, seed).digest, code_digest("privacy"))
+    digest = digest_of("privacy", users_cell(job, choice, seed).digest, code_digest("privacy", *_UNDERLYING))
     return Cell(_folder(job, choice.label), f"privacy-seed-{seed}", digest)
 
 
@@ -128,7 +130,7 @@ def ranks_cell(job: Job, judge: JudgeName, choice: ArmChoice | None, seed: int) 
     """
     first = job.comparison.seeds[0]
     sources = [users_cell(job, choice, one).digest for one in (first, seed)] if choice else [REAL]
-    digest = digest_of("ranks", job.digest, judge, sources, code_digest("quality"))
+    digest = digest_of("ranks", job.digest, judge, sources, code_digest(*_JUDGING))
     name = f"ranks-{judge}-seed-{seed}" if choice else f"ranks-{judge}"
     return Cell(_folder(job, choice.label if choice else REAL), name, digest, has_arrays=True)
 
@@ -136,7 +138,7 @@ def ranks_cell(job: Job, judge: JudgeName, choice: ArmChoice | None, seed: int) 
 def gain_cell(job: Job, judge: JudgeName, choice: ArmChoice) -> Cell:
     """Return the piece with what adding an arm's users, of all seeds, to the real ones gains a judge."""
     sources = [users_cell(job, choice, seed).digest for seed in job.comparison.seeds]
-    digest = digest_of("gain", job.digest, judge, sources, code_digest("quality"))
+    digest = digest_of("gain", job.digest, judge, sources, code_digest(*_JUDGING))
     return Cell(_folder(job, choice.label), f"gain-{judge}", digest)
 
 

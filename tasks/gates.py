@@ -84,7 +84,7 @@ def require(report: GateReport) -> None:
         return
     headline = f"Gate {report.gate} failed: {len(report.unmet)} of {len(report.results)} expectations are not met."
     lines = [f"- {result.rule}: {finding(result)}. {result.remedy}" for result in report.unmet]
-    raise GateFailed(report.gate, "\n".join([headline, *lines]), report.model_dump(mode="json"))
+    raise GateFailed("\n".join([headline, *lines]), gate=report.gate, report=report.model_dump(mode="json"))
 
 
 def finding(result: ExpectationResult) -> str:

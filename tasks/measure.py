@@ -74,16 +74,14 @@ def measure_privacy(run: Run, matrix: UserItemMatrix, samples: Samples) -> Artif
 def fidelity_of(users: csr_matrix, matrix: UserItemMatrix, *, config: PipelineConfig) -> fidelity.FidelityReport:
     """Compare ``users`` (n_users, n_items) with what may be published of the training users."""
     train, k_anonymity = users_of(matrix, Role.TRAIN), config.privacy.k_anonymity
-    publishable = item_popularity(train) >= k_anonymity
+    n_publishable = int((item_popularity(train) >= k_anonymity).sum())
     return fidelity.measure_fidelity(
         users,
         train=train,
         holdout=users_of(matrix, Role.HOLDOUT),
-        publishable=publishable,
+        k_anonymity=k_anonymity,
         seed=config.seed,
-        activity=published_activity(
-            np.diff(train.indptr), k_anonymity=k_anonymity, n_publishable=int(publishable.sum())
-        ),
+        activity=published_activity(np.diff(train.indptr), k_anonymity=k_anonymity, n_publishable=n_publishable),
     )
 
 

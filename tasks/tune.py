@@ -41,7 +41,7 @@ _COLUMN = METRICS.index(METRIC)
 _MIN_VALIDATION_USERS = 2
 _STARTUP_TRIALS, _PRUNING_TRIALS, _PRUNING_EPOCHS = 8, 5, 10
 _LEAST_EXCESS = 0.01
-_UNMEASURED_EXCESS = 1.0
+_UNMEASURED_EXCESS = 1.0  # the most there is: of a gate that says how far its margin is exceeded, too
 _STAGE = "vae"
 
 
@@ -98,7 +98,10 @@ def open_search(tuning: Tuning, ingested: Ingested, matrix: UserItemMatrix) -> S
         study.tell(trial.number, state=TrialState.FAIL)
     given = values_of(tuning.config)
     tried = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-    if not any(trial.params == given for trial in tried):
+    is_waiting = bool(
+        study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    )  # left by a process that was killed
+    if not is_waiting and not any(trial.params == given for trial in tried):
         study.enqueue_trial(given, skip_if_exists=False)
     LOG.info("tune: %d trials are there already", len(tried))
     return Search(tuning=tuning, run=ingested.run, matrix=matrix, input_digest=input_digest, real=real)
@@ -155,9 +158,9 @@ def gate_excess(gate: GateVerdict, *, accepted: bool) -> float:
     if gate.verdict == Verdict.PASS or (accepted and gate.verdict == Verdict.INCONCLUSIVE):
         return 0.0
     missed = [figure for figure in gate.figures if figure.verdict != Verdict.PASS]
-    if not missed:
+    excess = max((figure.share_of_tolerance for figure in missed), default=0.0) - 1
+    if excess <= 0 and gate.verdict == Verdict.FAIL:  # a proof, as of copies, or a figure that could not be computed
         return _UNMEASURED_EXCESS
-    excess = max(figure.share_of_tolerance for figure in missed) - 1
     return min(max(_LEAST_EXCESS, excess), _UNMEASURED_EXCESS)
 
 
@@ -185,7 +188,7 @@ def _synthetic(
     model, _ = fit_sdrm(vae, train, validation, config=config, device=device, leak=_unasked, on_epoch=on_epoch)
     return model.sample(
         0,
-        train.shape[0],
+        config.sampling.users or train.shape[0],
         seed=stream_seed(seed, "tune", "sample"),
         resolution=config.sampling.resolution,
         batch_users=config.compute.batch_users,

@@ -199,9 +199,9 @@ def _read_times(texts: pa.ChunkedArray) -> np.ndarray:
 def _time_or_nat(text: str | None) -> np.datetime64:
     try:
         time = datetime.fromisoformat(text or "")
-    except ValueError:
+        return np.datetime64(time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time, "us")
+    except (ValueError, OverflowError):  # the latter: in UTC it is before the year 1 or after 9999
         return np.datetime64("NaT", "us")
-    return np.datetime64(time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time, "us")
 
 
 def _matches(texts: pa.Array | pa.ChunkedArray, pattern: str) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Literal, Self, TypeVar
 import torch
 
 from sdrm_core.errors import ConfigError
+from sdrm_core.threads import granted_threads
 
 Result = TypeVar("Result")
 _MAX_THREADS = 8  # each holds a block of its own: more would trade memory for little
@@ -32,12 +33,12 @@ class Workers:
     which training soon magnifies: weights and users would depend on the machine's cores. Pieces that are the
     same everywhere, each computed by one thread, give the same bytes on any number of cores.
 
-    Inside ``with``, torch is set to one thread a tensor operation; on a GPU the calling thread does all pieces.
+    Inside ``with``, torch is set to one thread a tensor operation; on a GPU one thread does all pieces.
     """
 
     def __init__(self, device: torch.device) -> None:
         self._threads_before = torch.get_num_threads()
-        n_threads = min(self._threads_before, _MAX_THREADS) if device.type == "cpu" else 1
+        n_threads = min(granted_threads(), _MAX_THREADS) if device.type == "cpu" else 1
         self._pool = ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,))
 
     def __enter__(self) -> Self:

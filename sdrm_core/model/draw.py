@@ -123,7 +123,7 @@ class ItemDraw:
         are independent, those of an item over the users stratified: its popularity varies less, no user differs.
 
         Args:
-            features: (n_users, hidden_units) of the decoder.
+            features: (n_users, latent_dim or decoder_units) as ``MultiVAE.decoder_features`` gives them.
             counts: (n_users,) items to draw, at most the number of publishable ones.
             offsets: added to the items' logits.
             generator: on the features' device.

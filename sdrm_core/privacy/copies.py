@@ -9,6 +9,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.stats import poisson
 
+from sdrm_core.data.matrix import keep_cells
 from sdrm_core.privacy.evidence import Evidence
 from sdrm_core.privacy.similarity import nearest
 from sdrm_core.privacy.statistics import Estimate, binomial_lower, binomial_upper, excess_p_value
@@ -18,6 +19,7 @@ NEAR_SHARE = 0.01
 _TAIL_SHARES = (0.05, 0.02, NEAR_SHARE, 0.005, 0.002)  # how close is close: the share of real people that are closer
 _MAX_SIZE_CLASSES = 4  # of few items it takes less to look alike
 _MIN_PEERS = 200  # among fewer a share of a hundredth is not to be seen
+_LEAST_ODDS = 1.5  # of being struck, training : held-out user; what an AUC of membership at its margin comes to there
 
 
 @dataclass(frozen=True)
@@ -26,10 +28,12 @@ class Copies:
 
     Attributes:
         share: copies of training users beyond chance, as a share of the synthetic users.
-        p_versus_holdout: training users are hit no more often than held-out users (exact, whatever the generator).
+        p_versus_holdout: training users are hit no more often than held-out users (exact, whatever the generator); 1
+            where the odds are no larger than what membership tolerates, which very many users would prove.
         p_one_person: no training user is hit by more synthetic users than people hit that person.
         p_versus_real: synthetic users hit real ones no more often than real people hit one another.
         real_rate: share of real people that hit another one: the baseline.
+        n_synthetic: synthetic users looked at.
     """
 
     share: Estimate
@@ -37,6 +41,7 @@ class Copies:
     p_one_person: float
     p_versus_real: float
     real_rate: float
+    n_synthetic: int
 
     @property
     def confirmed(self) -> bool:
@@ -47,21 +52,24 @@ class Copies:
 def unique_copies(evidence: Evidence) -> Copies:
     """Measure synthetic users equal to a set of five items or more that exactly one real user holds.
 
-    Popular sets, which many hold, betray nobody and are left out.
+    Popular sets, which many hold, betray nobody and are left out. All people and all synthetic users are looked at,
+    those not compared too.
     """
-    holders = Counter(items for items in _item_sets(evidence.published) if items)
-    owner = {items: user for user, items in enumerate(_item_sets(evidence.published)) if holders[items] == 1}
-    hits = np.array([owner.get(items, -1) for items in _item_sets(evidence.synthetic)])
-    n_synthetic, n_real = len(hits), evidence.published.shape[0]
+    people = keep_cells(evidence.everyone, evidence.is_publishable[evidence.everyone.indices])
+    holders = Counter(items for items in _item_sets(people) if items)
+    owner = {items: user for user, items in enumerate(_item_sets(people)) if holders[items] == 1}
+    hits = np.array([owner.get(items, -1) for items in _item_sets(evidence.released)])
+    n_synthetic, n_real, is_train = len(hits), people.shape[0], np.arange(people.shape[0]) < evidence.n_train
     n_twins = sum(2 for count in holders.values() if count == 2)
     struck = np.unique(hits[hits >= 0])
-    hit_train = int(evidence.is_train[hits[hits >= 0]].sum())
+    hit_train = int(is_train[hits[hits >= 0]].sum())
     return Copies(
         share=_share(hit_train, n=n_synthetic),
-        p_versus_holdout=_versus_holdout(struck, evidence.is_train),
-        p_one_person=_one_person(hits[hits >= 0], np.zeros(0, np.int64), evidence.is_train, n_synthetic=n_synthetic),
+        p_versus_holdout=_versus_holdout(struck, is_train),
+        p_one_person=_one_person(hits[hits >= 0], np.zeros(0, np.int64), is_train, n_synthetic=n_synthetic),
         p_versus_real=excess_p_value(int((hits >= 0).sum()), n=n_synthetic, control_hits=n_twins, n_control=n_real),
         real_rate=n_twins / n_real,
+        n_synthetic=n_synthetic,
     )
 
 
@@ -92,6 +100,7 @@ def near_copies(evidence: Evidence) -> Copies:
         p_one_person=_one_person(struck_by_synthetic, struck_by_people, evidence.is_train, n_synthetic=n_synthetic),
         p_versus_real=min(versus_real[closest] * len(_TAIL_SHARES), 1.0),
         real_rate=NEAR_SHARE,
+        n_synthetic=n_synthetic,
     )
     if not copies.confirmed:
         return copies
@@ -132,10 +141,17 @@ def _class_edges(sizes: np.ndarray) -> np.ndarray:
 
 
 def _versus_holdout(struck: np.ndarray, is_train: np.ndarray) -> float:
-    """Fisher's exact test on the real users struck by at least one synthetic user: each person counts once."""
+    """Fisher's exact test on the real users struck by at least one synthetic user: each person counts once.
+
+    Of few people only much larger odds are significant. Of a hundred thousand any are: more than a copy here and there
+    would be needed for the person who is found close to a synthetic user to be one of the training users.
+    """
     n_train, n_holdout = int(is_train.sum()), int((~is_train).sum())
     hit_train = int(is_train[struck].sum())
-    return excess_p_value(hit_train, n=n_train, control_hits=len(struck) - hit_train, n_control=n_holdout)
+    hit_holdout = len(struck) - hit_train
+    if hit_train * (n_holdout - hit_holdout) < _LEAST_ODDS * hit_holdout * (n_train - hit_train):
+        return 1.0
+    return excess_p_value(hit_train, n=n_train, control_hits=hit_holdout, n_control=n_holdout)
 
 
 def _one_person(by_synthetic: np.ndarray, by_people: np.ndarray, is_train: np.ndarray, *, n_synthetic: int) -> float:

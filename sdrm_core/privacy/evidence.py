@@ -28,7 +28,8 @@ class RealUsers:
         real: (n_real, n_items), items that ``k_anonymity`` other training users have: what synthetic users face.
         complete: (n_real, n_items), all items: what real users face among themselves.
         published: (n_real, n_items), all items that may be published: for exact comparison.
-        everyone: (n_everyone, n_items), all items of all people, those not compared too: for counting, in no order.
+        everyone: (n_everyone, n_items), all items of all people, those not compared too, training users first.
+        n_train: training users among everyone.
         is_publishable: (n_items,) True where enough training users have the item.
         is_train: (n_real,) True for training, False for held-out users.
         train_row: (n_real,) the row a training user had as given; -1 for held-out users.
@@ -46,6 +47,7 @@ class RealUsers:
     complete: csr_matrix
     published: csr_matrix
     everyone: csr_matrix
+    n_train: int
     is_publishable: np.ndarray
     is_train: np.ndarray
     train_row: np.ndarray
@@ -101,6 +103,7 @@ class RealUsers:
             complete=complete,
             published=_only(complete, is_publishable),
             everyone=everyone,
+            n_train=train.shape[0],
             is_publishable=is_publishable,
             is_train=is_train,
             train_row=np.where(is_train, order, -1),
@@ -120,33 +123,34 @@ class Evidence(RealUsers):
     """Who is how close to whom: the real users, and synthetic users beside them.
 
     Attributes:
-        synthetic: (n_synthetic, n_items) the synthetic users compared.
-        n_synthetic: how many there were.
+        synthetic: (n_compared, n_items) the synthetic users compared.
+        released: (n_synthetic, n_items) all synthetic users, those not compared too.
         synthetic_to_real: nearest real users of each synthetic user.
         real_to_synthetic: nearest synthetic users of each real user.
         rare_to_synthetic: (n_real,) closest synthetic user by similarity that weighs rare items more.
     """
 
     synthetic: csr_matrix
-    n_synthetic: int
+    released: csr_matrix
     synthetic_to_real: Neighbours
     real_to_synthetic: Neighbours
     rare_to_synthetic: np.ndarray
 
 
 def gather(synthetic: csr_matrix, people: RealUsers) -> Evidence:
-    """Compare synthetic users with all people, or random ones of them where that costs more than the limit."""
+    """Compare synthetic users with the people, or as many random ones of them as the limit affords."""
     draw = numpy_stream(people.seed, "privacy", "synthetic users")
     notes = [people.compared] if people.compared else []
-    synthetic, n_synthetic = _only(synthetic, people.is_publishable), synthetic.shape[0]
-    if pair_products(synthetic, people.complete) > people.max_pair_products and synthetic.shape[0] > SUBSET_USERS:
-        notes.insert(0, f"a random {SUBSET_USERS:,} of {synthetic.shape[0]:,} synthetic users")
-        synthetic = some_users(synthetic, SUBSET_USERS, draw=draw)
+    released = _only(synthetic, people.is_publishable)
+    affordable = int(released.shape[0] * people.max_pair_products / max(pair_products(released, people.complete), 1))
+    synthetic = some_users(released, max(SUBSET_USERS, affordable), draw=draw)
+    if synthetic.shape[0] < released.shape[0]:
+        notes.insert(0, f"a random {synthetic.shape[0]:,} of {released.shape[0]:,} synthetic users")
     real, list_length, device = people.real, people.real_to_real.index.shape[1], people.device
     return Evidence(
         **(vars(people) | {"compared": " and ".join(notes)}),
         synthetic=synthetic,
-        n_synthetic=n_synthetic,
+        released=released,
         synthetic_to_real=nearest(synthetic, real, k=list_length, device=device),
         real_to_synthetic=nearest(real, synthetic, device=device),
         rare_to_synthetic=nearest(real, synthetic, item_weights=people.item_weights, device=device).closest,

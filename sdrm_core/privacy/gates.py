@@ -145,7 +145,7 @@ def _judge_copies(
     is_one = copies.p_one_person < SIGNIFICANT
     estimate = replace(copies.share, p_value=copies.p_one_person if is_one else copies.p_versus_holdout)
     level = confirmed if copies.confirmed else SIGNIFICANT
-    name, n = gate.replace("_", " "), evidence.synthetic.shape[0]
+    name, n = gate.replace("_", " "), copies.n_synthetic
     figure = Figure.judged(name, estimate, n=n, margin=margin, significance=level, is_tolerated=False)
     if copies.confirmed:
         sentences = sentences | {Verdict.INCONCLUSIVE: suspicion}
@@ -159,7 +159,7 @@ def _what_tells_copies(copies: Copies, figure: Figure, evidence: Evidence) -> st
     if copies.confirmed:
         n_holdout = int((~evidence.is_train).sum())
         return f"There were {n_holdout:,} held-out users; more of them would tell."
-    needed = figure.users_needed(figure.n) if figure.n == evidence.n_synthetic else None
+    needed = figure.users_needed(figure.n) if figure.n == evidence.released.shape[0] else None
     tell = f"about {needed:,} would tell" if needed else "more of them alone would not tell"
     return f"There were {figure.n:,} synthetic users{'' if needed else ' compared'}; {tell}."
 

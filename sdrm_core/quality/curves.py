@@ -7,18 +7,17 @@ from sdrm_core.data.matrix import item_popularity
 from sdrm_core.records import Record
 
 _POINTS = 60
-_MIN_USERS = 5  # a point of a real curve speaks of at least so many users
 
 
 class Curves(Record):
     """At most 60 points a curve; shares are of users.
 
     Attributes:
-        popularity_rank: mean rank of each bin of items, growing; bins are even on a logarithmic axis.
+        popularity_rank: mean rank of each bin of publishable items, growing; bins are even on a logarithmic axis.
         popularity_real: share of training users that have an item of that rank.
         popularity_synthetic: the same of synthetic users, items ranked by their own popularity.
         popularity_synthetic_by_real_rank: the same of synthetic users, items ranked by the real popularity.
-        activity: numbers of items, growing, up to what at least five training users have.
+        activity: numbers of items, growing, up to what at least ``k_anonymity`` training users have.
         activity_real: share of training users with at least that many items.
         activity_synthetic: share of synthetic users with at least that many.
     """
@@ -32,15 +31,20 @@ class Curves(Record):
     activity_synthetic: tuple[float, ...]
 
 
-def fidelity_curves(synthetic: csr_matrix, train: csr_matrix) -> Curves:
-    """Return the curves of synthetic (n_synthetic, n_items) beside training (n_train, n_items) users."""
-    n_items = train.shape[1]
-    real = item_popularity(train) / train.shape[0]
-    drawn = item_popularity(synthetic) / synthetic.shape[0]
+def fidelity_curves(synthetic: csr_matrix, train: csr_matrix, *, k_anonymity: int) -> Curves:
+    """Return the curves of synthetic (n_synthetic, n_items) beside training (n_train, n_items) users.
+
+    The curves are published: each point of a real one speaks of at least ``k_anonymity`` users.
+    """
+    holders = item_popularity(train)
+    publishable = holders >= k_anonymity
+    n_items = int(publishable.sum())
+    real = holders[publishable] / train.shape[0]
+    drawn = item_popularity(synthetic)[publishable] / synthetic.shape[0]
     edges = _log_spaced(1, n_items + 1)[:-1] - 1
     by_real_rank = np.argsort(-real, kind="stable")
     activity = np.sort(np.diff(train.indptr))
-    at_least = _log_spaced(1, max(1, int(activity[-min(_MIN_USERS, len(activity))])))
+    at_least = _log_spaced(1, max(1, int(activity[-min(k_anonymity, len(activity))])))
     return Curves(
         popularity_rank=_bin_means(np.arange(1, n_items + 1), edges),
         popularity_real=_bin_means(real[by_real_rank], edges),

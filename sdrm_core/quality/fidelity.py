@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from sdrm_core.data.matrix import item_popularity
 from sdrm_core.quality.baselines import sample_by_popularity
 from sdrm_core.quality.checks import require_comparable
 from sdrm_core.quality.curves import Curves, fidelity_curves
@@ -84,7 +85,7 @@ def measure_fidelity(
     *,
     train: csr_matrix,
     holdout: csr_matrix,
-    publishable: np.ndarray,
+    k_anonymity: int,
     seed: int,
     activity: np.ndarray | None = None,
 ) -> FidelityReport:
@@ -94,7 +95,7 @@ def measure_fidelity(
         synthetic: (n_synthetic, n_items) binary, canonical.
         train: (n_train, n_items), the real users the generator learned from.
         holdout: (n_holdout, n_items), real users it never saw; may be empty.
-        publishable: (n_items,) bool, the items a release may contain.
+        k_anonymity: training users that must have an item for a release to contain it.
         seed: the run's seed.
         activity: (n_train,) items per training user, cut to what may be published; None: nothing had to be cut.
 
@@ -108,6 +109,7 @@ def measure_fidelity(
         "holdout": holdout,
         "popularity_sampler": sample_by_popularity(train, users=synthetic.shape[0], seed=sampler_seed),
     }
+    publishable = item_popularity(train) >= k_anonymity
     pairs = CooccurrenceReference(train, seed=seed)
     measured: dict[str, dict[str, float | None]] = {
         name: _margins(users, train, publishable)
@@ -116,7 +118,7 @@ def measure_fidelity(
             "classifier_auc": classifier_auc(users, train, seed=seed),
         }
         for name, users in candidates.items()
-        if users.nnz
+        if users.shape[0]
     }
     ideal = _margins(train, train, publishable) | {"cooccurrence_correlation": 1.0, "classifier_auc": 0.5}
     items_per_user = float(np.mean(np.diff(train.indptr) if activity is None else activity))
@@ -131,7 +133,7 @@ def measure_fidelity(
     }
     return FidelityReport(
         figures=figures,
-        curves=fidelity_curves(synthetic, train),
+        curves=fidelity_curves(synthetic, train, k_anonymity=k_anonymity),
         published_density_ratio=synthetic.nnz / synthetic.shape[0] / items_per_user,
         train_users=train.shape[0],
         synthetic_users=synthetic.shape[0],

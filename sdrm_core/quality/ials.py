@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix, diags_array
-from threadpoolctl import threadpool_limits
 
 from sdrm_core.randomness import stream_seed
+from sdrm_core.threads import one_blas_thread
 
 FACTORS = 64
 _ITERATIONS = 15
@@ -28,7 +28,7 @@ class IalsJudge:
     def score(self, inputs: csr_matrix) -> np.ndarray:
         """Return x yᵀ with x solved for each row of ``inputs``."""
         confidences = inputs * np.float32(1 + self.confidence)
-        with threadpool_limits(1, "blas"):  # the solver brings its own threads
+        with one_blas_thread():  # the solver brings its own threads
             user_factors = self.model.recalculate_user(np.arange(inputs.shape[0]), confidences)
         scores: np.ndarray = user_factors @ self.model.item_factors.T
         return scores
@@ -52,7 +52,7 @@ def fit_ials(
     if user_weights is not None:
         confidences = csr_matrix(diags_array(user_weights.astype(np.float32)) @ confidences)
     confidences.data += 1
-    with threadpool_limits(1, "blas"):
+    with one_blas_thread():
         model = AlternatingLeastSquares(
             factors=FACTORS,
             regularization=penalty,

@@ -12,6 +12,7 @@ from sdrm_core.data.users import some_users
 from sdrm_core.quality.judges import fit_svd
 from sdrm_core.quality.margins import correlation
 from sdrm_core.randomness import numpy_stream, stream_seed
+from sdrm_core.threads import one_blas_thread
 
 _MIN_PAIR_USERS = 5
 _MAX_PAIR_ITEMS = 3000  # the most popular ones; bounds the item-by-item product
@@ -57,8 +58,8 @@ class CooccurrenceReference:
 def classifier_auc(candidate: csr_matrix, reference: csr_matrix, *, seed: int) -> float | None:
     """Return how well gradient-boosted trees tell candidates from reference users: 0.5 not at all, 1 always.
 
-    A user's features are the activity, the mean popularity of its items and its SVD factors, which are found on
-    both sets together so that neither is the one they fit better. Measured by five-fold cross-validation on
+    A user's features are the activity, the mean popularity of its items and its SVD factors; popularity and factors are
+    found on both sets together, so that neither is the one they fit better. Measured by five-fold cross-validation on
     equally many users of both sets, at most 2,000 of each.
 
     Args:
@@ -74,19 +75,20 @@ def classifier_auc(candidate: csr_matrix, reference: csr_matrix, *, seed: int) -
         return None
     draw = numpy_stream(seed, "classifier-users")
     both = csr_matrix(vstack([some_users(users, n_users, draw=draw) for users in (candidate, reference)]))
-    features = _user_features(both, reference, seed=seed)
+    features = _user_features(both, seed=seed)
     is_candidate = np.repeat([1, 0], n_users)
     random_state = stream_seed(seed, "classifier") % (1 << 32)
     classifier = HistGradientBoostingClassifier(max_leaf_nodes=15, early_stopping=False, random_state=random_state)
     folds = StratifiedKFold(_CLASSIFIER_FOLDS, shuffle=True, random_state=random_state)
-    # One thread: sums over several differ in the last bit, and waiting threads stall a busy machine.
-    with threadpool_limits(1):
+    # One thread: sums over several differ in the last bit, and waiting threads stall a busy machine. OpenMP's limit is
+    # each thread's own.
+    with one_blas_thread(), threadpool_limits(1, "openmp"):
         probability = cross_val_predict(classifier, features, is_candidate, cv=folds, method="predict_proba")[:, 1]
     return float(roc_auc_score(is_candidate, probability))
 
 
-def _user_features(users: csr_matrix, reference: csr_matrix, *, seed: int) -> np.ndarray:
-    log_popularity = np.log1p(item_popularity(reference))
+def _user_features(users: csr_matrix, *, seed: int) -> np.ndarray:
+    log_popularity = np.log1p(item_popularity(users))
     activity = np.diff(users.indptr)
     mean_popularity = (users @ log_popularity) / np.maximum(1, activity)
     return np.column_stack([activity, mean_popularity, users @ fit_svd(users, seed=seed).item_factors])

@@ -143,7 +143,7 @@ def compare_arms(
         seed: the run's seed.
 
     Raises:
-        DataError: item counts differ, or an arm or ``train`` holds no interaction.
+        DataError: item counts differ, an arm holds no user or ``train`` no interaction.
     """
     matrices = {f"synthetic ({arm}, {number})": one for arm, many in arms.items() for number, one in enumerate(many)}
     require_comparable(train=train, validation=validation, evaluation=evaluation, **matrices)

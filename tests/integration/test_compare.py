@@ -125,10 +125,9 @@ class TestFigures:
     def test_fidelity_stands_beside_real_users_nothing_has_seen(self, compared, table):
         asked, _ = compared
         roles = roles_of(asked.out)
-        publishable = np.bincount(roles["train"].indices, minlength=roles["train"].shape[1]) >= 5
         direct = [
             measure_fidelity(
-                users, train=roles["train"], holdout=roles["holdout"], publishable=publishable, seed=asked.config.seed
+                users, train=roles["train"], holdout=roles["holdout"], k_anonymity=5, seed=asked.config.seed
             )
             for users in users_of(asked.out, "popularity")
         ]

@@ -18,6 +18,7 @@ from tests.conftest import small_night
 pytestmark = pytest.mark.usefixtures("prefect_server")
 SMALL = {"diffusion": {"hidden_units": 64, "depth": 1, "max_epochs": 4, "epoch_steps": 5, "reverse_steps": 4}}
 NO_TIME = 1e-6  # one trial a call
+N_USERS = 333
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +26,18 @@ def tuned(prefect_server, tmp_path_factory):
     directory = tmp_path_factory.mktemp("tune")
     log = directory / "log.csv"
     simulate_interactions(seed=5, n_users=600, n_items=120).to_pandas().to_csv(log, index=False)
-    config = small_night(directory, **SMALL, source={"uri": str(log)})
+    config = small_night(directory, **SMALL, source={"uri": str(log)}, sampling={"users": N_USERS})
     tuning = Tuning(config=config, minutes=NO_TIME, out=directory / "out")
-    looked_at = []
-    users_of = stages.users_of
+    looked_at, judged = [], []
+    users_of, judge_privacy = stages.users_of, stages.judge_privacy
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stages, "users_of", lambda matrix, role: looked_at.append(role) or users_of(matrix, role))
+        patch.setattr(
+            stages, "judge_privacy", lambda users, **rest: judged.append(users) or judge_privacy(users, **rest)
+        )
         tune(tuning)
         result = tune(tuning)
+    assert {users.shape[0] for users in judged} == {N_USERS}  # as many as a release has
     return tuning, result, looked_at
 
 

@@ -224,6 +224,11 @@ def test_time_stamps_become_integers_in_order(tmp_path, stamps, expected):
         (["2020-01-01", "2020-13-01", "7"], 2, "line 3: '2020-13-01'"),
         (["10", "nan", "12"], 1, "line 3: 'nan'"),
         (["10", "1e300", "12"], 1, "line 3: '1e300'"),
+        (
+            ["2020-01-01T00:00:00Z", "0001-01-01T00:00:00+01:00", "2020-13-01T00:00:00Z"],
+            2,
+            "line 3: '0001-01-01T00:00:00+01:00'",
+        ),
     ],
 )
 def test_unreadable_time_stamps_are_refused(tmp_path, stamps, n_bad, example):

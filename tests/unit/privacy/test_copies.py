@@ -5,6 +5,7 @@ import pytest
 from scipy.sparse import csr_matrix, vstack
 
 from sdrm_core.config import PrivacyConfig
+from sdrm_core.privacy.copies import _versus_holdout
 from sdrm_core.privacy.evidence import RealUsers, gather
 from sdrm_core.privacy.gates import judge_near_copies
 from sdrm_core.privacy.verdicts import Verdict
@@ -50,3 +51,20 @@ def test_a_few_people_of_fewer_items_hide_no_copies(n_smaller):
     smaller = without_their_first_item(train[eights[:n_smaller]])
     kept = np.setdiff1d(np.arange(3500), eights[:n_smaller])
     assert verdict_of(planted, vstack([train[kept], smaller]).tocsr(), holdout).verdict == Verdict.FAIL
+
+
+@pytest.mark.parametrize(
+    ("n_train", "n_holdout", "struck_train", "struck_holdout", "is_proof"),
+    [
+        (700, 100, 30, 0, False),  # chance: as likely as not that none of 30 is held out
+        (7_000, 1_000, 60, 0, True),
+        (105_000, 15_000, 6_000, 700, False),  # significant, and less than membership tolerates
+        (105_000, 15_000, 9_000, 700, True),
+    ],
+)
+def test_it_takes_odds_that_tell_a_person_and_people_enough_to_prove_them(
+    n_train, n_holdout, struck_train, struck_holdout, is_proof
+):
+    is_train = np.arange(n_train + n_holdout) < n_train
+    struck = np.r_[np.arange(struck_train), n_train + np.arange(struck_holdout)]
+    assert (_versus_holdout(struck, is_train) < 0.01) == is_proof

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -9,6 +10,7 @@ from sdrm_core.errors import DataError
 from sdrm_core.privacy.completion import ease_weights
 from sdrm_core.privacy.judge import judge_privacy
 from sdrm_core.privacy.kernels import count_hits, rarest_pairs, share_closer
+from sdrm_core.privacy.similarity import pair_products
 from sdrm_core.privacy.statistics import Estimate
 from sdrm_core.privacy.verdicts import Figure, PrivacyReport, Verdict
 
@@ -106,10 +108,33 @@ def test_where_some_of_the_synthetic_users_are_compared_no_number_of_them_is_ask
     from sdrm_core.privacy import evidence
 
     train, holdout, fresh = real
-    monkeypatch.setattr(evidence, "SUBSET_USERS", 150)
+    monkeypatch.setattr(evidence, "SUBSET_USERS", 60)
     cheap = CONFIG.model_copy(update={"max_pair_products": 1.0})
-    (gate,) = [gate for gate in judge(fresh, train, holdout, config=cheap).gates if gate.gate == "unique_copies"]
-    assert gate.sentence.endswith("There were 150 synthetic users compared; more of them alone would not tell.")
+    (gate,) = [gate for gate in judge(fresh, train, holdout, config=cheap).gates if gate.gate == "near_copies"]
+    assert gate.sentence.endswith("There were 60 synthetic users compared; more of them alone would not tell.")
+
+
+def test_complete_records_are_looked_for_among_all_whoever_is_compared(real, monkeypatch):
+    from sdrm_core.privacy import evidence
+
+    train, holdout, fresh = real
+    monkeypatch.setattr(evidence, "SUBSET_USERS", 60)
+    cheap = CONFIG.model_copy(update={"max_pair_products": 1.0})
+    planted = vstack([train[:40], fresh[40:]]).tocsr()
+    assert verdict(judge(planted, train, holdout, config=cheap), "unique_copies") == Verdict.FAIL
+
+
+def test_as_many_synthetic_users_are_compared_as_the_limit_affords(real, monkeypatch):
+    from sdrm_core.privacy import evidence
+
+    train, holdout, fresh = real
+    monkeypatch.setattr(evidence, "SUBSET_USERS", 60)
+    people = evidence.RealUsers.of(train, holdout, config=CONFIG, seed=0)
+    for share, compared in ((0.5, fresh.shape[0] // 2), (1e-9, 60), (2.0, fresh.shape[0])):
+        limit = share * pair_products(fresh, people.complete)
+        found = evidence.gather(fresh, dataclasses.replace(people, max_pair_products=limit))
+        assert found.synthetic.shape[0] == pytest.approx(compared, rel=0.1)
+        assert bool(found.compared) == (found.synthetic.shape[0] < fresh.shape[0])
 
 
 def test_copies_that_chance_would_hardly_make_are_told_though_nobody_is_proven_to_be_copied(real):

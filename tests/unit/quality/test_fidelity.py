@@ -12,8 +12,6 @@ from sdrm_core.quality.structure import CooccurrenceReference, classifier_auc
 
 from .communities import binary, community_users
 
-ALL = np.ones(60, dtype=bool)
-
 
 @pytest.fixture(scope="module")
 def train():
@@ -22,7 +20,7 @@ def train():
 
 @pytest.fixture(scope="module")
 def report_on_a_copy(train):
-    return measure_fidelity(train, train=train, holdout=train[:0], publishable=ALL, seed=0)
+    return measure_fidelity(train, train=train, holdout=train[:0], k_anonymity=1, seed=0)
 
 
 def test_a_copy_is_ideal_in_every_figure(report_on_a_copy):
@@ -89,20 +87,20 @@ def test_without_holdout_its_column_is_null(report_on_a_copy):
 
 def test_holdout_users_show_what_perfect_looks_like(train):
     fresh = community_users(users=15, seed=2)
-    report = measure_fidelity(fresh, train=train, holdout=fresh, publishable=ALL, seed=0)
+    report = measure_fidelity(fresh, train=train, holdout=fresh, k_anonymity=1, seed=0)
     for figure in report.figures.values():
         assert figure.holdout == figure.synthetic
 
 
 def test_density_is_held_against_what_may_be_published_too(train):
     counts = np.diff(train.indptr)
-    report = measure_fidelity(train, train=train, holdout=train, publishable=ALL, seed=0, activity=counts / 2)
+    report = measure_fidelity(train, train=train, holdout=train, k_anonymity=1, seed=0, activity=counts / 2)
     assert (report.published_density_ratio, report.synthetic("density_ratio")) == (2, 1)
 
 
 def test_the_report_is_plain_json_even_when_figures_are_undefined():
     same = binary(np.ones((6, 4)))
-    report = measure_fidelity(same, train=same, holdout=same[:2], publishable=np.zeros(4, dtype=bool), seed=0)
+    report = measure_fidelity(same, train=same, holdout=same[:2], k_anonymity=9, seed=0)
     assert report.synthetic("popularity_spearman") is None
     assert report.synthetic("catalogue_coverage") is None
     assert (
@@ -112,14 +110,30 @@ def test_the_report_is_plain_json_even_when_figures_are_undefined():
 
 def test_no_synthetic_user_at_all_is_refused(train):
     with pytest.raises(DataError, match="synthetic users"):
-        measure_fidelity(csr_matrix((0, 60), dtype=np.float32), train=train, holdout=train, publishable=ALL, seed=0)
+        measure_fidelity(csr_matrix((0, 60), dtype=np.float32), train=train, holdout=train, k_anonymity=1, seed=0)
 
 
-def test_users_without_items_have_no_figures_and_those_beside_them_have(train):
-    nothing = csr_matrix((3, 60), dtype=np.float32)
-    report = measure_fidelity(nothing, train=train, holdout=train, publishable=ALL, seed=0)
-    assert {figure.synthetic for figure in report.figures.values()} == {None}
+def test_users_without_items_are_measured_as_what_they_are(train):
+    nothing = csr_matrix((30, 60), dtype=np.float32)
+    report = measure_fidelity(nothing, train=train, holdout=train, k_anonymity=1, seed=0)
+    assert report.synthetic("empty_user_share") == report.synthetic("activity_ks") == 1
+    assert report.synthetic("density_ratio") == report.synthetic("catalogue_coverage") == 0
+    assert report.synthetic("popularity_spearman") is report.synthetic("cooccurrence_correlation") is None
+    assert report.synthetic("classifier_auc") == 1
     assert report.figures["popularity_spearman"].holdout == 1
+
+
+def test_published_curves_speak_of_as_many_people_as_anything_published(train):
+    curves = measure_fidelity(train, train=train, holdout=train[:0], k_anonymity=40, seed=0).curves
+    assert curves.activity_real[-1] * 300 >= 40
+    assert min(curves.popularity_real) * 300 >= 40
+
+
+def test_unseen_users_of_one_law_cannot_be_told_from_those_looked_at_by_their_own_popularity():
+    generator = np.random.default_rng(0)
+    of_one_law = binary(generator.random((3_000, 2_000)) < 0.004)
+    of_one_law = of_one_law[np.diff(of_one_law.indptr) > 0]
+    assert classifier_auc(of_one_law[:1_000], of_one_law[1_000:2_000], seed=0) == pytest.approx(0.5, abs=0.05)
 
 
 def test_curves_are_short_and_start_at_the_top(train, report_on_a_copy):

@@ -41,9 +41,7 @@ def render_inputs(folder: Path, *, n_holdout: int = 40, n_evaluation: int = 40) 
     train, holdout, validation = users[:200], users[200 : 200 + n_holdout], users[240:260]
     evaluation = users[260 : 260 + n_evaluation]
     synthetic = sample_by_popularity(train, users=200, seed=2)
-    fidelity = measure_fidelity(
-        synthetic, train=train, holdout=holdout, publishable=np.ones(train.shape[1], bool), seed=0
-    )
+    fidelity = measure_fidelity(synthetic, train=train, holdout=holdout, k_anonymity=1, seed=0)
     utility = measure_utility(
         synthetic, train=train, validation=validation, evaluation=evaluation, config=config.utility, seed=0
     )

@@ -13,7 +13,7 @@ def test_density_is_that_of_what_may_be_published():
         users,
         train=users,
         holdout=users[:0],
-        publishable=np.ones(40, bool),
+        k_anonymity=1,
         seed=0,
         activity=np.diff(users.indptr) * 0.9,
     )

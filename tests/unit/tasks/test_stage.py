@@ -4,6 +4,7 @@ import errno
 
 import httpx
 import pytest
+from prefect.serializers import JSONSerializer
 from prefect.states import Failed
 
 from sdrm_core.errors import (
@@ -49,7 +50,7 @@ def test_a_flaky_source_is_asked_again(error):
         ConfigError("x"),
         TrainingError("x"),
         ArtifactError("x"),
-        GateFailed("raw", "x", {}),
+        GateFailed("x", gate="raw"),
         FileNotFoundError(errno.ENOENT, "gone"),
         PermissionError(errno.EACCES, "no"),
         OSError(errno.ENOSPC, "full"),
@@ -59,3 +60,13 @@ def test_a_flaky_source_is_asked_again(error):
 )
 def test_what_would_fail_again_is_not(error):
     assert not is_transient(None, None, Failed(data=error))
+
+
+@pytest.mark.parametrize(
+    "error", [DataError([Problem("a", "b", "c"), Problem("d", "e", "f")]), GateFailed("x", gate="raw")]
+)
+def test_errors_can_be_read_back_from_where_prefect_keeps_them(error):
+    serializer = JSONSerializer()
+    again = serializer.loads(serializer.dumps(error))
+    assert type(again) is type(error)
+    assert str(again) == str(error)

@@ -1,5 +1,6 @@
 """The searched settings are real ones, their bounds hold the defaults, and gates missed are measured alike."""
 
+import numpy as np
 import optuna
 import pytest
 
@@ -51,3 +52,10 @@ def test_a_gate_is_missed_by_what_its_bound_exceeds_the_margin():
     assert gate_excess(verdict(Verdict.INCONCLUSIVE, judged(0.56)), accepted=True) == 0
     assert gate_excess(verdict(Verdict.FAIL, judged(0.60, p_value=0.001)), accepted=True) == pytest.approx(1)
     assert gate_excess(verdict(Verdict.FAIL), accepted=True) == 1
+
+
+def test_proven_copies_and_what_could_not_be_computed_are_the_worst_there_is():
+    proven = Figure.judged("copies", Estimate(0.004, 0.003, 0.005, 1e-9), n=900, margin=0.01, is_tolerated=False)
+    not_computed = Figure.judged("auc", Estimate(np.nan, np.nan, np.nan, np.nan), n=900, margin=0.55, null=0.5)
+    for figure in (proven, not_computed):
+        assert gate_excess(verdict(Verdict.FAIL, figure), accepted=False) == 1

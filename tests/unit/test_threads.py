@@ -1,0 +1,38 @@
+import threading
+
+import torch
+from threadpoolctl import threadpool_info
+
+from sdrm_core.model.devices import Workers
+from sdrm_core.threads import granted_threads, one_blas_thread
+
+
+def blas_threads():
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+def test_blas_stays_on_one_thread_until_the_last_who_asked_leaves():
+    before, entered, leave = blas_threads(), threading.Event(), threading.Event()
+
+    def hold():
+        with one_blas_thread():
+            entered.set()
+            leave.wait(10)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    entered.wait(10)
+    with one_blas_thread():
+        leave.set()
+        holder.join()
+        assert blas_threads() == {1}
+    assert blas_threads() == before
+
+
+def test_a_thread_that_begins_while_another_is_held_to_one_has_all_threads_later():
+    granted, found = granted_threads(), []
+    with Workers(torch.device("cpu")):
+        beginner = threading.Thread(target=lambda: found.append((torch.get_num_threads(), granted_threads())))
+        beginner.start()
+        beginner.join()
+    assert found == [(1, granted)]
