@@ -53,11 +53,17 @@ def _head(job: Job) -> str:
     )
 
 
+def _what_intervals_hold(job: Job) -> str:
+    if len(job.comparison.seeds) > 1:
+        return "Intervals of 95 %: users resampled in pairs, seeds by Student's t."
+    return "Intervals of 95 %: users resampled in pairs, of these very synthetic users; other seeds may differ by more."
+
+
 def _utility(job: Job, table: Table) -> Iterable[str]:
     judges = job.comparison.judges
     for metric in _SHOWN_METRICS:
         yield f"## Utility: {metric} of recommenders trained on each arm, over that on real users\n"
-        yield "Ranking for evaluation users nothing has seen; 95 % paired bootstrap over users and seeds.\n"
+        yield f"Ranking for evaluation users nothing has seen. {_what_intervals_hold(job)}\n"
         real = [_value(table.find(REAL, "utility", metric, judge=judge)) for judge in judges]
         yield _grid(
             ["arm", *(JUDGES[judge] for judge in judges)],
@@ -87,7 +93,7 @@ def _differences(job: Job, table: Table) -> Iterable[str]:
     metric = _SHOWN_METRICS[0]
     judges = job.comparison.judges
     yield f"## Which is better, by {metric}\n"
-    yield "Difference with its 95 % interval; no difference where the interval holds zero.\n"
+    yield f"Difference with its 95 % interval; no difference where it holds zero. {_what_intervals_hold(job)}\n"
     yield _grid(
         ["arm", "versus", *(JUDGES[judge] for judge in judges)],
         [

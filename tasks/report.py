@@ -13,7 +13,7 @@ from tasks import plots, wording
 from tasks.manifest import ROLES_OF_SEED
 
 _HEADLINE_METRICS = ("recall@10", "ndcg@10")
-_MIN_USERS = 5  # a bar of a published histogram speaks of at least so many users
+_MIN_USERS = 5  # a bar of a published histogram speaks of at least so many users, and of k_anonymity if that is more
 
 
 def render_card(manifest: Mapping[str, Any]) -> str:
@@ -32,14 +32,15 @@ def render_report(
         privacy: the operator's privacy report; of it only the coarse nearest-neighbour histogram is shown.
     """
     fidelity = manifest["fidelity"]["curves"]
+    min_users = max(_MIN_USERS, manifest["config"]["privacy"]["k_anonymity"])
     return _render(
         "report.html.j2",
         manifest,
         popularity=plots.plot_popularity(fidelity),
         activity=plots.plot_activity(fidelity),
-        nearest=_nearest({name: merged(one) for name, one in privacy["histograms"].items()}, min_users=_MIN_USERS),
+        nearest=_nearest({name: merged(one) for name, one in privacy["histograms"].items()}, min_users=min_users),
         training=_training(curves),
-        min_users=_MIN_USERS,
+        min_users=min_users,
         settings=_settings(manifest["config"]),
     )
 

@@ -143,8 +143,8 @@ def _class_edges(sizes: np.ndarray) -> np.ndarray:
 def _versus_holdout(struck: np.ndarray, is_train: np.ndarray) -> float:
     """Fisher's exact test on the real users struck by at least one synthetic user: each person counts once.
 
-    Of few people only much larger odds are significant. Of a hundred thousand any are: more than a copy here and there
-    would be needed for the person who is found close to a synthetic user to be one of the training users.
+    Of few people only large odds are significant, of a hundred thousand any; small ones do not tell whether the person
+    whom a synthetic user resembles was trained on.
     """
     n_train, n_holdout = int(is_train.sum()), int((~is_train).sum())
     hit_train = int(is_train[struck].sum())
