@@ -139,6 +139,7 @@ class FittedModel(Record):
 
     Attributes:
         temperature: at which items are drawn, given or found.
+        temperature_is_found: it is the lowest at which validation users show little leak, or follows from that.
         item_pairs: pairs of items that get an offset.
     """
 
@@ -146,6 +147,7 @@ class FittedModel(Record):
     files: tuple[Artifact, ...]
     curve: Artifact
     temperature: float
+    temperature_is_found: bool
     item_pairs: int
 
     @property

@@ -17,7 +17,7 @@ from sdrm_core.storage import checked, private_directory, read_json, read_user_i
 from tasks.gate_frames import id_type, matrix_frame, raw_frame, synthetic_frame
 from tasks.gates import check, combined, gate_markdown, require
 from tasks.matrix import users_of, users_wanted
-from tasks.stage import LOG, Meter, stage
+from tasks.stage import ATTEMPTS, GATES, LOG, Meter, stage
 from tasks.suites import (
     ITEM,
     USER,
@@ -91,12 +91,12 @@ def gate_release(run: Run, samples: Samples, measures: Measures) -> None:
 
 def gates_directory(run: Run) -> Path:
     """Return the folder of the run's gate reports."""
-    return run.directory / "gates"
+    return run.directory / GATES
 
 
 def attempts_directory(run: Run) -> Path:
     """Return the folder where the gate reports of every attempt stay, refused ones too."""
-    return run.directory / "attempts"
+    return run.directory / ATTEMPTS
 
 
 def likeness(fidelity: dict[str, Any]) -> dict[str, Any]:

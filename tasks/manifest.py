@@ -3,11 +3,13 @@
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 import sdrm_core
+from sdrm_core.config import PipelineConfig
 from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS, PrivacyReport
 from sdrm_core.records import FileFacts, FittedModel, Measures, Run, Samples, SourceFacts, UserItemMatrix
 from sdrm_core.storage import parse_json_files, read_json
@@ -15,6 +17,8 @@ from tasks.checkpoints import attempts_directory, gates_directory
 from tasks.stage import stages_directory
 
 ROLES_OF_SEED = "by the seed"
+_DIGITS = 3
+_CURVE_DIGITS = 2  # as much as a plot shows
 
 
 def content_digest(files: Sequence[FileFacts]) -> str:
@@ -49,8 +53,8 @@ def build_manifest(
         "run": run.digest,
         "seed": run.config.seed,
         "code_version": sdrm_core.__version__,
-        "config": run.config.model_dump(mode="json", exclude={"paths"}),
-        "source": source.model_dump(),
+        "config": _public_config(run.config),
+        "source": source.model_dump() | {"uri": Path(source.uri).name},
         "source_counts": matrix.counts.model_dump(),
         "roles": "by a secret key" if matrix.has_secret_roles else ROLES_OF_SEED,
         "synthetic_counts": samples.counts.model_dump(),
@@ -61,6 +65,7 @@ def build_manifest(
             "variant": "sdrm",
             "resolution": run.config.sampling.resolution,
             "temperature": model.temperature,
+            "temperature_is_found": model.temperature_is_found,
             "item_pairs": model.item_pairs,
         },
         "attempts": samples.attempt + 1,
@@ -69,10 +74,17 @@ def build_manifest(
         },
         "gates": _verdicts(run),
         "privacy": _public_privacy(run, measures),
-        "utility": _public_utility(measures),
+        "utility": _rounded(_public_utility(measures), digits=_DIGITS),
         "fidelity": _public_fidelity(measures, n_holdout=matrix.users_by_role["holdout"]),
         "stages": parse_json_files(stages_directory(run)),
     }
+
+
+def _public_config(config: PipelineConfig) -> dict[str, Any]:
+    """Return the settings without the operator's directories."""
+    settings = config.model_dump(mode="json", exclude={"paths"})
+    settings["source"]["uri"] = Path(config.source.uri).name
+    return settings
 
 
 def _public_privacy(run: Run, measures: Measures) -> dict[str, Any]:
@@ -95,12 +107,25 @@ def _public_utility(measures: Measures) -> dict[str, Any]:
 
 
 def _public_fidelity(measures: Measures, *, n_holdout: int) -> dict[str, Any]:
-    """Return the figures of likeness but those of few people: of the most active ones, and of a small holdout."""
+    """Return the figures of likeness but those of few people: of the most active ones, and of a small holdout.
+
+    Rounded: the difference of two nights' exact figures is a person's who joined or left.
+    """
     report: dict[str, Any] = read_json(measures.fidelity)
     del report["published_density_ratio"]
     hidden = {"holdout": None} if n_holdout < MIN_HOLDOUT_USERS else {}
     figures = {name: row | hidden for name, row in report["figures"].items() if name != "activity_max"}
-    return report | {"figures": figures}
+    figures, curves = _rounded(figures, digits=_DIGITS), _rounded(report["curves"], digits=_CURVE_DIGITS)
+    return report | {"figures": figures, "curves": curves}
+
+
+def _rounded(tree: Any, *, digits: int) -> Any:
+    """Return a JSON tree whose numbers, but counts, have so many significant digits."""
+    if isinstance(tree, dict):
+        return {key: _rounded(value, digits=digits) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_rounded(value, digits=digits) for value in tree]
+    return float(f"{tree:.{digits}g}") if isinstance(tree, float) else tree
 
 
 def _verdicts(run: Run) -> dict[str, Any]:

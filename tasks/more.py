@@ -14,10 +14,12 @@ from sdrm_core.errors import DataError, Problem
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.model.folder import MANIFEST, is_model, load_item_ids
 from sdrm_core.model.sdrm import SdrmModel
+from sdrm_core.privacy.verdicts import Verdict
 from sdrm_core.randomness import numpy_stream, stream_seed
-from sdrm_core.storage import parse_json, sha256_of, write_json
+from sdrm_core.storage import parse_json, parse_json_files, sha256_of, write_json
 from tasks.interactions import new_user_ids, write_interactions
 from tasks.preflight import require_space, unwritable
+from tasks.stage import GATES, LOG
 
 
 def sample_more(
@@ -50,13 +52,22 @@ def sample_more(
             user_ids=new_user_ids(users, numpy_stream(stream, "user_ids", digest)),
             item_ids=load_item_ids(folder),
         )
-        facts = {"users": users, "resolution": resolution, "seed": seed, "gates": "none: these users were not judged"}
-        facts |= {"model": digest}
+        facts = {"users": users, "resolution": resolution, "seed": seed, "gates": judgement(folder), "model": digest}
         write_json(staging / "sample.json", facts | {"files": [file.model_dump(mode="json") for file in files]})
         staging.rename(out)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return out
+
+
+def judgement(folder: Path) -> str:
+    """Return what the gates say of such users; of those of a run that was refused it is told aloud."""
+    reports = parse_json_files(folder.parent / GATES)
+    refused_by = ", ".join(name for name, report in reports.items() if report["verdict"] != Verdict.PASS)
+    if not refused_by:
+        return "none: these users were not judged"
+    LOG.warning("the run that trained this model was refused by gate %s: its users may give people away", refused_by)
+    return f"none: these users were not judged, and those of the model's own run were refused by gate {refused_by}"
 
 
 def model_folder(source: Path, *, work: Path) -> Path:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, get_type_hints
 
 import sdrm_core
-from sdrm_core.errors import ArtifactError, ConfigError, DataError, Problem
+from sdrm_core.errors import ArtifactError, ConfigError, DataError, Problem, SdrmError
 from sdrm_core.records import Artifact, Record, Run
 from sdrm_core.storage import PRIVATE, checked, parse_json, private_directory, write_json
 from tasks.preflight import unwritable
-from tasks.stage import LOG, stages_directory
+from tasks.stage import ATTEMPTS, GATES, LOG, stages_directory
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=Record)
@@ -122,10 +122,10 @@ def working_in(run: Run) -> Iterator[None]:
     All but ingest comes under it: that names the directory, and writes the same bytes each time.
 
     Raises:
-        ConfigError: another process is at work on the same run.
+        SdrmError: another process is at work on the same run.
     """
     with alone_in(run.directory):
-        for verdicts in ("gates", "attempts"):
+        for verdicts in (GATES, ATTEMPTS):
             shutil.rmtree(run.directory / verdicts, ignore_errors=True)
         for meter in stages_directory(run).glob("*.json"):
             if meter.stem != "ingest":  # which named the directory
@@ -143,8 +143,9 @@ def claimed(out: Path, *, command: str, question: Mapping[str, Any]) -> Iterator
         question: the settings that decide the results, JSON-compatible.
 
     Raises:
-        ConfigError: it holds something else, the results of other settings, or another process is at work in it.
+        ConfigError: it holds something else, or the results of other settings.
         DataError: it cannot be written.
+        SdrmError: another process is at work in it.
     """
     about = out / f"{command}.json"
     if out.is_dir() and not about.is_file() and any(path.name != _LOCK for path in out.iterdir()):
@@ -180,13 +181,13 @@ def alone_in(directory: Path) -> Iterator[None]:
     """Keep other processes that ask for the same directory out of it while the block runs.
 
     Raises:
-        ConfigError: one is at work there.
+        SdrmError: one is at work there.
     """
     with (directory / _LOCK).open("w") as lock:  # the system lets go of it however the process ends
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ConfigError(f"another process is at work in {directory}. Wait for it or end it") from None
+            raise SdrmError(f"another process is at work in {directory}. Wait for it or end it") from None
         yield
 
 

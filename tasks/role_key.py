@@ -8,18 +8,29 @@ from sdrm_core.config import RolesConfig
 from sdrm_core.errors import ConfigError
 
 KEY_VARIABLE = "SDRM_ROLE_KEY"
+_LEAST_CHARACTERS = 16
 
 
 def role_secret(config: RolesConfig) -> bytes | None:
     """Return the secret key of the role hash, from the named Secret block or the environment; None: there is none.
 
     Raises:
-        ConfigError: there is no block of that name.
+        ConfigError: there is no block of that name, or the key can be guessed.
     """
     if config.key_block:
         try:
-            return str(Secret.load(config.key_block).get()).encode()  # type: ignore[union-attr]
+            key = str(Secret.load(config.key_block).get())  # type: ignore[union-attr]
         except ValueError as error:
             raise ConfigError(f"roles.key_block: {error}. Create the Secret block, or unset the setting") from None
-    key = os.environ.get(KEY_VARIABLE)
-    return key.encode() if key else None
+        return _hard_to_guess(key, name="roles.key_block")
+    key = os.environ.get(KEY_VARIABLE, "")
+    return _hard_to_guess(key, name=KEY_VARIABLE) if key else None
+
+
+def _hard_to_guess(key: str, *, name: str) -> bytes:
+    if len(key.strip()) < _LEAST_CHARACTERS or key != key.strip():
+        raise ConfigError(
+            f"{name}: the key has fewer than {_LEAST_CHARACTERS} characters, or blanks around them. "
+            "Make one that nobody guesses: openssl rand -hex 32"
+        )
+    return key.encode()

@@ -23,6 +23,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 LOG = logging.getLogger("sdrm")
+GATES, ATTEMPTS = "gates", "attempts"  # folders of a run: the gates' reports, and those of every attempt
 _SAMPLE_SECONDS = 0.05
 _ASK_LATER = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 # Operating system errors that stay the same however often one asks.

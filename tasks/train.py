@@ -73,9 +73,10 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: Fitte
             leak=leak_against,
             on_epoch=report_epoch,
         )
-        if config.sampling.temperature is None and validation.shape[0] < MIN_HOLDOUT_USERS:
+        is_found = run.config.sampling.temperature is None and validation.shape[0] >= MIN_HOLDOUT_USERS
+        if config.sampling.temperature is None and not is_found:
             LOG.warning(
-                "%d validation users cannot tell what leaks, %d could: items are drawn as randomly as allowed",
+                "%d validation users cannot tell what leaks, %d could: the temperature is the default for that",
                 validation.shape[0],
                 MIN_HOLDOUT_USERS,
             )
@@ -88,6 +89,7 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: Fitte
             files=model.save(folder, item_ids=item_ids),
             curve=_write_curve(run.directory / "diffuse" / "curve.json", curve),
             temperature=model.temperature,
+            temperature_is_found=is_found,
             item_pairs=item_pairs,
         )
     meter.save(run)

@@ -65,13 +65,21 @@ def _decode_or_none(value: bytes | None) -> str | None:
 
 
 def _shown(values: pa.ChunkedArray, row: int) -> str:
-    """Return the value of a row for a message: text in quotes, cut where it is long, a missing one as nothing."""
+    """Return the value of a row for a message: text in quotes, cut where it is long, a missing one as nothing.
+
+    Also cut where the line ends: after a quote that is not closed, other people's rows follow.
+    """
     cell = values.slice(row, 1)
     value = cell.cast(pa.binary())[0].as_py() if is_text(values.type) else cell[0].as_py()
     if value is None or value in ("", b""):
         return ""
-    text = repr((_decode_or_none(value) or value) if isinstance(value, bytes) else value)
-    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
+    if not isinstance(value, bytes):
+        return repr(value)[:_SHOWN_CHARACTERS]
+    first_line = value.splitlines()[0]
+    text = _decode_or_none(first_line)
+    shown = repr(first_line if text is None else text)
+    is_cut = len(shown) > _SHOWN_CHARACTERS or first_line != value
+    return shown[:_SHOWN_CHARACTERS] + ("…" if is_cut else "")
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -89,7 +97,8 @@ def null_rows(values: pa.ChunkedArray) -> np.ndarray:
 def found_in(file: RawFile, column: RawColumn, bad_rows: np.ndarray, *, what: str, remedy: str) -> list[Problem]:
     """Return the problem of the flagged rows with their number and the first of them; nothing if none is flagged.
 
-    A user's id is not told, only where it stands: messages go to logs, and with them to whoever reads those.
+    A user's id is not told, only where it stands: messages go to logs, and with them to whoever reads those. Nor is a
+    value of a column where all are bad: it may be the users'.
 
     Args:
         file: the file, for its name and the place of a row.
@@ -102,7 +111,8 @@ def found_in(file: RawFile, column: RawColumn, bad_rows: np.ndarray, *, what: st
     if not count:
         return []
     first = int(np.argmax(bad_rows))
-    shown = "" if column is file.columns.get(USER) else _shown(column.values, first)
+    may_be_users = column is file.columns.get(USER) or count == len(bad_rows)
+    shown = "" if may_be_users else _shown(column.values, first)
     example = ": ".join(part for part in (file.locate(first), shown) if part)
     return [
         Problem(

@@ -62,7 +62,7 @@ def judge_closer_to_train(evidence: Evidence, config: PrivacyConfig, draw: np.ra
     n = evidence.synthetic.shape[0]
     figure = Figure.judged("share closer to train", estimate, n=n, margin=config.margins.closer_to_train, null=0.5)
     sentences = {
-        Verdict.PASS: "Synthetic users are as close to people the model never saw as to those it was trained on.",
+        Verdict.PASS: "Synthetic users are hardly closer to the people trained on than to people the model never saw.",
         Verdict.FAIL: "Synthetic users are systematically closer to the people the model was trained on.",
         Verdict.INCONCLUSIVE: "Whether synthetic users are closer to the people trained on cannot be told yet.",
     }
@@ -82,7 +82,7 @@ def judge_membership(evidence: Evidence, config: PrivacyConfig, draw: np.random.
         )
     )
     sentences = {
-        Verdict.PASS: "Someone who knows a person's items cannot tell from the release whether the person took part.",
+        Verdict.PASS: "Someone who knows a person's items can hardly tell from the release if the person took part.",
         Verdict.FAIL: "Someone who knows a person's items can tell from the release that the person took part.",
         Verdict.INCONCLUSIVE: "Whether participation can be inferred from the release cannot be told yet.",
     }
@@ -94,7 +94,7 @@ def judge_rare_pairs(evidence: Evidence, config: PrivacyConfig, draw: np.random.
     found = measure_rare_pairs(evidence, k_anonymity=config.k_anonymity, draw=draw)
     figure = Figure.judged("exposure odds", found.odds, n=found.n_users, margin=config.margins.rare_pairs, null=1.0)
     sentences = {
-        Verdict.PASS: "Rare combinations of items turn up no more for people trained on than for others.",
+        Verdict.PASS: "Rare combinations of items turn up hardly more for people trained on than for others.",
         Verdict.FAIL: "The release exposes rare combinations of items that point at people trained on.",
         Verdict.INCONCLUSIVE: "Whether rare combinations of items are exposed cannot be told yet.",
     }
@@ -111,7 +111,7 @@ def judge_completion(evidence: Evidence, config: PrivacyConfig, draw: np.random.
     found = measure_completion(evidence, draw)
     figure = Figure.judged("recall@20 gain", found.gain, n=found.n_users, margin=config.margins.completion)
     sentences = {
-        Verdict.PASS: "What people trained on would hide can be guessed no better than what others would hide.",
+        Verdict.PASS: "What people trained on would hide can be guessed hardly better than what others would hide.",
         Verdict.FAIL: "What people trained on would hide can be guessed from the release better than for others.",
         Verdict.INCONCLUSIVE: "Whether hidden items of people trained on can be guessed better cannot be told yet.",
     }

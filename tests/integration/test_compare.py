@@ -206,7 +206,7 @@ class TestAgain:
         assert pieces(copied.out) == before
 
     def test_other_roles_are_other_data(self, copied, monkeypatch):
-        monkeypatch.setenv("SDRM_ROLE_KEY", "another key")
+        monkeypatch.setenv("SDRM_ROLE_KEY", "another key nobody guesses")
         with pytest.raises(ConfigError, match="other data"):
             run_comparison(copied, workers=1)
 

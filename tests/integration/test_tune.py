@@ -86,6 +86,6 @@ def test_a_study_of_other_settings_is_refused(tuned):
 
 
 def test_a_study_of_other_data_is_refused(tuned, monkeypatch):
-    monkeypatch.setenv("SDRM_ROLE_KEY", "another key")
+    monkeypatch.setenv("SDRM_ROLE_KEY", "another key nobody guesses")
     with pytest.raises(ConfigError, match="other data"):
         tune(tuned[0])

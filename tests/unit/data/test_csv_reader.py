@@ -248,3 +248,18 @@ def test_the_first_row_of_a_file_without_a_header_is_not_told(tmp_path, first):
     assert "there is no column 'user_id'; none of the 3 fields of its first line is a column asked for" in problems[0]
     assert "source.header" in problems[0]
     assert not any("alice" in problem for problem in problems)
+
+
+@pytest.mark.parametrize(
+    "row", ['alice@example.com,i1,"5\nbob@example.com,i2,4\n', 'u1,i1,"five\nbob@example.com,i2,4\n"\nu2,i2,3\n']
+)
+def test_what_stands_in_the_lines_after_an_open_quote_is_not_told(tmp_path, row):
+    problems = refused(tmp_path, "log.csv", b"user_id,item_id,rating\n" + row.encode())
+    assert not any("bob" in problem for problem in problems)
+
+
+def test_values_of_a_column_in_which_no_row_is_right_are_not_told(tmp_path):
+    settings = {"header": ("rating", "item_id", "user_id")}
+    problems = refused(tmp_path, "log.csv", b"alice@example.com,i1,5\nbob@example.com,i2,4\n", **settings)
+    assert any("a rating that is not a number in 2 of 2 rows (for example line 1)" in problem for problem in problems)
+    assert not any("@" in problem for problem in problems)

@@ -34,9 +34,12 @@ SETTINGS = {
 }
 
 
-def render_inputs(folder: Path, *, n_holdout: int = 40, n_evaluation: int = 40) -> dict[str, Any]:
+def render_inputs(
+    folder: Path, *, n_holdout: int = 40, n_evaluation: int = 40, uri: str = "embedded"
+) -> dict[str, Any]:
     """Return the arguments of the reports' functions: ``manifest``, ``curves`` and ``privacy``."""
-    config = PipelineConfig.model_validate(SETTINGS)
+    dataset = "demo" if uri == "embedded" else "shop"
+    config = PipelineConfig.model_validate({**SETTINGS, "dataset": dataset, "source": {"uri": uri}})
     users = simulated_users(300)
     train, holdout, validation = users[:200], users[200 : 200 + n_holdout], users[240:260]
     evaluation = users[260 : 260 + n_evaluation]
@@ -64,7 +67,7 @@ def render_inputs(folder: Path, *, n_holdout: int = 40, n_evaluation: int = 40) 
     nothing = Artifact(path=folder / "nothing", sha256="a" * 64)
     manifest = build_manifest(
         run,
-        source=SourceFacts(uri="embedded", sha256="b" * 64, rows=5000),
+        source=SourceFacts(uri=uri, sha256="b" * 64, rows=5000),
         matrix=UserItemMatrix(
             user_items=nothing,
             items=nothing,
@@ -74,7 +77,14 @@ def render_inputs(folder: Path, *, n_holdout: int = 40, n_evaluation: int = 40) 
             users_by_role={"train": 200, "validation": 20, "holdout": n_holdout, "evaluation": n_evaluation},
             has_secret_roles=True,
         ),
-        model=FittedModel(folder=folder, files=(nothing,), curve=nothing, temperature=1.1, item_pairs=12),
+        model=FittedModel(
+            folder=folder,
+            files=(nothing,),
+            curve=nothing,
+            temperature=1.1,
+            temperature_is_found=True,
+            item_pairs=12,
+        ),
         samples=Samples(attempt=0, model=nothing.sha256, shards=(), counts=counts(synthetic)),
         measures=Measures(
             fidelity=write_json(folder / "fidelity.json", fidelity.model_dump(mode="json")),

@@ -3,8 +3,8 @@ import json
 import pytest
 
 from sdrm_core.errors import DataError
-from sdrm_core.storage import sha256_of
-from tasks.more import model_folder
+from sdrm_core.storage import sha256_of, write_json
+from tasks.more import judgement, model_folder
 
 
 @pytest.fixture
@@ -33,3 +33,12 @@ def test_a_model_that_took_the_place_of_the_releases_is_not_taken_for_it(publish
     (model / "model.json").write_text('{"another": "night"}')
     with pytest.raises(DataError, match="or no longer, that made it"):
         model_folder(release, work=journal.parent)
+
+
+def test_more_users_of_a_refused_run_say_so(published, caplog):
+    _, model, _ = published
+    assert judgement(model) == "none: these users were not judged"
+    for gate, verdict in (("raw_interactions", "PASS"), ("release", "FAIL")):
+        write_json(model.parent / "gates" / f"{gate}.json", {"verdict": verdict})
+    assert judgement(model).endswith("were refused by gate release")
+    assert "refused by gate release" in caplog.text

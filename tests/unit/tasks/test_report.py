@@ -142,6 +142,28 @@ def test_the_largest_number_of_items_of_a_real_person_is_not_published(example):
     assert "activity_max" not in figures
 
 
+def test_what_is_published_is_rounded_so_that_two_nights_cannot_be_subtracted(example):
+    fidelity = example["manifest"]["fidelity"]
+    mean = fidelity["figures"]["activity_mean"]["ideal"]
+    assert mean == float(f"{mean:.3g}")
+    assert all(share == float(f"{share:.2g}") for share in fidelity["curves"]["popularity_real"])
+    recall = example["manifest"]["utility"]["judges"]["svd"]["real"]["recall@10"]["mean"]["value"]
+    assert recall == float(f"{recall:.3g}")
+
+
+def test_where_the_source_lies_is_not_published(tmp_path):
+    manifest = render_inputs(tmp_path, uri="/data/of/alice/log.csv")["manifest"]
+    assert manifest["source"]["uri"] == manifest["config"]["source"]["uri"] == "log.csv"
+
+
+def test_the_card_says_who_chose_the_temperature(inputs):
+    judge(inputs)
+    inputs["manifest"]["config"]["sampling"]["temperature"] = None
+    for is_found, told in ((True, "chosen by what leaks"), (False, "validation users are too few to tell what leaks")):
+        inputs["manifest"]["model"]["temperature_is_found"] = is_found
+        assert told in render_card(inputs["manifest"])
+
+
 def test_a_stage_that_an_earlier_run_finished_says_so(inputs):
     judge(inputs)
     assert "finished by an earlier run" not in render_report(**inputs)

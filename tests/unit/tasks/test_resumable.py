@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from sdrm_core.config import PipelineConfig
-from sdrm_core.errors import ConfigError, DataError
+from sdrm_core.errors import ConfigError, DataError, SdrmError
 from sdrm_core.records import Artifact, Run, TrainedVae
 from sdrm_core.storage import parse_json, write_json
 from tasks.resumable import bind_input, claimed, code_digest, finished_once, working_in
@@ -78,7 +78,7 @@ def test_a_file_is_no_directory(tmp_path):
 def test_two_at_once_are_one_too_many(tmp_path):
     with (
         claimed(tmp_path, command="compare", question=QUESTION),
-        pytest.raises(ConfigError, match="another process is at work"),
+        pytest.raises(SdrmError, match="another process is at work"),
         claimed(tmp_path, command="compare", question=QUESTION),
     ):
         pass
@@ -149,7 +149,7 @@ class TestFinishedOnce:
     def test_a_run_starts_without_the_verdicts_of_an_earlier_one_and_alone(self, run, tmp_path):
         for name in ("gates/release", "attempts/0-release", "stages/publish", "stages/ingest", "finished/train"):
             write_json(tmp_path / f"{name}.json", {})
-        with working_in(run), pytest.raises(ConfigError, match="another process is at work"), working_in(run):
+        with working_in(run), pytest.raises(SdrmError, match="another process is at work"), working_in(run):
             pass
         assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.json")} == {
             "stages/ingest.json",

@@ -1,0 +1,19 @@
+import pytest
+
+from sdrm_core.config import RolesConfig
+from sdrm_core.errors import ConfigError
+from tasks.role_key import KEY_VARIABLE, role_secret
+
+
+@pytest.mark.parametrize("key", ["x", " ", "0123456789abcde", "0123456789abcdef "])
+def test_a_key_that_can_be_guessed_is_none(monkeypatch, key):
+    monkeypatch.setenv(KEY_VARIABLE, key)
+    with pytest.raises(ConfigError, match=r"SDRM_ROLE_KEY: .* openssl rand"):
+        role_secret(RolesConfig())
+
+
+def test_a_key_of_enough_characters_is_taken_as_it_is_and_without_one_there_is_none(monkeypatch):
+    monkeypatch.setenv(KEY_VARIABLE, "0123456789abcdef")
+    assert role_secret(RolesConfig()) == b"0123456789abcdef"
+    monkeypatch.delenv(KEY_VARIABLE)
+    assert role_secret(RolesConfig()) is None
