@@ -3,19 +3,9 @@
 # mypy: disable-error-code="no-untyped-def"
 # ruff: noqa: ANN001, ANN202, ANN201, PLR0917
 
-from collections.abc import Callable
-from typing import Any
-
-import numba
 import numpy as np
 
-
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile without the interpreter lock; keep the machine code on disk where a directory is writable."""
-    try:
-        return numba.njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # numba finds no place for its cache: a read-only installation without a home
-        return numba.njit(nogil=True)(function)
+from sdrm_core.loops import compiled
 
 
 @compiled
@@ -148,30 +138,32 @@ def share_closer(index, similarity, is_holdout, miss):
 
 
 @compiled
-def rarest_pairs(u_starts, u_items, p_starts, p_items, p_users, is_exposed, holders, n_synthetic, sums):
-    """Fill ``sums`` (3, n_users): number of a user's rarest pairs, exposed ones, and those expected to be by chance.
+def rarest_pairs(start, stop, first, lists, together, release, found):
+    """Add the pairs of a block of items to what is ``found`` of the users [start, stop); blocks come in order.
 
-    The pairs are an item × item pattern (p_starts, p_items), each stored once, with the users that have both, and
-    whether a synthetic user has. Chance: ``holders`` (n_items,) of ``n_synthetic`` users have an item, independently.
+    first: the block's first item; lists: (item starts, users), (row starts, items), both ascending; together:
+    (n_block_items, n_items) numbers of people that have both items, and of synthetic users, above the diagonal;
+    release: (n_items,) synthetic users that have an item, and how many there are: chance, if items come independently;
+    found: (n_users,) the fewest people that have a pair of the user's, and (n_users, 3) number of such pairs, exposed
+    ones, and those expected to be by chance. Item by item, not user by user: a row of ``together`` stays in the cache.
     """
-    holds = np.zeros(len(p_starts) - 1, np.bool_)
-    for user in range(len(u_starts) - 1):
-        items = u_items[u_starts[user] : u_starts[user + 1]]
-        for item in items:
-            holds[item] = True
-        rarest = np.inf
-        for item in items:
-            for place in range(p_starts[item], p_starts[item + 1]):
-                other = p_items[place]
-                if holds[other] and p_users[place] <= rarest:
-                    if p_users[place] < rarest:
-                        rarest = p_users[place]
-                        sums[:, user] = 0
-                    sums[0, user] += 1
-                    sums[1, user] += is_exposed[place]
-                    sums[2, user] -= np.expm1(-holders[item] * holders[other] / n_synthetic)
-        for item in items:
-            holds[item] = False
+    ((p_starts, p_users), (u_starts, u_items)), (popularity, n_synthetic), (fewest, sums) = lists, release, found
+    for row in range(len(together[0])):
+        item, people, synthetic = first + row, together[0][row], together[1][row]
+        holders = p_users[p_starts[item] : p_starts[item + 1]]
+        for user in holders[np.searchsorted(holders, start) : np.searchsorted(holders, stop)]:
+            items = u_items[u_starts[user] : u_starts[user + 1]]
+            least, n_pairs, n_exposed, n_chance = fewest[user], sums[user, 0], sums[user, 1], sums[user, 2]
+            for other in items[np.searchsorted(items, item) + 1 :]:
+                if people[other] <= least:
+                    if people[other] < least:
+                        least = people[other]
+                        n_pairs, n_exposed, n_chance = 0.0, 0.0, 0.0
+                    n_pairs += 1
+                    n_exposed += synthetic[other] > 0
+                    n_chance -= np.expm1(-popularity[item] * popularity[other] / n_synthetic)
+            fewest[user] = least
+            sums[user, 0], sums[user, 1], sums[user, 2] = n_pairs, n_exposed, n_chance
 
 
 @compiled

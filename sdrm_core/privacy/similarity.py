@@ -3,9 +3,6 @@
 Whoever asks gets similarities; what they mean for privacy is decided elsewhere.
 """
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +11,7 @@ from scipy.sparse import csr_matrix
 
 from sdrm_core.data.matrix import item_popularity
 from sdrm_core.errors import DataError, Problem
+from sdrm_core.loops import in_blocks
 from sdrm_core.privacy import tensors
 from sdrm_core.privacy.kernels import nearest_rows
 
@@ -98,7 +96,7 @@ def nearest(
         (postings.indptr.astype(np.uint64), postings.indices.astype(np.uint32), _set_weights(right, weights)),
         *(weights, own, (found.index, found.similarity, found.mean, found.density)),
     )
-    _in_blocks(lambda start, stop: nearest_rows(start, stop, *arguments), n_queries, workers=workers)
+    in_blocks(nearest_rows, n_queries, *arguments, block_rows=_BLOCK_ROWS, workers=workers)
     return Neighbours(found.index, found.similarity, found.mean / others, found.density / others)
 
 
@@ -163,10 +161,3 @@ def _set_weights(user_items: csr_matrix, weights: np.ndarray) -> np.ndarray:
     """Each user's summed item weights, in item order: the order the kernel adds an overlap up in."""
     summed: np.ndarray = user_items.astype(weights.dtype) @ weights
     return summed
-
-
-def _in_blocks(work: Callable[[int, int], None], n_rows: int, *, workers: int | None) -> None:
-    starts = range(0, n_rows, _BLOCK_ROWS)
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        for _ in pool.map(lambda start: work(start, min(start + _BLOCK_ROWS, n_rows)), starts):
-            pass  # waits, and raises what a block raised

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
@@ -20,6 +22,16 @@ def test_pairs_are_those_of_the_whole_product(block_items, monkeypatch):
     assert list(zip(counted.first.tolist(), counted.second.tolist(), strict=True)) == expected
     assert counted.users.tolist() == [together[pair] for pair in expected]
     assert counted.others.tolist() == [of_others[pair] for pair in expected]
+
+
+def test_the_order_in_which_a_users_items_are_stored_does_not_matter():
+    some, others = users(40, 17, seed=0), users(30, 17, seed=1)
+    backwards = csr_matrix((some.data, some.indices.copy(), some.indptr), shape=some.shape)
+    for start, stop in pairwise(some.indptr):
+        backwards.indices[start:stop] = some.indices[start:stop][::-1]
+    backwards.has_sorted_indices = False
+    for expected, found in zip(count_pairs(some, others), count_pairs(backwards, others), strict=True):
+        assert np.array_equal(expected, found)
 
 
 def test_no_pair_is_no_pair():

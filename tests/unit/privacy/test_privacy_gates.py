@@ -281,12 +281,17 @@ def test_ease_matches_its_formula():
 
 def test_a_users_rarest_pairs_by_hand():
     users = csr_matrix(np.array([[1, 1, 1, 0], [0, 1, 0, 1]], np.float32))
-    pairs = csr_matrix((np.array([2.0, 3.0, 1.0, 2.0]), (np.array([0, 0, 0, 1]), np.array([1, 2, 3, 2]))), shape=(4, 4))
-    is_exposed, holders = np.array([True, False, True, False]), np.array([1, 4, 2, 3])
-    sums = np.zeros((3, 2))
-    rarest_pairs(users.indptr, users.indices, pairs.indptr, pairs.indices, pairs.data, is_exposed, holders, 10, sums)
+    postings = users.tocsc()
+    lists = ((postings.indptr, postings.indices), (users.indptr, users.indices))
+    people = np.array([[0, 2, 3, 1], [0, 0, 2, 4], [0, 0, 0, 0], [0, 0, 0, 0]], np.int32)
+    synthetic = np.array([[0, 1, 0, 5], [0, 0, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0]], np.int32)
+    fewest, sums = np.full(2, 3), np.zeros((2, 3))
+    for first in range(4):  # a block of one item each
+        block = (people[first : first + 1], synthetic[first : first + 1])
+        rarest_pairs(0, 2, first, lists, block, (np.array([1, 4, 2, 3]), 10), (fewest, sums))
     by_chance = (1 - np.exp(-4 / 10)) + (1 - np.exp(-8 / 10))
-    np.testing.assert_allclose(sums, [[2, 0], [1, 0], [by_chance, 0]])
+    np.testing.assert_allclose(sums, [[2, 1, by_chance], [0, 0, 0]])
+    assert fewest.tolist() == [2, 3]
 
 
 def test_hits_rank_targets_among_items_not_given():

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
+from sdrm_core import loops
 from sdrm_core.config import PrivacyConfig
+from sdrm_core.data import cooccurrence
 from sdrm_core.data.cooccurrence import count_pairs
 from sdrm_core.privacy import evidence as evidence_module
 from sdrm_core.privacy import rare_pairs
@@ -105,3 +107,12 @@ def test_a_pair_of_one_person_is_rare_even_where_no_anonymity_is_asked_for(simul
     people = RealUsers.of(real[:700], real[700:], config=PrivacyConfig(k_anonymity=1), seed=0)
     copies = gather(real[:700], people)
     assert verdict_of(measured(copies, k_anonymity=1)) == Verdict.FAIL
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_neither_threads_nor_blocks_change_anything(evidence, monkeypatch, threads):
+    before = measured(evidence)
+    monkeypatch.setattr(loops.os, "cpu_count", lambda: threads)
+    monkeypatch.setattr(rare_pairs, "_BLOCK_ROWS", 100)
+    monkeypatch.setattr(cooccurrence, "_BLOCK_CELLS", 50_000)
+    assert measured(evidence) == before
