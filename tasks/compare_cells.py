@@ -22,7 +22,7 @@ from tasks.compare_plan import REAL, ArmChoice, Job
 from tasks.matrix import users_of
 from tasks.resumable import code_digest, digest_of
 
-_UNDERLYING = ("data", "randomness.py", "threads.py")
+_UNDERLYING = ("data", "loops.py", "randomness.py", "threads.py")
 _GENERATING = ("arms", "config.py", "model", "privacy", "quality/baselines.py", *_UNDERLYING)
 _JUDGING = ("quality", *_UNDERLYING)
 _DIGITS = 16

@@ -5,18 +5,20 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import lapack
 from scipy.sparse import csr_matrix
-from threadpoolctl import threadpool_limits
 
 from sdrm_core.data.matrix import item_popularity, rank_within_users
+from sdrm_core.loops import in_blocks
 from sdrm_core.privacy.evidence import Evidence
 from sdrm_core.privacy.kernels import count_hits
 from sdrm_core.privacy.statistics import Estimate, adjusted_difference
+from sdrm_core.threads import one_blas_thread
 
 MAX_ITEMS = 4_000
+MAX_USERS = 10_000  # of a role: more cost time and add hardly any precision
 _TOP = 20
 _FOLDS = 3
 _RIDGE = 50.0
-_TRAIN_PER_HOLDOUT = 10  # more training users than that cost time and add hardly any precision
+_TRAIN_PER_HOLDOUT = 10  # likewise
 _BLOCK_ROWS = 512
 
 
@@ -34,7 +36,7 @@ def measure_completion(evidence: Evidence, draw: np.random.Generator) -> Complet
     """Hide each item of a user once, in three folds, and let EASE trained on the synthetic users find it.
 
     The control is an item-item recommender of all real users but the attacked one: who is easy to complete is easy
-    for both. Of a catalogue of more than 4,000 items the most popular are attacked.
+    for both. Of a catalogue of more than 4,000 items the most popular are attacked, of each role 10,000 users at most.
     """
     holders = item_popularity(evidence.complete)
     items = np.sort(np.argsort(-holders, kind="stable")[:MAX_ITEMS])
@@ -58,7 +60,7 @@ def ease_weights(user_items: csr_matrix, *, ridge: float) -> np.ndarray:
     """
     gram = (user_items.T @ user_items).toarray(order="F").astype(np.float32, copy=False)
     gram[np.diag_indices_from(gram)] += ridge
-    with threadpool_limits(1):  # on several threads the last bits differ, and with them whoever just comes in
+    with one_blas_thread():  # the last bits decide who just comes in
         factor, not_positive = lapack.spotrf(gram, lower=0, overwrite_a=1)
         inverse, singular = lapack.spotri(factor, lower=0, overwrite_c=1)
     if not_positive or singular:
@@ -79,10 +81,16 @@ def _cosine_weights(user_items: csr_matrix, scale: np.ndarray) -> np.ndarray:
 
 
 def _attacked(evidence: Evidence, items: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    """Rows of the held-out users and of ten times as many training users at most, those with two items or more."""
+    """Rows of users with two items or more: random ones where there are too many.
+
+    Too many are more than ``MAX_USERS`` of a role, and more than ten training users for each held-out one.
+    """
     has_two = np.diff(evidence.real[:, items].tocsr().indptr) >= 2
     train, holdout = (np.flatnonzero(has_two & (evidence.is_train == role)) for role in (True, False))
-    return np.sort(np.concatenate([draw.permutation(train)[: _TRAIN_PER_HOLDOUT * len(holdout)], holdout]))
+    train = draw.permutation(train)[: min(_TRAIN_PER_HOLDOUT * len(holdout), MAX_USERS)]
+    if len(holdout) > MAX_USERS:
+        holdout = draw.permutation(holdout)[:MAX_USERS]
+    return np.sort(np.concatenate([train, holdout]))
 
 
 def _folds(users: csr_matrix, draw: np.random.Generator) -> np.ndarray:
@@ -102,11 +110,20 @@ def _recall(users: csr_matrix, fold: np.ndarray, weights: np.ndarray, *, own_pai
         given = csr_matrix(((~is_target).astype(np.float32), users.indices, users.indptr), shape=users.shape)
         own_share = (given @ own_pair)[rows] * own_pair[users.indices]
         possible += np.minimum(np.bincount(rows, weights=is_target, minlength=users.shape[0]), _TOP)
-        for start in range(0, users.shape[0], _BLOCK_ROWS):
-            stop = min(start + _BLOCK_ROWS, users.shape[0])
-            stored = slice(users.indptr[start], users.indptr[stop])
-            starts = users.indptr[start : stop + 1] - users.indptr[start]
-            block = (users.indices[stored], is_target[stored], own_share[stored])
-            hits[start:stop] += count_hits(given[start:stop] @ weights, starts, *block, _TOP)
+        hits += _hits(given, weights, is_target, own_share)
     recall: np.ndarray = hits / possible
     return recall
+
+
+def _hits(given: csr_matrix, weights: np.ndarray, is_target: np.ndarray, own_share: np.ndarray) -> np.ndarray:
+    """(n_users,) targets among the best 20; each user's scores are a sum of its own, whatever the blocks."""
+    hits = np.zeros(given.shape[0])
+
+    def look(start: int, stop: int) -> None:
+        stored = slice(given.indptr[start], given.indptr[stop])
+        starts = given.indptr[start : stop + 1] - given.indptr[start]
+        block = (given.indices[stored], is_target[stored], own_share[stored])
+        hits[start:stop] = count_hits(given[start:stop] @ weights, starts, *block, _TOP)
+
+    in_blocks(look, given.shape[0], block_rows=_BLOCK_ROWS)
+    return hits

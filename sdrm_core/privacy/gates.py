@@ -8,7 +8,7 @@ import numpy as np
 from sdrm_core.config import PrivacyConfig, PrivacyGate
 from sdrm_core.privacy.attacks import FALSE_POSITIVE_RATE, measure_membership
 from sdrm_core.privacy.closeness import measure_closeness
-from sdrm_core.privacy.completion import measure_completion
+from sdrm_core.privacy.completion import MAX_USERS, measure_completion
 from sdrm_core.privacy.copies import Copies, near_copies, unique_copies
 from sdrm_core.privacy.evidence import Evidence
 from sdrm_core.privacy.rare_pairs import measure_rare_pairs
@@ -116,7 +116,10 @@ def judge_completion(evidence: Evidence, config: PrivacyConfig, draw: np.random.
         Verdict.INCONCLUSIVE: "Whether hidden items of people trained on can be guessed better cannot be told yet.",
     }
     baseline = {"holdout_recall": found.holdout_recall, "items_attacked": float(found.n_items)}
-    return _verdict("completion", (figure,), sentences, evidence, baseline)
+    n_holdout = int((~evidence.is_train).sum())
+    some = f"A random {MAX_USERS:,} of {n_holdout:,} held-out users were attacked; more of them would not tell."
+    would_tell = some if n_holdout > MAX_USERS else ""
+    return _verdict("completion", (figure,), sentences, evidence, baseline, would_tell=would_tell)
 
 
 def _judge_copies(

@@ -1,0 +1,57 @@
+"""The completion attack on many people: some of them tell, and the cores they are spread over do not."""
+
+import numpy as np
+import pytest
+
+from sdrm_core import loops
+from sdrm_core.config import PrivacyConfig
+from sdrm_core.privacy import completion, gates
+from sdrm_core.privacy.completion import measure_completion
+from sdrm_core.privacy.evidence import RealUsers, gather
+from sdrm_core.privacy.gates import judge_completion
+from sdrm_core.privacy.statistics import Estimate
+from sdrm_core.privacy.verdicts import Verdict
+
+
+@pytest.fixture(scope="module")
+def evidence(simulate):
+    users = simulate(1400, seed=31)
+    return gather(users[:300], RealUsers.of(users[:900], users[900:], config=PrivacyConfig(), seed=0))
+
+
+def measured(evidence, *, seed=0):
+    return measure_completion(evidence, np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_of_very_many_people_a_random_part_of_each_role_is_attacked(evidence, monkeypatch, seed):
+    monkeypatch.setattr(completion, "MAX_USERS", 400)
+    found = measured(evidence, seed=seed)
+    assert found.n_users == 800
+    assert found.gain.lower > 0  # a third of the training users were handed out
+
+
+def test_where_there_are_no_more_the_limit_changes_nothing(evidence, monkeypatch):
+    before = measured(evidence)
+    monkeypatch.setattr(completion, "MAX_USERS", 900)
+    assert measured(evidence) == before
+    assert before.n_users == 1400
+
+
+def test_where_some_of_the_held_out_people_are_attacked_no_number_of_them_is_asked_for(evidence, monkeypatch):
+    for module in (completion, gates):
+        monkeypatch.setattr(module, "MAX_USERS", 40)
+    estimate = Estimate(0.0, -0.1, 0.1, 0.5)
+    monkeypatch.setattr(completion, "adjusted_difference", lambda *_: estimate)
+    verdict = judge_completion(evidence, PrivacyConfig(), np.random.default_rng(0))
+    assert verdict.verdict == Verdict.INCONCLUSIVE
+    assert verdict.sentence.endswith("A random 40 of 500 held-out users were attacked; more of them would not tell.")
+    assert verdict.holdout_needed is None
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_neither_threads_nor_blocks_change_anything(evidence, monkeypatch, threads):
+    before = measured(evidence)
+    monkeypatch.setattr(loops.os, "cpu_count", lambda: threads)
+    monkeypatch.setattr(completion, "_BLOCK_ROWS", 100)
+    assert measured(evidence) == before
