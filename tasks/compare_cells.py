@@ -20,11 +20,10 @@ from sdrm_core.storage import parse_json, private_directory, read_arrays, read_u
 from sdrm_core.storage import write_user_items as write_matrix
 from tasks.compare_plan import REAL, ArmChoice, Job
 from tasks.matrix import users_of
-from tasks.resumable import code_digest, digest_of
+from tasks.resumable import UNDERLYING, code_digest, digest_of
 
-_UNDERLYING = ("data", "loops.py", "randomness.py", "threads.py")
-_GENERATING = ("arms", "config.py", "model", "privacy", "quality/baselines.py", *_UNDERLYING)
-_JUDGING = ("quality", *_UNDERLYING)
+_GENERATING = ("arms", "config.py", "model", "privacy", "quality/baselines.py", *UNDERLYING)
+_JUDGING = ("quality", *UNDERLYING)
 _DIGITS = 16
 
 
@@ -119,7 +118,7 @@ def fidelity_cell(job: Job, choice: ArmChoice, seed: int) -> Cell:
 
 def privacy_cell(job: Job, choice: ArmChoice, seed: int) -> Cell:
     """Return the piece with an arm's privacy report."""
-    digest = digest_of("privacy", users_cell(job, choice, seed).digest, code_digest("privacy", *_UNDERLYING))
+    digest = digest_of("privacy", users_cell(job, choice, seed).digest, code_digest("privacy", *UNDERLYING))
     return Cell(_folder(job, choice.label), f"privacy-seed-{seed}", digest)
 
 

@@ -18,6 +18,9 @@ from sdrm_core.storage import PRIVATE, checked, parse_json, private_directory, w
 from tasks.preflight import unwritable
 from tasks.stage import ATTEMPTS, GATES, LOG, stages_directory
 
+UNDERLYING = ("data", "loops.py", "randomness.py", "threads.py")
+"""Modules of the core that all rooms stand on."""
+
 P = ParamSpec("P")
 R = TypeVar("R", bound=Record)
 

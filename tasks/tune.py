@@ -31,7 +31,7 @@ from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.records import Ingested, Record, Run, UserItemMatrix
 from tasks.interactions import new_user_ids
 from tasks.matrix import users_of
-from tasks.resumable import bind_input, code_digest, digest_of
+from tasks.resumable import UNDERLYING, bind_input, code_digest, digest_of
 from tasks.stage import LOG, Meter, stage
 from tasks.train import report_epoch
 from tasks.tune_space import SPACE, settled, suggested, values_of, with_values
@@ -59,7 +59,7 @@ class Tuning(Record):
         return {
             **settings,
             "search space": space,
-            "code": code_digest("config.py", "data", "model", "quality", "privacy", "randomness.py"),
+            "code": code_digest("config.py", "model", "quality", "privacy", *UNDERLYING),
         }
 
 
