@@ -71,19 +71,24 @@ def write_artifact(path: Path, write: Callable[[Path], object]) -> Artifact:
     return Artifact(path=path, sha256=digest)
 
 
-def checked(artifact: Artifact) -> Path:
+def checked(artifact: Artifact, *, remedy: str = _REMEDY) -> Path:
     """Return the artifact's path after its digest was found as recorded.
+
+    Args:
+        artifact: the file and its digest.
+        remedy: what to do otherwise; empty: the caller says it.
 
     Raises:
         ArtifactError: the file is missing or its bytes changed since it was written.
     """
+    advice = remedy and f"; {remedy}"
     if not artifact.path.is_file():
-        raise ArtifactError(f"{artifact.path} is missing; {_REMEDY}")
+        raise ArtifactError(f"{artifact.path} is missing{advice}")
     found = sha256_of(artifact.path)
     if found != artifact.sha256:
         raise ArtifactError(
             f"{artifact.path} has digest {found[:12]}, but {artifact.sha256[:12]} was written: "
-            f"it was changed or damaged; {_REMEDY}"
+            f"it was changed or damaged{advice}"
         )
     return artifact.path
 

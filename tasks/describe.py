@@ -41,7 +41,7 @@ def describe(path: Path) -> str:
 
 def _describe_release(path: Path) -> str:
     manifest = parse_json(path / "manifest.json")
-    _require_intact(path, manifest["files"])
+    _require_intact(path, manifest["files"], remedy="Bring it back as it was published, or use this release no more")
     counts, source = manifest["synthetic_counts"], manifest["source_counts"]
     gates = ", ".join(f"{name} {gate['verdict']}" for name, gate in manifest["gates"].items())
     return "\n".join(
@@ -52,19 +52,28 @@ def _describe_release(path: Path) -> str:
             f"model:     {_model(manifest['model'])}",
             f"gates:     {gates}",
             f"privacy:   {privacy_in_words(manifest['privacy'])}",
-            f"files:     {len(manifest['files'])}, all digests as recorded",
+            _intact(manifest["files"]),
         ]
     )
 
 
-def _require_intact(path: Path, files: Sequence[Mapping[str, Any]]) -> None:
-    if foreign := sorted({*(path / "interactions").rglob("*")}.difference(written_files(path, files))):
+def _require_intact(path: Path, files: Sequence[Mapping[str, Any]], *, remedy: str) -> None:
+    try:
+        written = written_files(path, files)
+    except ArtifactError as error:
+        raise ArtifactError(f"{error}. {remedy}") from None
+    if foreign := sorted({*(path / "interactions").rglob("*")}.difference(written)):
         raise ArtifactError(f"{foreign[0]} was not published: whoever reads the folder reads it too. Move it away")
+
+
+def _intact(files: Sequence[Mapping[str, Any]]) -> str:
+    """Return what was found of the files that have a digest: card, report and manifest have none."""
+    return f"files:     {len(files)} data file{'s' if len(files) != 1 else ''}, all digests as recorded"
 
 
 def _describe_sample(path: Path) -> str:
     sample = parse_json(path / "sample.json")
-    _require_intact(path, sample["files"])
+    _require_intact(path, sample["files"], remedy="Draw the sample again")
     rows = sum(file["rows"] for file in sample["files"])
     return "\n".join(
         [
@@ -72,7 +81,7 @@ def _describe_sample(path: Path) -> str:
             f"synthetic: {sample['users']:,} users, {rows:,} interactions, {sample['resolution']} resolution, "
             f"seed {sample['seed']}",
             f"gates:     {sample['gates']}",
-            f"files:     {len(sample['files'])}, all digests as recorded",
+            _intact(sample["files"]),
         ]
     )
 

@@ -55,9 +55,9 @@ def written_files(folder: Path, files: Iterable[Mapping[str, Any]]) -> list[Path
     """Return the paths of files in ``folder`` that a manifest lists, as ``FileFacts``, each found as it was written.
 
     Raises:
-        ArtifactError: one is missing or was changed.
+        ArtifactError: one is missing or was changed; what to do about it depends on what the folder is.
     """
-    return [checked(Artifact(path=folder / file["path"], sha256=file["sha256"])) for file in files]
+    return [checked(Artifact(path=folder / file["path"], sha256=file["sha256"]), remedy="") for file in files]
 
 
 def _tables(

@@ -71,7 +71,13 @@ def judgement(folder: Path) -> str:
 
 
 def model_folder(source: Path, *, work: Path) -> Path:
-    """Return the model folder that a path stands for: itself, a run's, or that of the run behind a release."""
+    """Return the model folder that a path stands for: itself, a run's, or that of the run behind a release.
+
+    The folder of a data set's releases stands for the latest of them.
+    """
+    from tasks.releases import release_at
+
+    source = release_at(source)
     for folder in (source, source / "model", *_runs_of_release(source, work)):
         if (folder / "model.json").is_file():
             return folder

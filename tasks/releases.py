@@ -25,16 +25,28 @@ def releases_of(config: PipelineConfig) -> Path:
     return config.paths.releases.expanduser().resolve() / config.dataset
 
 
+def release_at(path: Path) -> Path:
+    """Return the folder of the release that a path stands for: itself, or the one its ``latest.json`` names.
+
+    Raises:
+        ArtifactError: it names none.
+    """
+    pointer = path / LATEST
+    if not pointer.is_file():
+        return path
+    try:
+        return path / str(parse_json(pointer)["version"])
+    except (ArtifactError, KeyError, TypeError) as error:
+        remedy = 'Remove it, or let it name a release that is there: {"version": …}'
+        raise ArtifactError(f"{pointer} does not name a release ({error}). {remedy}") from None
+
+
 def latest_release(config: PipelineConfig) -> Path | None:
     """Return the folder of the data set's latest release that is still there, or None if none is."""
     pointer = releases_of(config) / LATEST
     if not pointer.is_file():
         return None
-    try:
-        latest = pointer.parent / str(parse_json(pointer)["version"])
-    except (ArtifactError, KeyError, TypeError) as error:
-        remedy = 'Remove it, or let it name a release that is there: {"version": …}'
-        raise ArtifactError(f"{pointer} does not name a release ({error}). {remedy}") from None
+    latest = release_at(pointer.parent)
     if (latest / MANIFEST).is_file():
         return latest
     left = sorted(manifest.parent for manifest in pointer.parent.glob(f"*/{MANIFEST}"))

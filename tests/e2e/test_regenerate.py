@@ -121,6 +121,7 @@ class TestPublished:
         told = describe(release.path)
         assert "privacy:   " in told
         assert "membership" in told or "every gate PASS" in told
+        assert "files:     1 data file, all digests as recorded" in told
         (run,) = [path for path in config.paths.work.iterdir() if path.is_dir()]
         assert re.search(r"pretrain \d+\.\d s.*\n.*release PASS", describe(run))
 
@@ -132,7 +133,7 @@ class TestPublished:
         assert not set(rows.user_id) & set(published.user_id)
         assert re.search(r"50 users, [\d,]+ interactions, multi .*\n.*were not judged\n.*digests", describe(sample))
         next((sample / "interactions").iterdir()).write_bytes(b"damaged")
-        with pytest.raises(ArtifactError, match="part-00000"):
+        with pytest.raises(ArtifactError, match=r"part-00000.* changed or damaged\. Draw the sample again"):
             describe(sample)
 
     def test_users_of_two_models_have_no_id_in_common(self, night, tmp_path):
@@ -175,8 +176,11 @@ class TestPublished:
         (part,) = (copy / "interactions").iterdir()
         for damaged in (part.read_bytes()[:-9], part.read_bytes()[:200].ljust(part.stat().st_size, b"0"), None):
             part.unlink() if damaged is None else part.write_bytes(damaged)
-            with pytest.raises(ArtifactError, match=r"is not as it was published .*Move it away"):
+            with pytest.raises(ArtifactError, match=r"is not as it was published .*Move it away") as caught:
                 require_readable_latest(elsewhere)
+            assert "makes it again" not in str(caught.value)
+            with pytest.raises(ArtifactError, match=r"part-00000.*\. Bring it back as it was published, or use this"):
+                describe(copy)
         (copy / "manifest.json").write_text("{}")
         with pytest.raises(ArtifactError, match=r"is not as it was published .*Move it away"):
             require_readable_latest(elsewhere)

@@ -6,10 +6,10 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.sparse import csr_matrix, random_array
 
-from sdrm_core.errors import SdrmError
+from sdrm_core.errors import ArtifactError, SdrmError
 from sdrm_core.storage import sha256_of
 from tasks import interactions
-from tasks.interactions import new_user_ids, write_interactions
+from tasks.interactions import new_user_ids, write_interactions, written_files
 
 NASTY_IDS = ["007", "🎬", 'a "quoted", id', "line\nbreak", "18446744073709551617", "", " padded ", "7"]
 
@@ -35,6 +35,18 @@ def test_rows_are_the_matrix_under_new_user_ids(tmp_path, users):
     expected = [{"user_id": 10 * int(u), "item_id": NASTY_IDS[i]} for u, i in zip(coo.row, coo.col, strict=True)]
     assert rows_of(tmp_path / "out") == expected
     assert [(str(f.path), f.rows) for f in files] == [("out/part-00000.parquet", users.nnz)]
+
+
+def test_a_published_file_that_was_damaged_is_made_again_by_no_command(tmp_path, users):
+    files = write_interactions(tmp_path / "out", [users], user_ids=np.arange(500), item_ids=pa.array(range(8)))
+    part, listed = tmp_path / files[0].path, [file.model_dump(mode="json") for file in files]
+    assert written_files(tmp_path, listed) == [part]
+    part.write_bytes(b"damaged")
+    with pytest.raises(ArtifactError, match=r"was changed or damaged$"):
+        written_files(tmp_path, listed)
+    part.unlink()
+    with pytest.raises(ArtifactError, match=r"is missing$"):
+        written_files(tmp_path, listed)
 
 
 @pytest.mark.parametrize("size", [1, 7, 250, 499])

@@ -28,6 +28,12 @@ def test_half_a_line_in_the_journal_hides_no_run(published):
     assert model_folder(release, work=journal.parent) == model
 
 
+def test_the_folder_of_a_data_set_stands_for_its_latest_release(published):
+    release, model, journal = published
+    (release.parent / "latest.json").write_text('{"version": "v1"}')
+    assert model_folder(release.parent, work=journal.parent) == model
+
+
 def test_a_model_that_took_the_place_of_the_releases_is_not_taken_for_it(published):
     release, model, journal = published
     (model / "model.json").write_text('{"another": "night"}')
