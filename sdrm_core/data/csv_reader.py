@@ -26,6 +26,7 @@ _BLOCK_BYTES = 8 << 20
 # Binary, not text: one bad byte must not hide the other problems. Time stamps hardly repeat: no dictionary for them.
 _FEW_VALUES = pa.dictionary(pa.int32(), pa.binary())
 _MANY_VALUES = pa.binary()
+_NO_HEADER = "A file without a header line needs source.header, one with other separators source.delimiter."
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,9 @@ def read_csv(path: Path, kind: Format, source: SourceConfig) -> tuple[RawFile | 
     Rows that cannot be read are left out of the columns, so that the problems of the others are found too.
     """
     layout = _layout(path, source.delimiter or ("\t" if kind == "tsv" else ","), source.header)
-    positions, problems = find_columns(path, layout.names, source, may_be_data=layout.header_lines > 0)
+    may_be_data = layout.header_lines > 0
+    advice = _NO_HEADER if may_be_data else ""
+    positions, problems = find_columns(path, layout.names, source, may_be_data=may_be_data, advice=advice)
     if not positions:
         return None, problems
     kinds = {position: _MANY_VALUES if role == TIMESTAMP else _FEW_VALUES for role, position in positions.items()}

@@ -13,6 +13,11 @@ from sdrm_core.errors import Problem
 USER, ITEM, RATING, TIMESTAMP = "user_id", "item_id", "rating", "timestamp"
 _SHOWN_NAMES = 12
 _SHOWN_CHARACTERS = 60
+# What else a role's column may be set to, where it is not another one's name.
+_OTHERWISE = {
+    RATING: ". For a log of events without ratings set source.feedback=implicit and source.columns.rating=null",
+    TIMESTAMP: ", or to null if there are no time stamps",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +62,7 @@ def wanted_columns(source: SourceConfig) -> dict[str, str]:
 
 
 def find_columns(
-    path: Path, names: Sequence[str], source: SourceConfig, *, may_be_data: bool = False
+    path: Path, names: Sequence[str], source: SourceConfig, *, may_be_data: bool = False, advice: str = ""
 ) -> tuple[dict[str, int], list[Problem]]:
     """Return the position of each wanted column by role, and a problem for each that is missing or there twice.
 
@@ -67,6 +72,7 @@ def find_columns(
         source: names the wanted ones.
         may_be_data: the names are a line that may be no header; unless a wanted one is there they are not told, for
             they may hold a user's id.
+        advice: what the format is often read wrongly by, for a column that no name is like.
     """
     positions: dict[str, int] = {}
     problems = []
@@ -86,17 +92,16 @@ def find_columns(
                 Problem(str(path), f"column {name!r} occurs {count} times", "Give each column a name of its own.")
             )
         else:
-            problems.append(_missing_column(path, role, name, names if is_header else (), told=told))
+            remedy = _remedy(role, name, names if is_header else (), advice=advice)
+            problems.append(Problem(str(path), f"there is no column {name!r}; {told}", remedy))
     return positions, problems
 
 
-def _missing_column(path: Path, role: str, name: str, names: Sequence[str], *, told: str) -> Problem:
+def _remedy(role: str, name: str, names: Sequence[str], *, advice: str) -> str:
     nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    advice = f", perhaps {nearest[0]!r}" if nearest else ""
-    remedy = f"Set source.columns.{role.removesuffix('_id')} to the right one{advice}."
-    if not nearest:
-        remedy += " A CSV file without a header line needs source.header, one with other separators source.delimiter."
-    return Problem(where=str(path), what=f"there is no column {name!r}; {told}", remedy=remedy)
+    guess = f", perhaps {nearest[0]!r}" if nearest else ""
+    further = f" {advice}" if advice and not nearest else ""
+    return f"Set source.columns.{role.removesuffix('_id')} to the right one{guess}{_OTHERWISE.get(role, '')}.{further}"
 
 
 def _listed(names: Sequence[str]) -> str:

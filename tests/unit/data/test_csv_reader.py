@@ -172,6 +172,12 @@ def test_a_wrong_delimiter_is_guessed_at(tmp_path):
     assert all("source.delimiter" in problem for problem in problems)
 
 
+def test_names_that_the_configuration_gave_are_no_missing_header(tmp_path):
+    [problem] = refused(tmp_path, "log.csv", b"1,2,3\n", header=("user_id", "item_id", "stars"))
+    assert "there is no column 'rating'" in problem
+    assert "header line" not in problem
+
+
 def test_a_column_twice_is_refused(tmp_path):
     [problem] = refused(tmp_path, "log.csv", b"user_id,item_id,rating,rating\n1,2,3,4\n")
     assert "column 'rating' occurs 2 times" in problem

@@ -131,3 +131,9 @@ def test_keys_that_may_be_people_are_not_told(tmp_path):
     problems = refused(tmp_path, "by-user.jsonl", lines({"alice@example.com": ["a"], "bob@example.com": ["b"]}))
     assert "there is no column 'user_id'" in problems[0]
     assert not any("example.com" in problem for problem in problems)
+
+
+def test_a_missing_key_is_no_matter_of_a_header_line(tmp_path):
+    [problem] = refused(tmp_path, "log.jsonl", lines({"user_id": 1, "item_id": 2}))
+    assert "source.feedback=implicit" in problem
+    assert "header line" not in problem

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sdrm_core.config import ColumnsConfig
 from sdrm_core.errors import DataError
 
 from .logs import read, with_time
@@ -177,3 +178,16 @@ def test_damaged_files_are_refused(tmp_path, damage):
     path.write_bytes(data)
     problems = problems_of(path)
     assert any("the Parquet data is cut off or damaged" in problem for problem in problems)
+
+
+def test_a_log_of_events_is_told_how_it_is_read(tmp_path):
+    path = write(tmp_path / "log.parquet", {"user_id": [1, 2], "item_id": ["a", "b"], "quantity": [1, 3]})
+    rating, time = problems_of(path, columns=with_time())
+    assert rating.endswith(
+        "there is no column 'rating'; the columns are 'user_id', 'item_id', 'quantity'. "
+        "Set source.columns.rating to the right one. "
+        "For a log of events without ratings set source.feedback=implicit and source.columns.rating=null."
+    )
+    assert time.endswith("Set source.columns.timestamp to the right one, or to null if there are no time stamps.")
+    columns = ColumnsConfig(rating=None)
+    assert read(path, feedback="implicit", columns=columns).column_names == ["user_id", "item_id"]
