@@ -59,6 +59,8 @@ def _yaml(search: Search, finished: Sequence[FrozenTrial], *, n_trials: int) -> 
         f"Utility on validation users, {METRIC} over that of real users: {figure(best.value)} ({judges}).",
         f"The settings the search started from: {figure(given.value) if given else 'not measured'}.",
         f"Privacy gates not passed against validation users: {', '.join(missed) or 'none'}.",
+        "Trials are ranked by privacy excess, by how much the gates' margins are exceeded in all, then by utility; "
+        f"here it is {figure(excess_of(best))}.",
         "Holdout and evaluation users were not looked at: run this to learn how it fares with them.",
     ]
     settings = with_values(search.tuning.config, best.params).model_dump(mode="json")
@@ -103,11 +105,11 @@ def _summary(search: Search, finished: Sequence[FrozenTrial]) -> str:
     names = [
         path.split(".")[1] if path.split(".")[0] == "sampling" else path for path in values_of(search.tuning.config)
     ]
-    lines = [["trial", "utility", "gates missed", *names]]
+    lines = [["trial", "utility", "privacy excess", "gates missed", *names]]
     for trial in shown:
         missed = sum(excess > 0 for excess in trial.constraints.values())
         label = f"{trial.number} (given)" if trial is given else str(trial.number)
         values = [f"{trial.params[path]:.4g}" for path in values_of(search.tuning.config)]
-        lines.append([label, figure(trial.value), str(missed), *values])
+        lines.append([label, figure(trial.value), figure(excess_of(trial)), str(missed), *values])
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join("  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)) for line in lines)

@@ -13,6 +13,7 @@ from sdrm_core.errors import ConfigError
 from tasks import tune as stages
 from tasks.tune import Tuning, open_study
 from tasks.tune_space import values_of
+from tasks.wording import figure
 from tests.conftest import small_night
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -62,6 +63,11 @@ def test_the_file_is_a_configuration_that_can_be_run(tuned):
     assert "the best of 2 trials" in head
     assert "Data and roles: " in head
     assert "(given)" in result.summary
+    assert "ranked by privacy excess" in head
+    assert f"here it is {figure(trials.iloc[0].privacy_excess)}." in head
+    names, best, *_ = result.summary.splitlines()
+    assert "utility  privacy excess  gates missed" in names
+    assert best.split()[-len(values_of(found)) - 2] == figure(trials.iloc[0].privacy_excess)
 
 
 def test_holdout_and_evaluation_users_are_never_looked_at(tuned):
