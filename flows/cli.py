@@ -5,13 +5,14 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from sdrm_core.config import PipelineConfig, Resolution, load_config
-from sdrm_core.errors import ConfigError, DataError, GateFailed, SdrmError
+from sdrm_core.errors import ConfigError, DataError, GateFailed, SdrmError, all_of
 
 EXIT_CODES: tuple[tuple[type[SdrmError], int], ...] = ((GateFailed, 3), (DataError, 4), (ConfigError, 2))
 INTERRUPTED = 130
@@ -71,14 +72,19 @@ def serve(
     overrides: Overrides = None,
 ) -> None:
     """Start a local Prefect server with its pages, and the nightly schedule, until interrupted."""
-    from flows.serve import serve_nightly
+    from flows.serve import nightly_schedule, serve_nightly
 
-    serve_nightly(_configured(config, overrides=overrides), port=port, cron=cron, timezone=timezone)
+    configured, schedule = all_of(
+        [partial(_configured, config, overrides=overrides), partial(nightly_schedule, cron, timezone=timezone)]
+    )
+    serve_nightly(configured, port=port, schedule=schedule)
 
 
 @app.command()
 def sample(
-    model: Annotated[Path, typer.Argument(metavar="RELEASE_OR_MODEL", help="A release, or a run's model folder.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="RELEASE_OR_MODEL", help="A release, its data set's folder, or a run's model.")
+    ],
     users: Annotated[int, typer.Option(min=1, help="How many synthetic users.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="A new directory for the result.")],
     resolution: Annotated[Resolution, typer.Option(help="Of the reverse process.")] = "full",
@@ -104,11 +110,21 @@ def compare(
 ) -> None:
     """Put arms × judges × seeds side by side; the last line of standard output is the table's path."""
     from tasks.compare_plan import Comparison, parse_arms, parse_judges, parse_seeds
+    from tasks.source import require_files
 
-    chosen = {"arms": parse_arms(arms), "judges": parse_judges(judges), "seeds": parse_seeds(seeds)}
-    configured = _configured(config, source=source, overrides=overrides)
+    configured, chosen_arms, chosen_judges, chosen_seeds = all_of(
+        [
+            partial(_configured, config, source=source, overrides=overrides),
+            partial(parse_arms, arms),
+            partial(parse_judges, judges),
+            partial(parse_seeds, seeds),
+        ]
+    )
+    require_files(configured.source)
     command = shlex.join(["sdrm", *(argument for argument in sys.argv[1:] if argument != DEBUG)])
-    comparison = Comparison(config=configured, out=out, command=command, **chosen)
+    comparison = Comparison(
+        config=configured, arms=chosen_arms, judges=chosen_judges, seeds=chosen_seeds, out=out, command=command
+    )
     wait = _connect()
     from flows.compare import default_workers, run_comparison
     from flows.console import progress_shown
@@ -128,7 +144,10 @@ def tune(
     overrides: Overrides = None,
 ) -> None:
     """Search for better settings on validation users; the last line of standard output is their file's path."""
+    from tasks.source import require_files
+
     configured = _configured(config, source=source, overrides=overrides)
+    require_files(configured.source)
     wait = _connect()
     from flows.console import progress_shown
     from flows.tune import tune as tune_flow
@@ -158,6 +177,7 @@ def _configured(path: Path | None, *, overrides: list[str] | None, **options: An
 
 
 def _regenerate(config: PipelineConfig) -> None:
+    _require_source(config)
     wait = _connect()
     from flows.console import progress_shown
     from flows.regenerate import regenerate
@@ -168,6 +188,18 @@ def _regenerate(config: PipelineConfig) -> None:
     with progress_shown():
         release = regenerate(config)
     typer.echo(release.path)
+
+
+def _require_source(config: PipelineConfig) -> None:
+    """Say at once that the source is not there, as the flow would after many seconds; the journal has its line."""
+    from flows.journal import journal
+    from tasks.source import require_files
+
+    try:
+        require_files(config.source)
+    except DataError:
+        with journal(config):
+            raise
 
 
 def _connect() -> Callable[[], None]:

@@ -11,8 +11,6 @@ from sdrm_core.config import PipelineConfig
 from sdrm_core.errors import DataError, GateFailed, Problem, SdrmError
 from sdrm_core.records import Release, Run
 from sdrm_core.storage import private_directory
-from tasks.preflight import require_writable
-from tasks.stage import LOG
 
 
 @dataclass
@@ -52,6 +50,8 @@ def journal(config: PipelineConfig) -> Iterator[Entry]:
             with file:
                 file.write(json.dumps(line, sort_keys=True) + "\n")
         except OSError as error:  # a full disk takes nothing back that is published
+            from tasks.stage import LOG  # seconds of imports
+
             LOG.warning("%s has no line of this run (%s)", file.name, error)
 
 
@@ -61,6 +61,8 @@ def _opened(config: PipelineConfig) -> TextIO:
         private_directory(path.parent)
         return path.open("a", encoding="utf-8")
     except OSError as error:
+        from tasks.preflight import require_writable  # seconds of imports
+
         require_writable(config.paths)  # which says all there is to say of the directories
         what = f"cannot be written: {error.strerror}"
         raise DataError(Problem(str(path), what, "Give it to this user, or move it away")) from None
@@ -71,4 +73,6 @@ def _verdict(error: BaseException) -> str:
         return f"refused by gate {error.gate}"
     if isinstance(error, SdrmError):
         return f"failed: {type(error).__name__}"
+    if not isinstance(error, Exception):  # Ctrl-C, or Prefect's of a run that is cancelled
+        return "interrupted"
     return f"crashed: {type(error).__name__}"

@@ -23,19 +23,17 @@ from sdrm_core.errors import ConfigError
 DEPLOYMENT = "nightly"
 
 
-def serve_nightly(config: PipelineConfig, *, port: int, cron: str, timezone: str) -> None:
+def serve_nightly(config: PipelineConfig, *, port: int, schedule: Schedule) -> None:
     """Serve the nightly schedule; on a server of our own unless one is configured. Returns when interrupted.
 
     Args:
         config: what a night is run with; relative paths are taken from the current directory.
         port: where the server of our own listens; unused if one is configured.
-        cron: when to run, as five cron fields.
-        timezone: the schedule's time zone, as in the tz database.
+        schedule: when to run.
 
     Raises:
-        ConfigError: a wrong schedule, a port that cannot be used, or a configured server that does not answer.
+        ConfigError: a port that cannot be used, or a configured server that does not answer.
     """
-    schedule = nightly_schedule(cron, timezone=timezone)
     api_url = configured_api_url()
     with nullcontext() if api_url else LocalServer(port=port, pages=True) as server:
         from flows.regenerate import regenerate  # seconds of imports, while the server starts
@@ -46,7 +44,7 @@ def serve_nightly(config: PipelineConfig, *, port: int, cron: str, timezone: str
         elif api_url:
             require_reachable(api_url)
         pages = server.url if server else api_url
-        typer.echo(f"Prefect: {pages}\nSchedule: {cron} ({timezone}), until interrupted", err=True)
+        typer.echo(f"Prefect: {pages}\nSchedule: {schedule.cron} ({schedule.timezone}), until interrupted", err=True)
         rooted = _rooted(config)
         # A night imports from where it is started first: a folder `flows` here must not be taken for this one.
         os.chdir(Path(__file__).resolve().parents[1])
@@ -54,19 +52,20 @@ def serve_nightly(config: PipelineConfig, *, port: int, cron: str, timezone: str
 
 
 def nightly_schedule(cron: str, *, timezone: str) -> Schedule:
-    """Return the schedule.
+    """Return the schedule of five cron fields in a time zone of the tz database.
 
     Raises:
-        ConfigError: not a cron expression, or not a time zone.
+        ConfigError: not a cron expression, not a time zone, or neither.
     """
-    if len(cron.split()) != 5:  # Prefect also knows a sixth, the seconds: a night every second helps nobody
-        raise ConfigError(f"--cron: needs five fields, minute hour day month weekday (got {cron!r})")
+    problems: dict[str, str] = {}
     try:
         CronSchedule(cron=cron, timezone=timezone)
     except ValidationError as error:
-        problem = error.errors()[0]
-        field, message = problem["loc"][0], problem["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"--{field}: {message}") from None
+        problems |= {str(one["loc"][0]): one["msg"].removeprefix("Value error, ") for one in error.errors()}
+    if len(cron.split()) != 5:  # Prefect also knows a sixth, the seconds: a night every second helps nobody
+        problems["cron"] = f"needs five fields, minute hour day month weekday (got {cron!r})"
+    if problems:
+        raise ConfigError("\n".join(f"--{option}: {problem}" for option, problem in sorted(problems.items())))
     return Cron(cron, timezone=timezone)
 
 
@@ -101,7 +100,7 @@ def _interruption() -> asyncio.Task[Literal[True]]:
 
 def _rooted(config: PipelineConfig) -> PipelineConfig:
     """Make relative paths absolute: a night is run in a process, and perhaps a directory, of its own."""
-    from tasks.ingest import is_named_source
+    from tasks.source import is_named_source
 
     paths = {name: Path(path).expanduser().resolve() for name, path in config.paths}
     source = Path(config.source.uri).expanduser()

@@ -35,6 +35,15 @@ PrivacyGate = Literal[
 
 
 _MIN_LATENT_DIM = 20
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+_DELIMITER = r"^[\t !#-~]$"
+_SHA256 = r"^[0-9a-f]{64}$"
+_IN_WORDS = {
+    _NAME: "may have letters from A to Z, large and small, digits, dots, underscores and hyphens; it begins with a "
+    "letter or a digit",
+    _DELIMITER: "is one character of ASCII, no line end and no double quote",
+    _SHA256: "has 64 hexadecimal digits, the letters among them small",
+}
 _USER_AND_PASSWORD = re.compile(r"[^/]*:[^/]*@")
 
 
@@ -96,7 +105,7 @@ class SourceConfig(Section):
         None, description="column names, in order, of a CSV or TSV file without a header line; null: it has one"
     )
     delimiter: str | None = Field(
-        None, pattern=r"^[\t !#-~]$", description="character between the fields; null: a comma, or a tab for TSV"
+        None, pattern=_DELIMITER, description="character between the fields; null: a comma, or a tab for TSV"
     )
     columns: ColumnsConfig = ColumnsConfig()
     feedback: Literal["explicit", "implicit"] = Field(
@@ -109,7 +118,7 @@ class SourceConfig(Section):
     item_id_type: Literal["auto", "integer", "text"] = Field("auto", description="type of item ids, likewise")
     download: bool = Field(False, description="may a named data set be fetched from its official home")
     sha256: str | None = Field(
-        None, pattern="^[0-9a-f]{64}$", description="expected SHA-256 of the file, or of a named data set's download"
+        None, pattern=_SHA256, description="expected SHA-256 of the file, or of a named data set's download"
     )
 
     @model_validator(mode="after")
@@ -371,7 +380,7 @@ class PathsConfig(Section):
 class PipelineConfig(Section):
     """Everything a night needs to know."""
 
-    dataset: str = Field("demo", pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the release folder")
+    dataset: str = Field("demo", pattern=_NAME, description="name of the release folder")
     seed: int = Field(0, ge=0, lt=1 << 63, description="the one seed all randomness comes from")
     source: SourceConfig = SourceConfig()
     filter: FilterConfig = FilterConfig()
@@ -481,10 +490,20 @@ def _explain(problem: Mapping[str, Any], source: str, overridden: Sequence[str])
     if problem["type"] != "extra_forbidden":
         where = f"{source}: {dotted}" if dotted else source
         given = "" if isinstance(problem["input"], Mapping) else f" (got {problem['input']!r})"
-        return f"{where}: {problem['msg'].removeprefix('Value error, ')}{given}"
+        return f"{where}: {_in_words(problem)}{given}"
     candidates = list(_dotted_keys(PipelineConfig))
     nearest = difflib.get_close_matches(dotted, candidates, n=1, cutoff=0.0)[0]
     return f"{source}: {dotted}: there is no such setting. Did you mean {nearest}?"
+
+
+def _in_words(problem: Mapping[str, Any]) -> str:
+    """Return what is wrong with a value, without the words of Python and of regular expressions."""
+    if problem["type"] == "tuple_type":
+        given = "" if problem["input"] is None else problem["input"]
+        return f"a list is written in brackets, [{given if isinstance(given, str | int | float) else '…'}]"
+    if problem["type"] == "string_pattern_mismatch":
+        return _IN_WORDS[problem["ctx"]["pattern"]]
+    return str(problem["msg"]).removeprefix("Value error, ")
 
 
 def _dotted_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Every error the product raises on purpose. None of them is worth a retry but that of a source out of reach."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,23 @@ class SdrmError(Exception):
 
 class ConfigError(SdrmError, ValueError):
     """The configuration is wrong; names the dotted path and the remedy."""
+
+
+def all_of(makers: Iterable[Callable[[], Any]]) -> list[Any]:
+    """Return what each of them makes.
+
+    Raises:
+        ConfigError: with the problems of all that raise one, a line each.
+    """
+    made, problems = [], []
+    for make in makers:
+        try:
+            made.append(make())
+        except ConfigError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return made
 
 
 @dataclass(frozen=True)

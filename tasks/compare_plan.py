@@ -3,11 +3,12 @@
 import difflib
 import re
 from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar, get_args
 
 from sdrm_core.config import ArmName, JudgeName, PipelineConfig
-from sdrm_core.errors import ConfigError
+from sdrm_core.errors import ConfigError, all_of
 from sdrm_core.records import Record, Run, UserItemMatrix
 
 ALL_ARMS: tuple[ArmName, ...] = get_args(ArmName)
@@ -101,12 +102,7 @@ def parse_arms(text: str) -> tuple[ArmChoice, ...]:
     Raises:
         ConfigError: an unknown or repeated arm, or a bad number after the @.
     """
-    choices = []
-    for name in _names(text, option="--arms"):
-        arm, at, times = name.partition("@")
-        if at and not _TIMES.fullmatch(times):
-            raise ConfigError(f"--arms: {name!r}: after the @ stands a whole number from 1 to 9999, e.g. {arm}@10")
-        choices.append(ArmChoice(arm=_known(arm, ALL_ARMS, option="--arms", kind="arm"), times=int(times or 1)))
+    choices = all_of(partial(_arm_choice, name) for name in _names(text, option="--arms"))
     _require_distinct([choice.label for choice in choices], option="--arms")
     return tuple(choices)
 
@@ -117,7 +113,8 @@ def parse_judges(text: str) -> tuple[JudgeName, ...]:
     Raises:
         ConfigError: an unknown or repeated judge, or one whose package is not installed.
     """
-    judges = [_known(name, ALL_JUDGES, option="--judges", kind="judge") for name in _names(text, option="--judges")]
+    known = partial(_known, names=ALL_JUDGES, option="--judges", kind="judge")
+    judges = all_of(partial(known, name) for name in _names(text, option="--judges"))
     _require_distinct(judges, option="--judges")
     if "ials" in judges:
         try:
@@ -134,13 +131,22 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     Raises:
         ConfigError: none, a repeated one, or something that is not a whole number from 0.
     """
-    names = _names(text, option="--seeds")
-    for name in names:
-        if not _SEED.fullmatch(name):
-            raise ConfigError(f"--seeds: {name!r} is not a whole number from 0. Write them as 0,1,2")
-    seeds = tuple(int(name) for name in names)
+    seeds = all_of(partial(_seed, name) for name in _names(text, option="--seeds"))
     _require_distinct(seeds, option="--seeds")
-    return seeds
+    return tuple(seeds)
+
+
+def _arm_choice(name: str) -> ArmChoice:
+    arm, at, times = name.partition("@")
+    if at and not _TIMES.fullmatch(times):
+        raise ConfigError(f"--arms: {name!r}: after the @ stands a whole number from 1 to 9999, e.g. {arm}@10")
+    return ArmChoice(arm=_known(arm, ALL_ARMS, option="--arms", kind="arm"), times=int(times or 1))
+
+
+def _seed(name: str) -> int:
+    if not _SEED.fullmatch(name):
+        raise ConfigError(f"--seeds: {name!r} is not a whole number from 0. Write them as 0,1,2")
+    return int(name)
 
 
 def _names(text: str, *, option: str) -> list[str]:

@@ -4,8 +4,8 @@ import hashlib
 
 import pyarrow.parquet as pq
 
-from sdrm_core.config import PipelineConfig, SourceConfig
-from sdrm_core.data.catalogue import CATALOGUE, EMBEDDED, resolve
+from sdrm_core.config import PipelineConfig
+from sdrm_core.data.catalogue import resolve
 from sdrm_core.data.loading import load_interactions
 from sdrm_core.records import Ingested, Run
 from sdrm_core.storage import private_directory, write_artifact, write_json
@@ -23,11 +23,6 @@ def ingest(config: PipelineConfig) -> Ingested:
         interactions = write_artifact(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
     meter.save(run)
     return Ingested(run=run, source=source, interactions=interactions)
-
-
-def is_named_source(source: SourceConfig) -> bool:
-    """Say whether the source is a data set known by its name, and no file of that name."""
-    return source.uri == EMBEDDED or source.uri in CATALOGUE
 
 
 def open_run(config: PipelineConfig, *, source_sha256: str) -> Run:

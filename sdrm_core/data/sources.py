@@ -43,7 +43,7 @@ def locate(source: SourceConfig, *, cache: Path) -> LocatedSource:
     if dataset is not None:
         file = _named_file(dataset, source, cache=cache)
         return LocatedSource(uri=source.uri, files=(file,), sha256=_digest((file,)))
-    files = _local_files(source.uri)
+    files = local_files(source.uri)
     digest = _digest(files)
     if source.sha256 not in (None, digest):
         raise DataError(
@@ -73,8 +73,12 @@ def _named_file(dataset: NamedDataset, source: SourceConfig, *, cache: Path) -> 
     return fetch(dataset, cache=cache, sha256=sha256)
 
 
-def _local_files(uri: str) -> tuple[Path, ...]:
-    """Return the file, or the Parquet files of a directory, sorted by name."""
+def local_files(uri: str) -> tuple[Path, ...]:
+    """Return the file, or the Parquet files of a directory, sorted by name; nothing of them is read.
+
+    Raises:
+        DataError: there is none, or not all may be read.
+    """
     path = Path(uri).expanduser()
     files: tuple[Path, ...] = (path,)
     try:

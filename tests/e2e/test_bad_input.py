@@ -158,8 +158,9 @@ def test_more_anonymity_than_there_are_people_is_refused_before_training(sdrm, t
 
 
 def test_a_gpu_that_is_not_there_and_a_key_that_is_not_there_are_told_before_the_source_is_read(sdrm, tmp_path):
+    empty = write(tmp_path / "log.csv", "")
     for setting, told in (("compute.device=cuda", "no GPU is visible"), ("roles.key_block=none", "roles.key_block")):
-        code, message = sdrm(tmp_path / "nowhere.csv", "--set", setting)
+        code, message = sdrm(empty, "--set", setting)
         assert code == 2
         assert told in message
 

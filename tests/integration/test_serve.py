@@ -113,6 +113,8 @@ class TestServed:
         ("0 25 * * *", "UTC", "--cron: Invalid cron string"),
         ("* * * * * *", "UTC", "--cron: needs five fields"),
         ("0 2 * * *", "Mars/Olympus", "--timezone: Invalid timezone"),
+        ("61 2 * * *", "Europe/Berln", "--cron: Invalid cron string.*\n--timezone: Invalid timezone"),
+        ("2 *", "Europe/Berln", "^--cron: needs five fields.*\n--timezone: Invalid timezone"),
     ],
 )
 def test_a_wrong_schedule_is_a_sentence(cron, timezone, sentence):

@@ -1,3 +1,5 @@
+import json
+import sys
 from unittest.mock import Mock
 
 import pytest
@@ -11,3 +13,45 @@ def test_an_interruption_is_a_sentence(monkeypatch, capsys):
         cli.main()
     assert end.value.code == 130
     assert capsys.readouterr().err == "sdrm: interrupted; the same command takes over what is finished\n"
+
+
+@pytest.fixture
+def sdrm(monkeypatch, capsys, tmp_path):
+    """Return a function that runs a command which must end before a server is looked for: (exit code, its lines)."""
+    monkeypatch.setattr(cli, "_connect", Mock(side_effect=AssertionError("a server was started")))
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["sdrm", *arguments])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return end.value.code, capsys.readouterr().err.splitlines()
+
+    return run
+
+
+@pytest.mark.parametrize("command", [["run", "night.yaml"], ["compare", "--out", "out"], ["tune", "--out", "out"]])
+def test_a_mistyped_file_is_told_before_a_server_is_started(sdrm, tmp_path, command):
+    (tmp_path / "night.yaml").write_text("dataset: shop")
+    code, lines = sdrm(*command, "--source", "nowhere.csv", "--set", "dataset=shop")
+    remedy = "Check source.uri; relative paths start at the current directory."
+    assert (code, lines) == (4, [f"sdrm: nowhere.csv: there is no such file. {remedy}"])
+    if command[0] == "run":
+        (line,) = (tmp_path / "work" / "runs.jsonl").read_text().splitlines()
+        assert json.loads(line)["verdict"] == "failed: DataError"
+
+
+def test_all_that_is_wrong_with_a_comparison_is_told_at_once(sdrm):
+    wrong = ["--arms", "popularity,foo", "--judges", "svd,bar", "--seeds", "0,x", "--set", "sede=1"]
+    code, lines = sdrm("compare", "--out", "out", *wrong)
+    assert code == 2
+    told = ("Did you mean seed", "--arms: there is no arm 'foo'", "--judges: there is no judge 'bar'", "--seeds: 'x'")
+    assert len(lines) == len(told)
+    assert all(part in line for part, line in zip(told, lines, strict=True))
+
+
+def test_all_that_is_wrong_with_a_schedule_is_told_at_once(sdrm, tmp_path):
+    (tmp_path / "night.yaml").write_text("sede: 1")
+    code, lines = sdrm("serve", "night.yaml", "--cron", "61 2 * * *", "--timezone", "Europe/Berln")
+    assert code == 2
+    assert [line.partition(": ")[0] for line in lines] == ["sdrm", "--cron", "--timezone"]

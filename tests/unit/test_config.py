@@ -162,3 +162,19 @@ def test_a_list_as_a_key_is_no_valid_yaml(tmp_path):
 def test_a_flag_is_no_number(override):
     with pytest.raises(ConfigError, match="no flag is asked for"):
         load_config(None, [override])
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("privacy.report_only=membership", "a list is written in brackets, [membership] (got 'membership')"),
+        ("privacy.report_only=", "a list is written in brackets, [] (got None)"),
+        ("dataset=my shop", "may have letters from A to Z, large and small, digits, dots, underscores and hyphens; "),
+        ("source.delimiter=ab", "is one character of ASCII, no line end and no double quote (got 'ab')"),
+        ("source.sha256=abc", "has 64 hexadecimal digits, the letters among them small (got 'abc')"),
+    ],
+)
+def test_how_a_value_is_written_is_told_in_words(override, told):
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, [override])
+    assert f"the command line: {override.partition('=')[0]}: {told}" in str(caught.value)

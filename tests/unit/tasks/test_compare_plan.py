@@ -53,3 +53,12 @@ def test_bad_seeds_are_refused(text):
 def test_a_bad_judge_is_refused():
     with pytest.raises(ConfigError, match=r"--judges: there is no judge 'eas'. Did you mean ease\?"):
         parse_judges("svd,eas")
+
+
+def test_all_names_that_are_wrong_are_told_at_once():
+    with pytest.raises(ConfigError, match=r"(?s)no arm 'foo'.*after the @.*no arm 'bar'"):
+        parse_arms("foo,sdrm_full@0,bar")
+    with pytest.raises(ConfigError, match=r"(?s)no judge 'foo'.*no judge 'bar'"):
+        parse_judges("foo,svd,bar")
+    with pytest.raises(ConfigError, match=r"(?s)'x' is not a whole.*'-1' is not a whole"):
+        parse_seeds("x,0,-1")
