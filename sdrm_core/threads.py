@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import torch
@@ -34,17 +35,21 @@ def one_thread() -> Iterator[None]:
 
 
 class _BlasLimit:
-    """Holds BLAS to one thread while anybody asks for it: the limit is the whole process's, its holders are threads."""
+    """Holds BLAS to one thread while anybody asks for it: the limit is the whole process's, its holders are threads.
+
+    One thread of its own sets it for all: threadpoolctl lets the first thread that does be the only one who can.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._setter = ThreadPoolExecutor(1, thread_name_prefix="blas-limit")
         self._n_holders = 0
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
         with self._lock:
             if not self._n_holders:
-                self._limits = threadpool_limits(1, "blas")
+                self._limits = self._setter.submit(threadpool_limits, 1, "blas").result()
             self._n_holders += 1
         try:
             yield
@@ -52,7 +57,7 @@ class _BlasLimit:
             with self._lock:
                 self._n_holders -= 1
                 if not self._n_holders:
-                    self._limits.restore_original_limits()
+                    self._setter.submit(self._limits.restore_original_limits).result()
 
 
 one_blas_thread = _BlasLimit()

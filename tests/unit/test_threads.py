@@ -11,6 +11,21 @@ def blas_threads():
     return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
 
 
+def test_blas_is_held_to_one_thread_whichever_thread_asks():
+    found = []
+
+    def ask():
+        with one_blas_thread():
+            found.append(blas_threads())
+
+    ask()
+    for _ in range(2):
+        asking = threading.Thread(target=ask)
+        asking.start()
+        asking.join()
+    assert found == [{1}] * 3
+
+
 def test_blas_stays_on_one_thread_until_the_last_who_asked_leaves():
     before, entered, leave = blas_threads(), threading.Event(), threading.Event()
 
