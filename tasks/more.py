@@ -19,6 +19,7 @@ from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.storage import parse_json, parse_json_files, sha256_of, write_json
 from tasks.interactions import new_user_ids, write_interactions
 from tasks.preflight import require_space, unwritable
+from tasks.releases import release_at
 from tasks.stage import GATES, LOG
 
 
@@ -75,8 +76,6 @@ def model_folder(source: Path, *, work: Path) -> Path:
 
     The folder of a data set's releases stands for the latest of them.
     """
-    from tasks.releases import release_at
-
     source = release_at(source)
     for folder in (source, source / "model", *_runs_of_release(source, work)):
         if (folder / "model.json").is_file():

@@ -98,10 +98,8 @@ def open_search(tuning: Tuning, ingested: Ingested, matrix: UserItemMatrix) -> S
         study.tell(trial.number, state=TrialState.FAIL)
     given = values_of(tuning.config)
     tried = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-    is_waiting = bool(
-        study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-    )  # left by a process that was killed
-    if not is_waiting and not any(trial.params == given for trial in tried):
+    waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))  # of a process that was killed
+    if not waiting and not any(trial.params == given for trial in tried):
         study.enqueue_trial(given, skip_if_exists=False)
     LOG.info("tune: %d trials are there already", len(tried))
     return Search(tuning=tuning, run=ingested.run, matrix=matrix, input_digest=input_digest, real=real)

@@ -69,8 +69,8 @@ def fit_svd(user_items: csr_matrix, *, seed: int, user_weights: np.ndarray | Non
 
     Args:
         user_items: (n_users, n_items) binary, canonical.
-        seed: seed of the starting vector; the result does not depend on it beyond rounding, unless
-            the last singular value kept equals the first one left out.
+        seed: seed of the starting vector; the result does not depend on it beyond rounding, unless the last
+            singular value kept equals the first one left out.
         user_weights: (n_users,) weight of each user's squared error; None: 1 each.
     """
     weighted = user_items.astype(np.float64)
