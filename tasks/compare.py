@@ -150,8 +150,9 @@ def _fitted(job: Job, choice: ArmChoice, seed: int) -> Path:
     folder = fit_folder(job, family_of(choice), seed)
     if folder.is_dir():
         return folder
-    arm, config = ARMS[choice.arm], job.comparison.config.model_copy(update={"seed": seed})
-    config = config.model_copy(update={"sampling": config.sampling.model_copy(update={"users": None})})  # as drawn
+    arm, config = ARMS[choice.arm], job.comparison.config
+    sampling = config.sampling.model_copy(update={"users": None})  # arms make as many users as train them
+    config = config.model_copy(update={"seed": seed, "sampling": sampling})
     aside = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed
     private_directory(aside)

@@ -24,11 +24,11 @@ from sdrm_core.records import (
     TrainedVae,
     UserItemMatrix,
 )
-from sdrm_core.storage import checked, parse_json, read_json, read_user_items, sync, write_json, write_text
+from sdrm_core.storage import checked, read_json, read_user_items, sync, write_json, write_text
 from tasks.describe import privacy_in_words
 from tasks.interactions import write_interactions
 from tasks.manifest import build_manifest
-from tasks.releases import LATEST, MANIFEST, releases_of
+from tasks.releases import LATEST, MANIFEST, release_at, releases_of
 from tasks.report import render_card, render_report
 from tasks.sample import synthetic_user_ids
 from tasks.stage import LOG, Meter, stage
@@ -113,7 +113,7 @@ def give_name(staging: Path, run: Run, manifest: dict[str, object]) -> Release:
         latest = {key: manifest[key] for key in ("dataset", "version", "digest", "created_at")}
         write_json(releases / LATEST, latest)
     except BaseException as error:
-        if not _names(releases / LATEST, release.version):
+        if not _is_latest(release.path):
             with suppress(OSError):
                 release.path.rename(staging)
             raise
@@ -123,7 +123,7 @@ def give_name(staging: Path, run: Run, manifest: dict[str, object]) -> Release:
     return release
 
 
-def _names(pointer: Path, version: str) -> bool:
-    with suppress(ArtifactError, OSError, KeyError, TypeError):
-        return bool(parse_json(pointer)["version"] == version)
+def _is_latest(release: Path) -> bool:
+    with suppress(ArtifactError, OSError):
+        return release_at(release.parent) == release
     return False
