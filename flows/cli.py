@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from sdrm_core.config import PipelineConfig, Resolution, load_config
+from sdrm_core.config import PipelineConfig, Resolution
+from sdrm_core.config_file import load_config
 from sdrm_core.errors import ConfigError, DataError, GateFailed, SdrmError, all_of
 
 EXIT_CODES: tuple[tuple[type[SdrmError], int], ...] = ((GateFailed, 3), (DataError, 4), (ConfigError, 2))

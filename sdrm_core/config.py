@@ -1,19 +1,18 @@
-"""The one configuration: every setting, its default, its bounds and its unit, written here and nowhere else."""
+"""The one configuration: every setting, its default, its bounds and its unit, written here and nowhere else.
 
-import difflib
+How it is read from a file and from the command line is told in ``sdrm_core.config_file``.
+"""
+
 import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
-
-from sdrm_core.errors import ConfigError
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Resolution = Literal["full", "multi"]
@@ -35,19 +34,14 @@ PrivacyGate = Literal[
 
 
 _MIN_LATENT_DIM = 20
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-_DELIMITER = r"^[\t !#-~]$"
-_SHA256 = r"^[0-9a-f]{64}$"
-_IN_WORDS = {
-    _NAME: "may have letters from A to Z, large and small, digits, dots, underscores and hyphens; it begins with a "
-    "letter or a digit",
-    _DELIMITER: "is one character of ASCII, no line end and no double quote",
-    _SHA256: "has 64 hexadecimal digits, the letters among them small",
-}
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+DELIMITER_PATTERN = r"^[\t !#-~]$"
+SHA256_PATTERN = r"^[0-9a-f]{64}$"
 _USER_AND_PASSWORD = re.compile(r"[^/]*:[^/]*@")
 
 
-def _is_section(kind: object) -> bool:
+def is_section(kind: object) -> bool:
+    """Return whether the type of a setting is a group of settings."""
     return isinstance(kind, type) and issubclass(kind, Section)
 
 
@@ -62,7 +56,7 @@ class Section(BaseModel):
         """Take a section whose lines were all removed for one that sets nothing."""
         if not isinstance(given, Mapping):
             return given
-        sections = {name for name, field in cls.model_fields.items() if _is_section(field.annotation)}
+        sections = {name for name, field in cls.model_fields.items() if is_section(field.annotation)}
         return {name: {} if value is None and name in sections else value for name, value in given.items()}
 
     @field_validator("*", mode="before")
@@ -105,7 +99,7 @@ class SourceConfig(Section):
         None, description="column names, in order, of a CSV or TSV file without a header line; null: it has one"
     )
     delimiter: str | None = Field(
-        None, pattern=_DELIMITER, description="character between the fields; null: a comma, or a tab for TSV"
+        None, pattern=DELIMITER_PATTERN, description="character between the fields; null: a comma, or a tab for TSV"
     )
     columns: ColumnsConfig = ColumnsConfig()
     feedback: Literal["explicit", "implicit"] = Field(
@@ -118,7 +112,7 @@ class SourceConfig(Section):
     item_id_type: Literal["auto", "integer", "text"] = Field("auto", description="type of item ids, likewise")
     download: bool = Field(False, description="may a named data set be fetched from its official home")
     sha256: str | None = Field(
-        None, pattern=_SHA256, description="expected SHA-256 of the file, or of a named data set's download"
+        None, pattern=SHA256_PATTERN, description="expected SHA-256 of the file, or of a named data set's download"
     )
 
     @model_validator(mode="after")
@@ -380,7 +374,7 @@ class PathsConfig(Section):
 class PipelineConfig(Section):
     """Everything a night needs to know."""
 
-    dataset: str = Field("demo", pattern=_NAME, description="name of the release folder")
+    dataset: str = Field("demo", pattern=NAME_PATTERN, description="name of the release folder")
     seed: int = Field(0, ge=0, lt=1 << 63, description="the one seed all randomness comes from")
     source: SourceConfig = SourceConfig()
     filter: FilterConfig = FilterConfig()
@@ -418,98 +412,3 @@ class PipelineConfig(Section):
         """Return the SHA-256 of the settings that can change a result: all but ``compute`` and ``paths``."""
         settings = self.model_dump(mode="json", exclude={"compute", "paths"})
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-
-
-def load_config(path: Path | None, overrides: Sequence[str] = ()) -> PipelineConfig:
-    """Read a YAML file (None: all defaults), apply ``section.key=value`` overrides and validate.
-
-    Raises:
-        ConfigError: unreadable file, bad YAML, unknown key (with the nearest valid one) or a wrong value.
-    """
-    tree = _read_yaml(path) if path else {}
-    for override in overrides:
-        _apply_override(tree, override)
-    try:
-        return PipelineConfig.model_validate(tree)
-    except ValidationError as error:
-        source = str(path) if path else "the configuration"
-        keys = tuple(override.partition("=")[0] for override in overrides)
-        raise ConfigError("\n".join(_explain(problem, source, keys) for problem in error.errors())) from None
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """Refuses a key that stands there twice: YAML's last one would win, and the first be lost without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set[str]()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is set twice", key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep=deep)
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # noqa: S506 - a safe loader
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error}). Give the path of a YAML file") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: 2024-02-30 would be a date
-        raise ConfigError(f"{path}: is not valid YAML ({error})") from None
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{path}: must hold 'key: value' settings, not a {type(tree).__name__}")
-    return tree
-
-
-def _apply_override(tree: dict[str, Any], override: str) -> None:
-    dotted, separator, text = override.partition("=")
-    if not separator or not dotted:
-        raise ConfigError(f"--set {override!r}: write it as section.key=value")
-    try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"--set {override!r}: the value is not valid YAML ({error})") from None
-    *sections, key = dotted.split(".")
-    for section in sections:
-        if tree.get(section) is None:  # or a heading with nothing under it
-            tree[section] = {}
-        tree = tree[section]
-        if not isinstance(tree, dict):
-            raise ConfigError(f"--set {override!r}: {section!r} is a value, not a section")
-    tree[key] = value
-
-
-def _explain(problem: Mapping[str, Any], source: str, overridden: Sequence[str]) -> str:
-    dotted = ".".join(str(part) for part in problem["loc"])
-    if any(dotted == key or dotted.startswith(f"{key}.") for key in overridden):
-        source = "the command line"
-    elif any(not dotted or key.startswith(f"{dotted}.") for key in overridden):
-        source += " and the command line"
-    if problem["type"] != "extra_forbidden":
-        where = f"{source}: {dotted}" if dotted else source
-        given = "" if isinstance(problem["input"], Mapping) else f" (got {problem['input']!r})"
-        return f"{where}: {_in_words(problem)}{given}"
-    candidates = list(_dotted_keys(PipelineConfig))
-    nearest = difflib.get_close_matches(dotted, candidates, n=1, cutoff=0.0)[0]
-    return f"{source}: {dotted}: there is no such setting. Did you mean {nearest}?"
-
-
-def _in_words(problem: Mapping[str, Any]) -> str:
-    """Return what is wrong with a value, without the words of Python and of regular expressions."""
-    if problem["type"] == "tuple_type":
-        given = "" if problem["input"] is None else problem["input"]
-        return f"a list is written in brackets, [{given if isinstance(given, str | int | float) else '…'}]"
-    if problem["type"] == "string_pattern_mismatch":
-        return _IN_WORDS[problem["ctx"]["pattern"]]
-    return str(problem["msg"]).removeprefix("Value error, ")
-
-
-def _dotted_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    for name, field in model.model_fields.items():
-        yield prefix + name
-        kinds = (field.annotation, *get_args(field.annotation))
-        for kind in kinds:
-            if _is_section(kind):
-                yield from _dotted_keys(kind, f"{prefix}{name}.")

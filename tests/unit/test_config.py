@@ -2,7 +2,8 @@
 
 import pytest
 
-from sdrm_core.config import PipelineConfig, load_config
+from sdrm_core.config import PipelineConfig
+from sdrm_core.config_file import load_config
 from sdrm_core.errors import ConfigError
 
 

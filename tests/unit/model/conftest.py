@@ -8,7 +8,8 @@ import pytest
 import torch
 from scipy.sparse import csr_matrix
 
-from sdrm_core.config import PipelineConfig, load_config
+from sdrm_core.config import PipelineConfig
+from sdrm_core.config_file import load_config
 from sdrm_core.model.fitting import fit_sdrm
 from sdrm_core.model.pretraining import train_vae
 from sdrm_core.model.sdrm import SdrmModel

@@ -1,0 +1,117 @@
+"""A configuration from a YAML file and ``--set`` overrides, and what is wrong with it, in words.
+
+The settings themselves are in ``sdrm_core.config``.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from sdrm_core.config import DELIMITER_PATTERN, NAME_PATTERN, SHA256_PATTERN, PipelineConfig, is_section
+from sdrm_core.errors import ConfigError
+
+_IN_WORDS = {
+    NAME_PATTERN: "may have letters from A to Z, large and small, digits, dots, underscores and hyphens; it begins "
+    "with a letter or a digit",
+    DELIMITER_PATTERN: "is one character of ASCII, no line end and no double quote",
+    SHA256_PATTERN: "has 64 hexadecimal digits, the letters among them small",
+}
+
+
+def load_config(path: Path | None, overrides: Sequence[str] = ()) -> PipelineConfig:
+    """Read a YAML file (None: all defaults), apply ``section.key=value`` overrides and validate.
+
+    Raises:
+        ConfigError: unreadable file, bad YAML, unknown key (with the nearest valid one) or a wrong value.
+    """
+    tree = _read_yaml(path) if path else {}
+    for override in overrides:
+        _apply_override(tree, override)
+    try:
+        return PipelineConfig.model_validate(tree)
+    except ValidationError as error:
+        source = str(path) if path else "the configuration"
+        keys = tuple(override.partition("=")[0] for override in overrides)
+        raise ConfigError("\n".join(_explain(problem, source, keys) for problem in error.errors())) from None
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a key that stands there twice: YAML's last one would win, and the first be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set[str]()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is set twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # noqa: S506 - a safe loader
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}). Give the path of a YAML file") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: 2024-02-30 would be a date
+        raise ConfigError(f"{path}: is not valid YAML ({error})") from None
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: must hold 'key: value' settings, not a {type(tree).__name__}")
+    return tree
+
+
+def _apply_override(tree: dict[str, Any], override: str) -> None:
+    dotted, separator, text = override.partition("=")
+    if not separator or not dotted:
+        raise ConfigError(f"--set {override!r}: write it as section.key=value")
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"--set {override!r}: the value is not valid YAML ({error})") from None
+    *sections, key = dotted.split(".")
+    for section in sections:
+        if tree.get(section) is None:  # or a heading with nothing under it
+            tree[section] = {}
+        tree = tree[section]
+        if not isinstance(tree, dict):
+            raise ConfigError(f"--set {override!r}: {section!r} is a value, not a section")
+    tree[key] = value
+
+
+def _explain(problem: Mapping[str, Any], source: str, overridden: Sequence[str]) -> str:
+    dotted = ".".join(str(part) for part in problem["loc"])
+    if any(dotted == key or dotted.startswith(f"{key}.") for key in overridden):
+        source = "the command line"
+    elif any(not dotted or key.startswith(f"{dotted}.") for key in overridden):
+        source += " and the command line"
+    if problem["type"] != "extra_forbidden":
+        where = f"{source}: {dotted}" if dotted else source
+        given = "" if isinstance(problem["input"], Mapping) else f" (got {problem['input']!r})"
+        return f"{where}: {_in_words(problem)}{given}"
+    candidates = list(_dotted_keys(PipelineConfig))
+    nearest = difflib.get_close_matches(dotted, candidates, n=1, cutoff=0.0)[0]
+    return f"{source}: {dotted}: there is no such setting. Did you mean {nearest}?"
+
+
+def _in_words(problem: Mapping[str, Any]) -> str:
+    """Return what is wrong with a value, without the words of Python and of regular expressions."""
+    if problem["type"] == "tuple_type":
+        given = "" if problem["input"] is None else problem["input"]
+        return f"a list is written in brackets, [{given if isinstance(given, str | int | float) else '…'}]"
+    if problem["type"] == "string_pattern_mismatch":
+        return _IN_WORDS[problem["ctx"]["pattern"]]
+    return str(problem["msg"]).removeprefix("Value error, ")
+
+
+def _dotted_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield prefix + name
+        kinds = (field.annotation, *get_args(field.annotation))
+        for kind in kinds:
+            if is_section(kind):
+                yield from _dotted_keys(kind, f"{prefix}{name}.")
