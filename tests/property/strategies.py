@@ -104,7 +104,7 @@ def indexed_logs(draw) -> IndexedLog:
 
 
 @st.composite
-def messy_matrices(draw, *, values=(0.0, 1.0, 0.25, 3.0)) -> csr_matrix:
+def messy_matrices(draw, *, values: tuple[float, ...]) -> csr_matrix:
     """A CSR matrix with stored zeros, duplicates, unsorted columns and empty rows, none of it declared."""
     n_items = draw(st.integers(1, _SIZE))
     cells = st.tuples(st.integers(0, n_items - 1), st.sampled_from(values))
