@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from prefect.artifacts import create_markdown_artifact
 
 from sdrm_core.config import PrivacyGate
-from sdrm_core.data.matrix import item_popularity
+from sdrm_core.data.matrix import is_publishable
 from sdrm_core.data.roles import Role
 from sdrm_core.errors import GateFailed
 from sdrm_core.records import Artifact, GateReport, Ingested, Measures, Run, Samples, UserItemMatrix
@@ -131,8 +131,7 @@ def refused_for_privacy(refusal: GateFailed) -> bool:
 
 
 def _synthetic_users(run: Run, matrix: UserItemMatrix, samples: Samples) -> pd.DataFrame:
-    train = users_of(matrix, Role.TRAIN)
-    publishable = item_popularity(train) >= run.config.privacy.k_anonymity
+    publishable = is_publishable(users_of(matrix, Role.TRAIN), k_anonymity=run.config.privacy.k_anonymity)
     frames, first_user = [], 0
     for shard in samples.shards:
         user_items, _ = read_user_items(shard)

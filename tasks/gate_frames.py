@@ -5,6 +5,7 @@ import pandas as pd
 import pyarrow as pa
 from scipy.sparse import csr_matrix
 
+from sdrm_core.data.matrix import cell_rows
 from sdrm_core.records import Counts
 from tasks.suites import IS_REPEATED, ITEM, USER, IdType
 
@@ -54,7 +55,7 @@ def synthetic_frame(user_items: csr_matrix, *, first_user: int, publishable: np.
     is_unpublishable = ~is_foreign
     is_unpublishable[is_unpublishable] = ~publishable[items[is_unpublishable]]
     n_users = user_items.shape[0]
-    row = _row_of_cell(user_items)
+    row = cell_rows(user_items)
     return pd.DataFrame(
         {
             "user": np.arange(first_user, first_user + n_users),
@@ -69,10 +70,6 @@ def synthetic_frame(user_items: csr_matrix, *, first_user: int, publishable: np.
 def _repeats_by_row(user_items: csr_matrix) -> np.ndarray:
     """Return, for each row, how many cells repeat another cell of the row."""
     ordered = user_items if user_items.has_sorted_indices else user_items.sorted_indices()
-    row = _row_of_cell(ordered)
+    row = cell_rows(ordered)
     is_repeat = (ordered.indices[1:] == ordered.indices[:-1]) & (row[1:] == row[:-1])
     return np.bincount(row[1:][is_repeat], minlength=user_items.shape[0])
-
-
-def _row_of_cell(user_items: csr_matrix) -> np.ndarray:
-    return np.repeat(np.arange(user_items.shape[0]), np.diff(user_items.indptr))

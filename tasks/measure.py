@@ -4,7 +4,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from sdrm_core.config import PipelineConfig
-from sdrm_core.data.matrix import item_popularity
+from sdrm_core.data.matrix import is_publishable
 from sdrm_core.data.roles import Role
 from sdrm_core.model.activity import published_activity
 from sdrm_core.model.devices import resolve_device
@@ -74,7 +74,7 @@ def measure_privacy(run: Run, matrix: UserItemMatrix, samples: Samples) -> Artif
 def fidelity_of(users: csr_matrix, matrix: UserItemMatrix, *, config: PipelineConfig) -> fidelity.FidelityReport:
     """Compare ``users`` (n_users, n_items) with what may be published of the training users."""
     train, k_anonymity = users_of(matrix, Role.TRAIN), config.privacy.k_anonymity
-    n_publishable = int((item_popularity(train) >= k_anonymity).sum())
+    n_publishable = int(is_publishable(train, k_anonymity=k_anonymity).sum())
     return fidelity.measure_fidelity(
         users,
         train=train,

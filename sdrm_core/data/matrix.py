@@ -22,9 +22,20 @@ def item_popularity(user_items: csr_matrix) -> np.ndarray:
     return popularity
 
 
+def is_publishable(train: csr_matrix, *, k_anonymity: int) -> np.ndarray:
+    """Return (n_items,) bool: whether at least ``k_anonymity`` training users (n_train, n_items) have the item."""
+    publishable: np.ndarray = item_popularity(train) >= k_anonymity
+    return publishable
+
+
+def cell_rows(user_items: csr_matrix) -> np.ndarray:
+    """Return (nnz,) the row of each stored cell."""
+    return np.repeat(np.arange(user_items.shape[0]), np.diff(user_items.indptr))
+
+
 def rank_within_users(user_items: csr_matrix, priority: np.ndarray) -> np.ndarray:
     """Return (nnz,) the place, from 0, of each stored cell among its user's by ``priority`` (nnz,), lowest first."""
-    users = np.repeat(np.arange(user_items.shape[0]), np.diff(user_items.indptr))
+    users = cell_rows(user_items)
     rank = np.empty(len(users), dtype=np.int64)
     rank[np.lexsort((priority, users))] = np.arange(len(users)) - user_items.indptr[users]
     return rank

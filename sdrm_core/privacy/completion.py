@@ -6,7 +6,7 @@ import numpy as np
 from scipy.linalg import lapack
 from scipy.sparse import csr_matrix
 
-from sdrm_core.data.matrix import item_popularity, rank_within_users
+from sdrm_core.data.matrix import cell_rows, item_popularity, rank_within_users
 from sdrm_core.loops import in_blocks
 from sdrm_core.privacy.evidence import Evidence
 from sdrm_core.privacy.kernels import count_hits
@@ -104,7 +104,7 @@ def _recall(users: csr_matrix, fold: np.ndarray, weights: np.ndarray, *, own_pai
     own_pair: (n_items,) what the user itself adds to ``weights[i, j]`` is own_pair[i] * own_pair[j]; taken out again.
     """
     hits, possible = np.zeros(users.shape[0]), np.zeros(users.shape[0])
-    rows = np.repeat(np.arange(users.shape[0]), np.diff(users.indptr))
+    rows = cell_rows(users)
     for hidden in range(_FOLDS):
         is_target = fold == hidden
         given = csr_matrix(((~is_target).astype(np.float32), users.indices, users.indptr), shape=users.shape)

@@ -5,6 +5,8 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
+from sdrm_core.data.matrix import cell_rows
+
 _MAX_CELLS = 1 << 22  # of a block of query users × items, and × reference users: with all that is beside it .3 GiB
 
 
@@ -82,5 +84,4 @@ def _columns(users: csr_matrix, *, device: torch.device) -> Tensor:
 
 def _places(users: csr_matrix, *, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return the (nnz,) rows and items, in the order they are stored."""
-    rows = np.repeat(np.arange(users.shape[0]), np.diff(users.indptr))
-    return torch.from_numpy(rows).to(device), torch.from_numpy(users.indices.astype(np.int64)).to(device)
+    return torch.from_numpy(cell_rows(users)).to(device), torch.from_numpy(users.indices.astype(np.int64)).to(device)

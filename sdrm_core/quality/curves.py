@@ -31,15 +31,14 @@ class Curves(Record):
     activity_synthetic: tuple[float, ...]
 
 
-def fidelity_curves(synthetic: csr_matrix, train: csr_matrix, *, k_anonymity: int) -> Curves:
+def fidelity_curves(synthetic: csr_matrix, train: csr_matrix, *, publishable: np.ndarray, k_anonymity: int) -> Curves:
     """Return the curves of synthetic (n_synthetic, n_items) beside training (n_train, n_items) users.
 
-    The curves are published: each point of a real one speaks of at least ``k_anonymity`` users.
+    The curves are published: each point of a real one speaks of at least ``k_anonymity`` users, and items are the
+    ``publishable`` ones, (n_items,) bool.
     """
-    holders = item_popularity(train)
-    publishable = holders >= k_anonymity
     n_items = int(publishable.sum())
-    real = holders[publishable] / train.shape[0]
+    real = item_popularity(train)[publishable] / train.shape[0]
     drawn = item_popularity(synthetic)[publishable] / synthetic.shape[0]
     edges = _log_spaced(1, n_items + 1)[:-1] - 1
     by_real_rank = np.argsort(-real, kind="stable")

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from sdrm_core.data.matrix import item_popularity
+from sdrm_core.data.matrix import is_publishable
 from sdrm_core.quality.baselines import sample_by_popularity
 from sdrm_core.quality.checks import require_comparable
 from sdrm_core.quality.curves import Curves, fidelity_curves
@@ -109,7 +109,7 @@ def measure_fidelity(
         "holdout": holdout,
         "popularity_sampler": sample_by_popularity(train, users=synthetic.shape[0], seed=sampler_seed),
     }
-    publishable = item_popularity(train) >= k_anonymity
+    publishable = is_publishable(train, k_anonymity=k_anonymity)
     pairs = CooccurrenceReference(train, seed=seed)
     measured: dict[str, dict[str, float | None]] = {
         name: _margins(users, train, publishable)
@@ -133,7 +133,7 @@ def measure_fidelity(
     }
     return FidelityReport(
         figures=figures,
-        curves=fidelity_curves(synthetic, train, k_anonymity=k_anonymity),
+        curves=fidelity_curves(synthetic, train, publishable=publishable, k_anonymity=k_anonymity),
         published_density_ratio=synthetic.nnz / synthetic.shape[0] / items_per_user,
         train_users=train.shape[0],
         synthetic_users=synthetic.shape[0],

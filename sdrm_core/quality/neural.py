@@ -14,6 +14,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sdrm_core.data.matrix import cell_rows
 from sdrm_core.data.users import batches
 from sdrm_core.errors import TrainingError
 from sdrm_core.quality.folds import Fold
@@ -150,9 +151,8 @@ def _quality(network: PairNetwork, fold: Fold, *, default: float) -> float:
 
 def _loss(network: PairNetwork, user_items: csr_matrix, weights: np.ndarray, draws: np.random.Generator) -> Tensor:
     """Return the weighted logistic loss of a batch; a user is made of its other items where one is predicted."""
-    n_users, n_items = user_items.shape
-    counts = np.diff(user_items.indptr)
-    held = np.repeat(np.arange(n_users), counts) * n_items + user_items.indices
+    n_items, counts = user_items.shape[1], np.diff(user_items.indptr)
+    held = cell_rows(user_items) * n_items + user_items.indices
     positives = held if len(held) <= _BATCH_POSITIVES else np.sort(draws.choice(held, _BATCH_POSITIVES, replace=False))
     rows, items = positives // n_items, torch.from_numpy(positives % n_items)
     other_rows, other_items = _random_others(rows, held, n_items, draws)

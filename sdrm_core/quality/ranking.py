@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from sdrm_core.data.matrix import cell_rows
 from sdrm_core.errors import DataError, Problem
 
 CUTOFFS = (1, 3, 5, 10, 20, 50)
@@ -53,10 +54,11 @@ def rank_users(
     metrics = np.empty((n_users, len(METRICS)))
     for start in range(0, n_users, block_users):
         rows = slice(start, start + block_users)
-        scores = score(inputs[rows])
+        given = inputs[rows]
+        scores = score(given)
         if np.isnan(scores).any():
             raise DataError(Problem("recommender scores", "a score is not a number", "Check the recommender's data"))
-        scores[np.repeat(np.arange(scores.shape[0]), np.diff(inputs[rows].indptr)), inputs[rows].indices] = -np.inf
+        scores[cell_rows(given), given.indices] = -np.inf
         metrics[rows] = _block_metrics(scores, targets[rows])
     return metrics
 
@@ -81,7 +83,7 @@ def _tie_groups(scores: np.ndarray, targets: csr_matrix) -> tuple[np.ndarray, np
     Of a target below the deepest cutoff the first number is only known to reach it, which is enough.
     """
     n_users = scores.shape[0]
-    rows = np.repeat(np.arange(n_users), np.diff(targets.indptr))
+    rows = cell_rows(targets)
     wanted = scores[rows, targets.indices]
     floor = _floor(scores)
     high_rows, high_items = np.nonzero(scores > floor[:, None])  # few: about the deepest cutoff a user
