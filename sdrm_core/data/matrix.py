@@ -1,5 +1,7 @@
 """The sparse user-item matrix: float32 ones where there is a positive, in canonical form."""
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.sparse import csr_matrix
 
@@ -39,6 +41,32 @@ def rank_within_users(user_items: csr_matrix, priority: np.ndarray) -> np.ndarra
     rank = np.empty(len(users), dtype=np.int64)
     rank[np.lexsort((priority, users))] = np.arange(len(users)) - user_items.indptr[users]
     return rank
+
+
+class Fold(NamedTuple):
+    """One division of each user's items; the two parts are disjoint and together are the user.
+
+    Attributes:
+        inputs: (n_users, n_items), what a model is shown.
+        targets: (n_users, n_items), what it has to find; at least one item a user.
+    """
+
+    inputs: csr_matrix
+    targets: csr_matrix
+
+
+def split_items(user_items: csr_matrix, priority: np.ndarray, *, input_share: float) -> Fold:
+    """Divide each user's items: those of the lowest ``priority`` (nnz,) are input, at least one goes to each side.
+
+    Args:
+        user_items: (n_users, n_items) binary, canonical, at least two items a row.
+        priority: (nnz,) of each stored cell.
+        input_share: share of a user's items that is input, rounded to whole items.
+    """
+    counts = np.diff(user_items.indptr)
+    n_inputs = np.clip(np.floor(input_share * counts + 0.5), 1, counts - 1)
+    is_input = rank_within_users(user_items, priority) < n_inputs[cell_rows(user_items)]
+    return Fold(keep_cells(user_items, is_input), keep_cells(user_items, ~is_input))
 
 
 def keep_cells(user_items: csr_matrix, is_kept: np.ndarray) -> csr_matrix:

@@ -1,12 +1,10 @@
 """How well a VAE knows the items that a user hid from it: what early stopping looks at."""
 
-from typing import NamedTuple
-
 import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
-from sdrm_core.data.matrix import keep_cells, rank_within_users
+from sdrm_core.data.matrix import Fold, split_items
 from sdrm_core.model.vae import ItemBags, MultiVAE, as_dense, hidden_log_probabilities, unit_weights
 
 NDCG_CUTOFF = 100
@@ -14,29 +12,14 @@ INPUT_SHARE = 0.8
 _BATCH_USERS = 512
 
 
-class FoldIn(NamedTuple):
-    """Users' items divided into what the model sees and what it has to find.
-
-    Attributes:
-        inputs: (n_users, n_items) binary.
-        targets: (n_users, n_items) binary, disjoint from ``inputs``, at least one item a user.
-    """
-
-    inputs: csr_matrix
-    targets: csr_matrix
-
-
-def fold_in(user_items: csr_matrix, *, rng: np.random.Generator) -> FoldIn:
+def fold_in(user_items: csr_matrix, *, rng: np.random.Generator) -> Fold:
     """Divide each user's items at random, ``INPUT_SHARE`` of them to the input; users with one item are left out."""
     user_items = user_items[np.diff(user_items.indptr) >= 2]
-    counts = np.diff(user_items.indptr)
-    n_inputs = np.clip(np.rint(INPUT_SHARE * counts).astype(np.int64), 1, counts - 1)
-    is_input = rank_within_users(user_items, rng.random(user_items.nnz)) < np.repeat(n_inputs, counts)
-    return FoldIn(keep_cells(user_items, is_input), keep_cells(user_items, ~is_input))
+    return split_items(user_items, rng.random(user_items.nnz), input_share=INPUT_SHARE)
 
 
 @torch.no_grad()
-def fold_in_ndcg(vae: MultiVAE, users: FoldIn) -> float:
+def fold_in_ndcg(vae: MultiVAE, users: Fold) -> float:
     """Return the mean binary ndcg@100 over users, input items masked; NaN without users."""
     n_users = users.inputs.shape[0]
     cutoff = min(NDCG_CUTOFF, vae.n_items)
@@ -54,7 +37,7 @@ def fold_in_ndcg(vae: MultiVAE, users: FoldIn) -> float:
 
 
 @torch.no_grad()
-def fold_in_log_likelihood(vae: MultiVAE, users: FoldIn) -> float:
+def fold_in_log_likelihood(vae: MultiVAE, users: Fold) -> float:
     """Return the mean log-likelihood of the target items in nats, given the input items; NaN without users."""
     total, targets = 0.0, users.targets
     for start in range(0, targets.shape[0], _BATCH_USERS):

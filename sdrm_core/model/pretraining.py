@@ -12,11 +12,11 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from sdrm_core.config import VaeConfig
-from sdrm_core.data.matrix import item_popularity
+from sdrm_core.data.matrix import Fold, item_popularity
 from sdrm_core.data.users import batches, some_users
 from sdrm_core.errors import TrainingError
 from sdrm_core.model.devices import Workers
-from sdrm_core.model.fold_in import FoldIn, fold_in, fold_in_log_likelihood, fold_in_ndcg
+from sdrm_core.model.fold_in import fold_in, fold_in_log_likelihood, fold_in_ndcg
 from sdrm_core.model.training import BATCH_PIECES, EpochReport, OnEpoch, Progress, gradient_step
 from sdrm_core.model.vae import (
     ItemBags,
@@ -49,7 +49,7 @@ class Objective(NamedTuple):
     """
 
     loss: Loss
-    quality: Callable[[MultiVAE, FoldIn], float]
+    quality: Callable[[MultiVAE, Fold], float]
     starts_popular: bool
 
 

@@ -1,27 +1,12 @@
 """Fold-in splits: which of an evaluation user's items are shown to a recommender and which it must find."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from sdrm_core.data.matrix import keep_cells, rank_within_users
+from sdrm_core.data.matrix import Fold, cell_rows, split_items
 from sdrm_core.randomness import stream_seed
 
 MIN_POSITIVES = 5
-
-
-@dataclass(frozen=True)
-class Fold:
-    """One division of every user's items; the two parts are disjoint and together are the user.
-
-    Attributes:
-        inputs: (n_users, n_items), shown to the recommender.
-        targets: (n_users, n_items), to be found by it.
-    """
-
-    inputs: csr_matrix
-    targets: csr_matrix
 
 
 def rankable_users(user_items: csr_matrix, *, max_users: int, seed: int) -> csr_matrix:
@@ -59,13 +44,10 @@ def split_fold(user_items: csr_matrix, *, input_share: float, seed: int, fold: i
     Returns:
         Inputs and targets, rows as in ``user_items``.
     """
-    counts = np.diff(user_items.indptr)
-    rows = np.repeat(np.arange(len(counts)), counts)
     key = np.uint64(stream_seed(seed, "fold", fold))
-    priority = _mix(_mix(user_items.indices.astype(np.uint64)) ^ _mix(_row_keys(user_items) ^ key)[rows])
-    n_inputs = np.clip(np.floor(input_share * counts + 0.5), 1, counts - 1)
-    is_input = rank_within_users(user_items, priority) < n_inputs[rows]
-    return Fold(inputs=keep_cells(user_items, is_input), targets=keep_cells(user_items, ~is_input))
+    of_user = _mix(_row_keys(user_items) ^ key)[cell_rows(user_items)]
+    priority = _mix(_mix(user_items.indices.astype(np.uint64)) ^ of_user)
+    return split_items(user_items, priority, input_share=input_share)
 
 
 def _row_keys(user_items: csr_matrix) -> np.ndarray:

@@ -14,10 +14,9 @@ from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sdrm_core.data.matrix import cell_rows
+from sdrm_core.data.matrix import Fold, cell_rows
 from sdrm_core.data.users import batches
 from sdrm_core.errors import TrainingError
-from sdrm_core.quality.folds import Fold
 from sdrm_core.quality.ranking import METRICS, rank_users
 from sdrm_core.randomness import numpy_stream, torch_stream
 from sdrm_core.threads import one_thread

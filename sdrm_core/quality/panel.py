@@ -8,9 +8,9 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from sdrm_core.config import JudgeName
+from sdrm_core.data.matrix import Fold
 from sdrm_core.errors import ConfigError
 from sdrm_core.quality.ease import fit_ease, require_few_items
-from sdrm_core.quality.folds import Fold
 from sdrm_core.quality.judges import Judge, fit_popularity, fit_svd
 from sdrm_core.quality.neural import fit_neural
 from sdrm_core.quality.ranking import METRICS, rank_users

@@ -7,11 +7,12 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from sdrm_core.config import JudgeName, UtilityConfig
+from sdrm_core.data.matrix import Fold
 from sdrm_core.data.users import some_users
 from sdrm_core.quality.baselines import sample_by_popularity
 from sdrm_core.quality.bootstrap import Estimate, bootstrap_means, estimate
 from sdrm_core.quality.checks import require_comparable
-from sdrm_core.quality.folds import Fold, rankable_users, split_fold
+from sdrm_core.quality.folds import rankable_users, split_fold
 from sdrm_core.quality.panel import prepare_judge, rank_folds
 from sdrm_core.quality.ranking import METRICS
 from sdrm_core.randomness import numpy_stream, stream_seed

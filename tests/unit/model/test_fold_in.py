@@ -6,7 +6,8 @@ import torch
 from scipy.sparse import csr_matrix
 
 from sdrm_core.config import VaeConfig
-from sdrm_core.model.fold_in import FoldIn, fold_in, fold_in_log_likelihood, fold_in_ndcg
+from sdrm_core.data.matrix import Fold
+from sdrm_core.model.fold_in import fold_in, fold_in_log_likelihood, fold_in_ndcg
 from sdrm_core.model.vae import MultiVAE
 
 
@@ -37,7 +38,7 @@ def test_users_with_fewer_than_two_items_are_left_out():
 
 
 def test_ndcg_by_hand():
-    users = FoldIn(
+    users = Fold(
         inputs=csr_matrix(np.array([[1, 0, 0, 0, 0], [0, 0, 1, 0, 0]], dtype=np.float32)),
         targets=csr_matrix(np.array([[0, 1, 0, 1, 0], [0, 0, 0, 0, 1]], dtype=np.float32)),
     )
@@ -51,11 +52,11 @@ def test_ndcg_by_hand():
 def test_log_likelihood_by_hand():
     vae = vae_that_ranks([0, 1, 2, 3])
     vae.output.bias.data = torch.tensor([5.0, 1.0, 3.0, 2.0]).log()
-    users = FoldIn(
+    users = Fold(
         inputs=csr_matrix(np.array([[1, 0, 0, 0], [0, 1, 0, 0]], dtype=np.float32)),
         targets=csr_matrix(np.array([[0, 0, 1, 1], [1, 0, 0, 0]], dtype=np.float32)),
     )
     expected = (math.log(3 / 6) + math.log(2 / 6) + math.log(5 / 10)) / 3
     assert fold_in_log_likelihood(vae, users) == pytest.approx(expected)
     empty = csr_matrix((0, 4), dtype=np.float32)
-    assert math.isnan(fold_in_log_likelihood(vae, FoldIn(empty, empty)))
+    assert math.isnan(fold_in_log_likelihood(vae, Fold(empty, empty)))
