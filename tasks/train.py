@@ -13,7 +13,7 @@ from sdrm_core.model.pretraining import train_vae
 from sdrm_core.model.temperature import more_random
 from sdrm_core.model.training import EpochReport
 from sdrm_core.model.weights import load_vae, save_vae
-from sdrm_core.privacy.leak import leak_against
+from sdrm_core.privacy.leak import can_tell, leak_against
 from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS
 from sdrm_core.records import Artifact, FittedModel, Run, TrainedVae, UserItemMatrix
 from sdrm_core.storage import checked, private_directory, write_json
@@ -73,7 +73,7 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: Fitte
             leak=leak_against,
             on_epoch=report_epoch,
         )
-        is_found = run.config.sampling.temperature is None and validation.shape[0] >= MIN_HOLDOUT_USERS
+        is_found = run.config.sampling.temperature is None and can_tell(train, validation)
         if config.sampling.temperature is None and not is_found:
             LOG.warning(
                 "%d validation users cannot tell what leaks, %d could: the temperature is the default for that",
