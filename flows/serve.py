@@ -104,12 +104,7 @@ def _rooted(config: PipelineConfig) -> PipelineConfig:
 
     paths = {name: Path(path).expanduser().resolve() for name, path in config.paths}
     source = Path(config.source.uri).expanduser()
-    is_file = (
-        not is_named_source(config.source)
-        and "://" not in config.source.uri
-        and (source.exists() or source.suffix or len(source.parts) > 1)
-    )
-    uri = str(source.resolve()) if is_file else config.source.uri
+    uri = config.source.uri if is_named_source(config.source) else str(source.resolve())
     return config.model_copy(
         update={
             "paths": config.paths.model_copy(update=paths),
