@@ -78,29 +78,14 @@ def measure_utility(
     config: UtilityConfig,
     seed: int,
 ) -> UtilityReport:
-    """Measure one synthetic data set; see ``measure_utility_over_seeds``."""
-    return measure_utility_over_seeds(
-        [synthetic], train=train, validation=validation, evaluation=evaluation, config=config, seed=seed
-    )
-
-
-def measure_utility_over_seeds(
-    synthetics: Sequence[csr_matrix],
-    *,
-    train: csr_matrix,
-    validation: csr_matrix,
-    evaluation: csr_matrix,
-    config: UtilityConfig,
-    seed: int,
-) -> UtilityReport:
-    """Measure synthetic data sets of one generator between the real data and independent items by popularity.
+    """Measure synthetic users between the real ones and independent items by popularity.
 
     The arms are ``real`` (all of ``train``, the ceiling and the reference of every ratio), ``synthetic``,
     ``popularity_sampler`` (the floor, of the same size), and, if there are fewer synthetic than training users,
     ``real_same_size``, which tells what is lost to size alone.
 
     Args:
-        synthetics: (n_synthetic, n_items) each, of one generator under different seeds; equal in size.
+        synthetic: (n_synthetic, n_items).
         train: (n_users, n_items), the real users the generator learned from.
         validation: (n_validation, n_items), real users to choose a judge's settings by.
         evaluation: (n_evaluation, n_items), real users nothing has seen.
@@ -113,14 +98,11 @@ def measure_utility_over_seeds(
     Raises:
         DataError: item counts differ, or there is no synthetic user or no training interaction.
     """
-    n_synthetic = synthetics[0].shape[0]
-    floor = [
-        sample_by_popularity(train, users=n_synthetic, seed=stream_seed(seed, "utility-floor", number))
-        for number in range(len(synthetics))
-    ]
-    arms: dict[str, Sequence[csr_matrix]] = {"synthetic": synthetics, "popularity_sampler": floor}
-    if n_synthetic < train.shape[0]:
-        arms["real_same_size"] = [some_users(train, n_synthetic, draw=numpy_stream(seed, "real-same-size"))]
+    n_users = synthetic.shape[0]
+    floor = sample_by_popularity(train, users=n_users, seed=stream_seed(seed, "utility-floor", 0))
+    arms = {"synthetic": [synthetic], "popularity_sampler": [floor]}
+    if n_users < train.shape[0]:
+        arms["real_same_size"] = [some_users(train, n_users, draw=numpy_stream(seed, "real-same-size"))]
     return compare_arms(arms, train=train, validation=validation, evaluation=evaluation, config=config, seed=seed)
 
 

@@ -7,7 +7,7 @@ from scipy.sparse import csr_matrix, vstack
 from sdrm_core.config import UtilityConfig
 from sdrm_core.errors import DataError
 from sdrm_core.quality.baselines import sample_by_popularity
-from sdrm_core.quality.utility import compare_arms, measure_utility, measure_utility_over_seeds
+from sdrm_core.quality.utility import compare_arms, measure_utility
 
 from .communities import community_users
 
@@ -52,14 +52,9 @@ def test_fewer_synthetic_users_are_also_held_against_as_many_real_ones(roles):
     assert set(report.judges["svd"]) == {"real", "synthetic", "popularity_sampler", "real_same_size"}
 
 
-def test_a_single_seed_is_the_nested_case_of_one(roles):
-    one = measure_utility(roles["train"][:100], **roles, config=CONFIG, seed=0)
-    assert measure_utility_over_seeds([roles["train"][:100]], **roles, config=CONFIG, seed=0) == one
-
-
 def test_the_mean_is_over_generation_seeds(roles):
     seeds = [community_users(users=300, seed=seed) for seed in (21, 22)]
-    together = measure_utility_over_seeds(seeds, **roles, config=CONFIG, seed=0)
+    together = compare_arms({"synthetic": seeds}, **roles, config=CONFIG, seed=0)
     alone = [measure_utility(one, **roles, config=CONFIG, seed=0) for one in seeds]
     ratios = [report.ratio("svd", "recall@10") for report in alone]
     assert together.ratio("svd", "recall@10") == pytest.approx(np.mean(ratios))
