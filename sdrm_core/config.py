@@ -52,7 +52,7 @@ class Section(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _nothing_under_a_heading(cls, given: Any) -> Any:
+    def _empty_section_sets_nothing(cls, given: Any) -> Any:
         """Take a section whose lines were all removed for one that sets nothing."""
         if not isinstance(given, Mapping):
             return given
@@ -61,7 +61,7 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_flag_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+    def _no_bool_for_another_type(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse ``true`` where no flag is asked for: it would be read as 1."""
         if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
             raise ValueError(f"{str(value).lower()} is a flag, and no flag is asked for")
@@ -389,7 +389,7 @@ class PipelineConfig(Section):
     paths: PathsConfig = PathsConfig()
 
     @model_validator(mode="after")
-    def _has_a_name_of_its_own(self) -> Self:
+    def _own_data_has_its_own_name(self) -> Self:
         if self.source.uri != "embedded" and self.dataset == type(self).model_fields["dataset"].default:
             raise ValueError(
                 f"dataset: {self.dataset!r} names releases of the embedded data set; name your own, e.g. dataset=shop"
@@ -397,7 +397,7 @@ class PipelineConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def _hides_something(self) -> Self:
+    def _has_dropout(self) -> Self:
         if not self.vae.dropout:
             raise ValueError("vae.dropout must be above 0: the VAE learns from the items that it is not shown")
         return self

@@ -6,7 +6,7 @@ from scipy.sparse import csr_matrix
 from sdrm_core.config import PipelineConfig
 from sdrm_core.data.matrix import is_publishable
 from sdrm_core.data.roles import Role
-from sdrm_core.model.activity import published_activity
+from sdrm_core.model.activity import publishable_activity
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.privacy.judge import judge_privacy
 from sdrm_core.quality import fidelity, utility
@@ -81,7 +81,7 @@ def fidelity_of(users: csr_matrix, matrix: UserItemMatrix, *, config: PipelineCo
         holdout=users_of(matrix, Role.HOLDOUT),
         k_anonymity=k_anonymity,
         seed=config.seed,
-        activity=published_activity(np.diff(train.indptr), k_anonymity=k_anonymity, n_publishable=n_publishable),
+        activity=publishable_activity(np.diff(train.indptr), k_anonymity=k_anonymity, n_publishable=n_publishable),
     )
 
 

@@ -127,7 +127,7 @@ def working_in(run: Run) -> Iterator[None]:
     Raises:
         SdrmError: another process is at work on the same run.
     """
-    with alone_in(run.directory):
+    with exclusive_lock(run.directory):
         for verdicts in (GATES, ATTEMPTS):
             shutil.rmtree(run.directory / verdicts, ignore_errors=True)
         for meter in stages_directory(run).glob("*.json"):
@@ -155,7 +155,7 @@ def claimed(out: Path, *, command: str, question: Mapping[str, Any]) -> Iterator
         raise ConfigError(f"--out: {out} is not empty and was not made by sdrm {command}. Name a new directory")
     if problem := unwritable(out, name="--out", is_private=True):
         raise DataError(problem)
-    with alone_in(out):
+    with exclusive_lock(out):
         if about.is_file():
             _require_same(parse_json(about)["question"], question, out=out, command=command)
         else:
@@ -180,7 +180,7 @@ def _make_private(out: Path) -> None:
 
 
 @contextmanager
-def alone_in(directory: Path) -> Iterator[None]:
+def exclusive_lock(directory: Path) -> Iterator[None]:
     """Keep other processes that ask for the same directory out of it while the block runs.
 
     Raises:

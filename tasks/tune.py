@@ -34,7 +34,7 @@ from tasks.matrix import users_of
 from tasks.resumable import UNDERLYING, bind_input, code_digest, digest_of
 from tasks.stage import LOG, Meter, stage
 from tasks.train import report_epoch
-from tasks.tune_space import SPACE, settled, suggested, values_of, with_values
+from tasks.tune_space import SPACE, suggested, values_of, with_concrete_values, with_values
 
 METRIC = "recall@10"
 _COLUMN = METRICS.index(METRIC)
@@ -91,7 +91,7 @@ def open_search(tuning: Tuning, ingested: Ingested, matrix: UserItemMatrix) -> S
     if useless := [judge for judge, recall in real.items() if not recall]:
         what = f"{' and '.join(useless)} rank nothing right for them after learning from the real users"
         raise DataError(Problem("validation users", what, "Use more data, or raise roles.validation"))
-    config = settled(tuning.config, n_train_users=matrix.users_by_role["train"])
+    config = with_concrete_values(tuning.config, n_train_users=matrix.users_by_role["train"])
     tuning = tuning.model_copy(update={"config": config})
     study = open_study(tuning)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):  # of a process that was killed

@@ -44,7 +44,7 @@ SPACE = (
 )
 
 
-def settled(config: PipelineConfig, *, n_train_users: int) -> PipelineConfig:
+def with_concrete_values(config: PipelineConfig, *, n_train_users: int) -> PipelineConfig:
     """Return the configuration with a number for every searched setting, those that go by the data included."""
     temperature = _FIRST_TEMPERATURE if config.sampling.temperature is None else config.sampling.temperature
     sampling = config.sampling.model_copy(update={"temperature": temperature})

@@ -8,7 +8,7 @@ from scipy.special import ndtri
 _GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
 
-def published_activity(counts: np.ndarray, *, k_anonymity: int, n_publishable: int) -> np.ndarray:
+def publishable_activity(counts: np.ndarray, *, k_anonymity: int, n_publishable: int) -> np.ndarray:
     """Return the numbers of items that synthetic users may have, ascending: those of the training users, cut.
 
     Nobody gets more items than may be published, nor more than ``k_anonymity`` training users have at least: the number

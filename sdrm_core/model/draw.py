@@ -48,7 +48,7 @@ def reliance_on_few(popularity: np.ndarray, *, k_anonymity: int) -> float:
     return min(1.0, _SPARSE * float(of_few.sum() / popularity.sum()))
 
 
-def published_popularity(popularity: np.ndarray, *, k_anonymity: int) -> np.ndarray:
+def target_popularity(popularity: np.ndarray, *, k_anonymity: int) -> np.ndarray:
     """Return how popular publishable items shall be, in training users: in sparse data items of few are levelled.
 
     Who has many items of few people is given away by all of them being a little more popular. Such items come nearer

@@ -9,10 +9,10 @@ from scipy.sparse import csr_matrix
 
 from sdrm_core.config import PipelineConfig
 from sdrm_core.data.matrix import item_popularity
-from sdrm_core.model.activity import published_activity
+from sdrm_core.model.activity import publishable_activity
 from sdrm_core.model.devices import Workers
 from sdrm_core.model.diffusing import Posteriors, train_denoiser
-from sdrm_core.model.draw import FEW, Offsets, publishable_items, published_popularity, reliance_on_few
+from sdrm_core.model.draw import FEW, Offsets, publishable_items, reliance_on_few, target_popularity
 from sdrm_core.model.offsets import OffsetFit
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.model.temperature import UNJUDGED, LeakMeasure, choose_temperature
@@ -55,7 +55,7 @@ def fit_sdrm(
     k_anonymity = config.privacy.k_anonymity
     publishable = publishable_items(popularity, k_anonymity=k_anonymity)
     sparsity = reliance_on_few(popularity[publishable], k_anonymity=k_anonymity)
-    vae = vae.to(device).trusting_few_less(popularity, half_at=sparsity * FEW * k_anonymity)
+    vae = vae.to(device).with_shrunk_item_vectors(popularity, half_at=sparsity * FEW * k_anonymity)
     with Workers(device) as workers:
         denoiser, reports = train_denoiser(
             Posteriors.of(vae, train, reference=counts, seed=config.seed),
@@ -68,13 +68,13 @@ def fit_sdrm(
     unfitted = SdrmModel(
         vae=vae,
         denoiser=denoiser,
-        activity=published_activity(counts, k_anonymity=k_anonymity, n_publishable=len(publishable)),
+        activity=publishable_activity(counts, k_anonymity=k_anonymity, n_publishable=len(publishable)),
         publishable=publishable,
         offsets=Offsets.none(len(publishable), device=device),
         temperature=1.0,
     )
     fit_offsets = OffsetFit(
-        published_popularity(popularity[publishable], k_anonymity=k_anonymity),
+        target_popularity(popularity[publishable], k_anonymity=k_anonymity),
         k_anonymity=k_anonymity,
         config=config.sampling,
         seed=config.seed,

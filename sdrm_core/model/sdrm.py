@@ -30,7 +30,7 @@ class SdrmModel:
     Attributes:
         vae: decodes latents.
         denoiser: makes latents.
-        activity: (n_train_users,) what ``published_activity`` makes of the training users' numbers of items.
+        activity: (n_train_users,) what ``publishable_activity`` makes of the training users' numbers of items.
         publishable: (n_publishable,) columns that may be drawn, ascending.
         offsets: what sets the frequencies of items and pairs of items.
         temperature: randomness of the item draw.

@@ -48,7 +48,7 @@ class UserSource:
 
     Attributes:
         denoiser: the trained denoiser.
-        activity: (n_train_users,) what ``published_activity`` makes of the training users' numbers of items.
+        activity: (n_train_users,) what ``publishable_activity`` makes of the training users' numbers of items.
         users_per_block: size of every block.
     """
 

@@ -106,7 +106,7 @@ class MultiVAE(nn.Module):
         logits: Tensor = self.output(self.decoder_features(latents))
         return logits
 
-    def trusting_few_less(self, popularity: np.ndarray, *, half_at: float) -> Self:
+    def with_shrunk_item_vectors(self, popularity: np.ndarray, *, half_at: float) -> Self:
         """Return a copy whose decoder shrinks an item's vector the more, the fewer people taught it: n / (n + half_at).
 
         What few people taught points at them.

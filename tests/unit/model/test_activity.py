@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest, norm
 
-from sdrm_core.model.activity import counts_at, normal_scores, published_activity, scores_of, spread_quantiles
+from sdrm_core.model.activity import counts_at, normal_scores, publishable_activity, scores_of, spread_quantiles
 
 REFERENCE = np.array([2, 2, 3, 5, 5, 5, 8, 20])
 
@@ -52,6 +52,6 @@ def test_the_mean_count_of_a_small_release_is_that_of_the_training_users():
 
 def test_nobody_is_as_active_as_fewer_people_than_anonymity_asks_for():
     counts = np.array([3, 90, 7, 5, 40, 30])
-    assert published_activity(counts, k_anonymity=3, n_publishable=100).tolist() == [3, 5, 7, 30, 30, 30]
-    assert published_activity(counts, k_anonymity=3, n_publishable=6).tolist() == [3, 5, 6, 6, 6, 6]
-    assert published_activity(counts, k_anonymity=9, n_publishable=100).tolist() == [3] * 6
+    assert publishable_activity(counts, k_anonymity=3, n_publishable=100).tolist() == [3, 5, 7, 30, 30, 30]
+    assert publishable_activity(counts, k_anonymity=3, n_publishable=6).tolist() == [3, 5, 6, 6, 6, 6]
+    assert publishable_activity(counts, k_anonymity=9, n_publishable=100).tolist() == [3] * 6

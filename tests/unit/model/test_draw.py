@@ -10,9 +10,9 @@ from sdrm_core.model.draw import (
     ItemDraw,
     Offsets,
     publishable_items,
-    published_popularity,
     reliance_on_few,
     stack_users,
+    target_popularity,
 )
 from sdrm_core.model.vae import MultiVAE
 
@@ -55,14 +55,14 @@ def test_nothing_publishable_is_an_error_with_both_numbers():
 
 
 def test_items_of_few_people_are_levelled_where_they_are_the_most():
-    sparse = published_popularity(np.array([5, 9, 6, 8, 12]), k_anonymity=5)
+    sparse = target_popularity(np.array([5, 9, 6, 8, 12]), k_anonymity=5)
     assert sparse == pytest.approx([7, 7, 7, 7, 12])
-    dense = published_popularity(np.array([5, 9, 1000, 400]), k_anonymity=5)
+    dense = target_popularity(np.array([5, 9, 1000, 400]), k_anonymity=5)
     assert dense[:2] == pytest.approx([5, 9], rel=0.02)
     assert dense[0] > 5
     assert dense.sum() == pytest.approx(1414)
     assert dense[2:].tolist() == [1000, 400]
-    assert published_popularity(np.array([10, 30]), k_anonymity=5).tolist() == [10, 30]
+    assert target_popularity(np.array([10, 30]), k_anonymity=5).tolist() == [10, 30]
 
 
 def test_data_relies_on_few_where_their_items_hold_a_third_of_it():

@@ -8,11 +8,11 @@ from sdrm_core.config import PipelineConfig
 from sdrm_core.privacy.statistics import Estimate
 from sdrm_core.privacy.verdicts import Figure, GateVerdict, Verdict
 from tasks.tune import gate_excess
-from tasks.tune_space import SPACE, settled, suggested, values_of, with_values
+from tasks.tune_space import SPACE, suggested, values_of, with_concrete_values, with_values
 
 
 def test_every_setting_is_of_the_configuration_and_holds_its_default():
-    for path, value in values_of(settled(PipelineConfig(), n_train_users=4000)).items():
+    for path, value in values_of(with_concrete_values(PipelineConfig(), n_train_users=4000)).items():
         (setting,) = (setting for setting in SPACE if setting.path == path)
         assert setting.low <= value <= setting.high
 
@@ -30,7 +30,7 @@ def test_the_bounds_are_valid_settings(bound):
 @pytest.mark.parametrize("hidden_units", [600, 64, 333, 5000])
 def test_the_given_settings_can_be_tried_whatever_they_are(hidden_units):
     tree = {"vae": {"hidden_units": hidden_units}, "sampling": {"temperature": 2.5}}
-    given = settled(PipelineConfig.model_validate(tree), n_train_users=4000)
+    given = with_concrete_values(PipelineConfig.model_validate(tree), n_train_users=4000)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     study.enqueue_trial(values_of(given))
     assert suggested(study.ask(), given=given) == values_of(given)
