@@ -16,7 +16,6 @@ from sdrm_core.errors import ArtifactError
 from sdrm_core.records import Artifact
 
 PRIVATE = 0o700
-_CHUNK_BYTES = 1 << 20
 _REMEDY = "the command that wrote it makes it again"
 
 
@@ -30,11 +29,8 @@ def private_directory(path: Path) -> Path:
 
 def sha256_of(path: Path) -> str:
     """Return the hexadecimal SHA-256 of a file's bytes, read in chunks."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

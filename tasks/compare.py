@@ -45,7 +45,7 @@ def open_comparison(comparison: Comparison, ingested: Ingested, matrix: UserItem
     input_digest = digest_of(ingested.source.sha256, matrix.user_items.sha256)
     bind_input(comparison.out, command="compare", input_digest=input_digest)
     digest = digest_of(comparison.question(), input_digest)
-    job = Job(comparison=comparison, run=ingested.run, matrix=matrix, digest=digest)
+    job = Job(comparison=comparison, matrix=matrix, digest=digest)
     require_possible(comparison.judges, n_items=matrix.counts.items)
     cells = all_cells(job)
     LOG.info(

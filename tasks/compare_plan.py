@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar, get_args
 
 from sdrm_core.config import ArmName, JudgeName, PipelineConfig
 from sdrm_core.errors import ConfigError, all_of
-from sdrm_core.records import Record, Run, UserItemMatrix
+from sdrm_core.records import Record, UserItemMatrix
 
 ALL_ARMS: tuple[ArmName, ...] = get_args(ArmName)
 ALL_JUDGES: tuple[JudgeName, ...] = get_args(JudgeName)
@@ -67,13 +67,11 @@ class Job(Record):
 
     Attributes:
         comparison: what was asked for.
-        run: where the matrix came from.
         matrix: the users by role.
         digest: of the settings and the input; part of every result's name.
     """
 
     comparison: Comparison
-    run: Run
     matrix: UserItemMatrix
     digest: str
 

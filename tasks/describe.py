@@ -7,9 +7,11 @@ from typing import Any
 
 from sdrm_core.errors import ArtifactError, DataError, Problem
 from sdrm_core.model.devices import resolve_device
+from sdrm_core.model.folder import MANIFEST as MODEL
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.storage import parse_json, parse_json_files
 from tasks.interactions import written_files
+from tasks.releases import LATEST, MANIFEST
 
 
 def describe(path: Path) -> str:
@@ -20,11 +22,11 @@ def describe(path: Path) -> str:
         ArtifactError: a file is missing or changed.
     """
     described: dict[str, Callable[[Path], str]] = {
-        "manifest.json": _describe_release,
+        MANIFEST: _describe_release,
         "sample.json": _describe_sample,
-        "model.json": _describe_model,
+        MODEL: _describe_model,
         "config.json": _describe_run,
-        "latest.json": lambda folder: _describe_release(folder / parse_json(folder / "latest.json")["version"]),
+        LATEST: lambda folder: _describe_release(folder / parse_json(folder / LATEST)["version"]),
     }
     told = next((tell for name, tell in described.items() if (path / name).is_file()), None)
     with suppress(KeyError, TypeError):  # of a file of that name which is someone else's
@@ -40,7 +42,7 @@ def describe(path: Path) -> str:
 
 
 def _describe_release(path: Path) -> str:
-    manifest = parse_json(path / "manifest.json")
+    manifest = parse_json(path / MANIFEST)
     _require_intact(path, manifest["files"], remedy="Bring it back as it was published, or use this release no more")
     counts, source = manifest["synthetic_counts"], manifest["source_counts"]
     gates = ", ".join(f"{name} {gate['verdict']}" for name, gate in manifest["gates"].items())
@@ -124,10 +126,10 @@ def _describe_run(path: Path) -> str:
 
 
 def _model(model: dict[str, Any]) -> str:
-    learned = f"{model['variant']}, {model['resolution']} resolution"
-    if "temperature" not in model:  # published by an earlier version
-        return learned
-    return f"{learned}, temperature {model['temperature']:g}, {model['item_pairs']:,} item pairs"
+    return (
+        f"{model['variant']}, {model['resolution']} resolution, temperature {model['temperature']:g}, "
+        f"{model['item_pairs']:,} item pairs"
+    )
 
 
 def _size(counts: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 import sdrm_core
 from sdrm_core.config import PipelineConfig
+from sdrm_core.model.sdrm import VARIANT
 from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS, PrivacyReport
 from sdrm_core.records import FileFacts, FittedModel, Measures, Run, Samples, SourceFacts, UserItemMatrix
 from sdrm_core.storage import parse_json_files, read_json
@@ -62,7 +63,7 @@ def build_manifest(
         "schema": {"user_id": "int64", "item_id": str(item_type)},
         "model": {
             "sha256": model.sha256,
-            "variant": "sdrm",
+            "variant": VARIANT,
             "resolution": run.config.sampling.resolution,
             "temperature": model.temperature,
             "temperature_is_found": model.temperature_is_found,

@@ -12,14 +12,15 @@ from scipy.sparse import csr_matrix
 from sdrm_core.config import ComputeConfig, PathsConfig, Resolution
 from sdrm_core.errors import DataError, Problem
 from sdrm_core.model.devices import resolve_device
-from sdrm_core.model.folder import MANIFEST, is_model, load_item_ids
+from sdrm_core.model.folder import MANIFEST as MODEL
+from sdrm_core.model.folder import is_model, load_item_ids
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.privacy.verdicts import Verdict
 from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.storage import parse_json, parse_json_files, sha256_of, write_json
 from tasks.interactions import new_user_ids, write_interactions
 from tasks.preflight import require_space, unwritable
-from tasks.releases import release_at
+from tasks.releases import MANIFEST, release_at
 from tasks.stage import GATES, LOG
 
 
@@ -43,7 +44,7 @@ def sample_more(
     _require_new(out)
     model = SdrmModel.load(folder, device=resolve_device("auto"))
     require_space(out.parent, users=users, interactions_per_user=float(model.activity.mean()))
-    stream, digest = stream_seed(seed, "more"), sha256_of(folder / MANIFEST)
+    stream, digest = stream_seed(seed, "more"), sha256_of(folder / MODEL)
     staging = out.with_name(f".{out.name}.{uuid4().hex}")
     try:
         staging.mkdir(parents=True)
@@ -78,7 +79,7 @@ def model_folder(source: Path, *, work: Path) -> Path:
     """
     source = release_at(source)
     for folder in (source, source / "model", *_runs_of_release(source, work)):
-        if (folder / "model.json").is_file():
+        if (folder / MODEL).is_file():
             return folder
     raise DataError(
         Problem(
@@ -91,7 +92,7 @@ def model_folder(source: Path, *, work: Path) -> Path:
 
 def _runs_of_release(release: Path, work: Path) -> Iterator[Path]:
     """Yield the folders of the very model that made ``release``, by the runs that published it, the newest first."""
-    journal, manifest = work.expanduser() / "runs.jsonl", release / "manifest.json"
+    journal, manifest = work.expanduser() / "runs.jsonl", release / MANIFEST
     if not manifest.is_file() or not journal.is_file():
         return
     digest = parse_json(manifest)["model"]["sha256"]

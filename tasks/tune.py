@@ -28,7 +28,7 @@ from sdrm_core.quality.ease import MAX_ITEMS
 from sdrm_core.quality.ranking import METRICS
 from sdrm_core.quality.utility import make_folds, rank_arm
 from sdrm_core.randomness import numpy_stream, stream_seed
-from sdrm_core.records import Ingested, Record, Run, UserItemMatrix
+from sdrm_core.records import Ingested, Record, UserItemMatrix
 from tasks.interactions import new_user_ids
 from tasks.matrix import users_of
 from tasks.resumable import UNDERLYING, bind_input, code_digest, digest_of
@@ -68,14 +68,12 @@ class Search(Record):
 
     Attributes:
         tuning: what was asked for.
-        run: where the matrix came from.
         matrix: the users by role.
         input_digest: of the data and the roles.
         real: recall@10, by judge, after learning from the real users: what utility is a ratio to.
     """
 
     tuning: Tuning
-    run: Run
     matrix: UserItemMatrix
     input_digest: str
     real: dict[JudgeName, float]
@@ -102,7 +100,7 @@ def open_search(tuning: Tuning, ingested: Ingested, matrix: UserItemMatrix) -> S
     if not waiting and not any(trial.params == given for trial in tried):
         study.enqueue_trial(given, skip_if_exists=False)
     LOG.info("tune: %d trials are there already", len(tried))
-    return Search(tuning=tuning, run=ingested.run, matrix=matrix, input_digest=input_digest, real=real)
+    return Search(tuning=tuning, matrix=matrix, input_digest=input_digest, real=real)
 
 
 @stage("trial")
