@@ -1,6 +1,7 @@
 """A small release to render: every figure measured on simulated users by the product's own functions."""
 
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,9 +12,10 @@ from scipy.sparse import csr_matrix
 from sdrm_core.config import PipelineConfig, PrivacyGate
 from sdrm_core.model.training import EpochReport
 from sdrm_core.privacy.judge import judge_privacy
+from sdrm_core.privacy.verdicts import PrivacyReport
 from sdrm_core.quality.baselines import sample_by_popularity
-from sdrm_core.quality.fidelity import measure_fidelity
-from sdrm_core.quality.utility import measure_utility
+from sdrm_core.quality.fidelity import FidelityReport, measure_fidelity
+from sdrm_core.quality.utility import UtilityReport, measure_utility
 from sdrm_core.records import (
     Artifact,
     Counts,
@@ -40,23 +42,9 @@ def render_inputs(
     """Return the arguments of the reports' functions: ``manifest``, ``curves`` and ``privacy``."""
     dataset = "demo" if uri == "embedded" else "shop"
     config = PipelineConfig.model_validate({**SETTINGS, "dataset": dataset, "source": {"uri": uri}})
-    users = simulated_users(300)
-    train, holdout, validation = users[:200], users[200 : 200 + n_holdout], users[240:260]
-    evaluation = users[260 : 260 + n_evaluation]
-    synthetic = sample_by_popularity(train, users=200, seed=2)
-    fidelity = measure_fidelity(synthetic, train=train, holdout=holdout, k_anonymity=1, seed=0)
-    utility = measure_utility(
-        synthetic, train=train, validation=validation, evaluation=evaluation, config=config.utility, seed=0
-    )
-    privacy = judge_privacy(
-        synthetic,
-        train,
-        holdout,
-        user_ids=np.arange(200),
-        previous_ids=None,
-        config=config.privacy,
-        seed=0,
-    )
+    users, synthetic = simulated_users(300), synthetic_users()
+    fidelity, privacy = _against_holdout(n_holdout)
+    utility = _utility(n_evaluation)
     full = privacy.model_dump(mode="json")
     run = Run(config=config, directory=folder, digest="0" * 64)
     for stage, seconds in {"ingest": 0.21, "pretrain": 75.4, "measure_utility": 12.6}.items():
@@ -98,6 +86,43 @@ def render_inputs(
     return {"manifest": manifest, "curves": training_curves(), "privacy": full}
 
 
+@cache
+def synthetic_users() -> csr_matrix:
+    return sample_by_popularity(simulated_users(300)[:200], users=200, seed=2)
+
+
+@cache
+def _against_holdout(n_holdout: int) -> tuple[FidelityReport, PrivacyReport]:
+    """Measure once what takes seconds; the tests spoil what is made of it."""
+    users, config = simulated_users(300), PipelineConfig.model_validate(SETTINGS)
+    train, holdout = users[:200], users[200 : 200 + n_holdout]
+    fidelity = measure_fidelity(synthetic_users(), train=train, holdout=holdout, k_anonymity=1, seed=0)
+    privacy = judge_privacy(
+        synthetic_users(),
+        train,
+        holdout,
+        user_ids=np.arange(200),
+        previous_ids=None,
+        config=config.privacy,
+        seed=0,
+    )
+    return fidelity, privacy
+
+
+@cache
+def _utility(n_evaluation: int) -> UtilityReport:
+    users, config = simulated_users(300), PipelineConfig.model_validate(SETTINGS)
+    return measure_utility(
+        synthetic_users(),
+        train=users[:200],
+        validation=users[240:260],
+        evaluation=users[260 : 260 + n_evaluation],
+        config=config.utility,
+        seed=0,
+    )
+
+
+@cache
 def simulated_users(n_users: int, *, n_items: int = 50) -> csr_matrix:
     """Return users who take 5 to 14 items, popular ones more often."""
     generator = np.random.default_rng(0)
