@@ -53,7 +53,7 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _empty_section_sets_nothing(cls, given: Any) -> Any:
-        """Take a section whose lines were all removed for one that sets nothing."""
+        """Read a section that is empty in the YAML file (null) as all defaults."""
         if not isinstance(given, Mapping):
             return given
         sections = {name for name, field in cls.model_fields.items() if is_section(field.annotation)}
@@ -62,7 +62,7 @@ class Section(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _no_bool_for_another_type(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse ``true`` where no flag is asked for: it would be read as 1."""
+        """Refuse ``true`` and ``false`` for a setting of another type: pydantic would read them as 1 and 0."""
         if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
             raise ValueError(f"{str(value).lower()} is a flag, and no flag is asked for")
         return value
@@ -110,7 +110,7 @@ class SourceConfig(Section):
         "auto", description="type of user ids; auto: integer if every id is one, unchanged by reading it so"
     )
     item_id_type: Literal["auto", "integer", "text"] = Field("auto", description="type of item ids, likewise")
-    download: bool = Field(False, description="may a named data set be fetched from its official home")
+    download: bool = Field(False, description="whether a named data set may be downloaded from its official home")
     sha256: str | None = Field(
         None, pattern=SHA256_PATTERN, description="expected SHA-256 of the file, or of a named data set's download"
     )
@@ -186,8 +186,8 @@ class VaeConfig(Section):
     epoch_steps: int = Field(
         100,
         ge=1,
-        description="gradient steps between two looks at the validation users; a pass over the training users if "
-        "that is shorter",
+        description="gradient steps between two evaluations on the validation users; one pass over the training users "
+        "if that is shorter",
     )
     max_epochs: int = Field(200, ge=1, description="epochs of that many steps at most")
     patience_epochs: int = Field(15, ge=1, description="epochs without a better validation result before stopping")
@@ -195,8 +195,8 @@ class VaeConfig(Section):
     def sized_for(self, n_train_users: int) -> Self:
         """Return these settings with a number for ``latent_dim``.
 
-        What a latent space can learn without learning single people by heart grows with their number. Small sets give
-        away no more with twenty dimensions than with fewer: there the prior on the items' vectors holds them back.
+        The more training users, the more dimensions the latent space can use without memorising single users. On small
+        data sets twenty dimensions leak no more than fewer do, because the prior on the item vectors regularises them.
         """
         dimensions = self.latent_dim or max(_MIN_LATENT_DIM, round(math.sqrt(n_train_users) / 3))
         return self.model_copy(update={"latent_dim": dimensions})
@@ -209,7 +209,7 @@ class DiffusionConfig(Section):
     depth: int = Field(1, ge=1, description="residual blocks of the denoiser")
     learning_rate: float = Field(1e-3, gt=0, description="Adam's peak step size")
     batch_users: int = Field(256, ge=1, description="latents per gradient step")
-    epoch_steps: int = Field(50, ge=1, description="gradient steps between two looks at the validation loss")
+    epoch_steps: int = Field(50, ge=1, description="gradient steps between two evaluations of the validation loss")
     max_epochs: int = Field(5, ge=1, description="epochs of that many steps at most")
     patience_epochs: int = Field(3, ge=1, description="epochs without a lower validation loss before stopping")
     ema_decay: Share = Field(0.999, lt=1, description="decay of the weights' running average used to sample")
@@ -230,7 +230,7 @@ class SamplingConfig(Section):
         ge=0,
         le=5,
         description="randomness of the item draw: 0 takes the likeliest items, 1 the model's own; null: the lowest at "
-        "which the users leak little, by the privacy gates with validation users in the holdout's place",
+        "which little leaks, judged by the privacy gates with validation users in place of the holdout",
     )
     margin_rounds: int = Field(8, ge=0, description="rounds that fit item popularity; 0 leaves it to the decoder")
     pair_rounds: int = Field(
@@ -291,7 +291,7 @@ class PrivacyConfig(Section):
 
 
 def _require_ordered(section: Section, low: str, high: str) -> None:
-    """Raise if the bound named ``low`` is above the one named ``high``: nothing could lie between them."""
+    """Raise if the bound named ``low`` is above the one named ``high``."""
     least, most = getattr(section, low), getattr(section, high)
     if least > most:
         raise ValueError(f"{low} ({least:g}) must not be above {high} ({most:g})")
@@ -360,7 +360,9 @@ class ComputeConfig(Section):
 
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda where there is one")
     batch_users: int = Field(4096, ge=1, description="synthetic users denoised at once on a GPU")
-    shard_users: int = Field(2_500, ge=1, description="about so many synthetic users a file while a run works")
+    shard_users: int = Field(
+        2_500, ge=1, description="synthetic users per file in the working directory, approximately"
+    )
 
 
 class PathsConfig(Section):
