@@ -192,7 +192,7 @@ def _regenerate(config: PipelineConfig) -> None:
 
 
 def _require_source(config: PipelineConfig) -> None:
-    """Say at once that the source is not there, as the flow would after many seconds; the journal has its line."""
+    """Check now that the source's files exist, which the flow would do many seconds later; journal a failure."""
     from flows.journal import journal
     from tasks.source import require_files
 

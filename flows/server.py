@@ -26,8 +26,8 @@ HOST = "127.0.0.1"
 _START_SECONDS = 120.0  # a first start creates the database: seconds on an idle machine, a minute on a busy one
 _STOP_SECONDS = 10.0
 
-# What a hidden server need not do: fill the block catalogue of its pages, keep the history of events, act on
-# triggers. What it complains about while it is being stopped concerns nobody.
+# A hidden server needs no pages, no block catalogue, no event history and no triggers, and what it logs while it is
+# being stopped is noise.
 _HIDDEN = {
     "PREFECT_SERVER_UI_ENABLED": "false",
     "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
@@ -35,7 +35,7 @@ _HIDDEN = {
     "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
 }
-# Kept in memory, as is the default, the claim of a running night would outlive its server, and no night run again.
+# With the default, leases in memory, a concurrency slot would stay taken for good if the server ended in a run.
 _WITH_PAGES = {"PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem"}
 
 
@@ -146,7 +146,7 @@ def require_reachable(api_url: str) -> None:
 
 
 def _reach_without_proxy() -> None:
-    """Let no proxy stand between this machine and itself; whom else the environment excepts stays excepted."""
+    """Add this machine to ``no_proxy`` and ``NO_PROXY``, keeping what is there."""
     names = ("no_proxy", "NO_PROXY")
     excepted = {one.strip() for name in names for one in os.environ.get(name, "").split(",")} - {""}
     os.environ.update(dict.fromkeys(names, ",".join(sorted({*excepted, HOST, "localhost"}))))
@@ -188,7 +188,7 @@ def _make_private(home: Path) -> None:
 
 
 def _serve(descriptor: int, *, pages: bool) -> None:
-    """Be the server, until told to stop or until the parent is gone."""
+    """Run the server in this process until it is told to stop or its parent is gone."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
     import uvicorn

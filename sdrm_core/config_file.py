@@ -1,4 +1,4 @@
-"""A configuration from a YAML file and ``--set`` overrides, and what is wrong with it, in words.
+"""Load a configuration from a YAML file and ``--set`` overrides; explain what is wrong with it.
 
 The settings themselves are in ``sdrm_core.config``.
 """
@@ -40,7 +40,7 @@ def load_config(path: Path | None, overrides: Sequence[str] = ()) -> PipelineCon
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """Refuses a key that stands there twice: YAML's last one would win, and the first be lost without a word."""
+    """A safe loader that refuses duplicate keys: YAML would silently keep the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set[str]()
@@ -99,7 +99,7 @@ def _explain(problem: Mapping[str, Any], source: str, overridden: Sequence[str])
 
 
 def _in_words(problem: Mapping[str, Any]) -> str:
-    """Return what is wrong with a value, without the words of Python and of regular expressions."""
+    """Explain what is wrong with a value without jargon of Python or regular expressions."""
     if problem["type"] == "tuple_type":
         given = "" if problem["input"] is None else problem["input"]
         return f"a list is written in brackets, [{given if isinstance(given, str | int | float) else '…'}]"

@@ -1,4 +1,4 @@
-"""Every error the product raises on purpose. None of them is worth a retry but that of a source out of reach."""
+"""Every error the product raises on purpose. Only ``SourceUnreachableError`` is worth a retry."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,10 +15,10 @@ class ConfigError(SdrmError, ValueError):
 
 
 def all_of(makers: Iterable[Callable[[], Any]]) -> list[Any]:
-    """Return what each of them makes.
+    """Call each function and return the results.
 
     Raises:
-        ConfigError: with the problems of all that raise one, a line each.
+        ConfigError: at least one of them raised it; holds the messages of all that did, one a line.
     """
     made, problems = [], []
     for make in makers:
@@ -55,7 +55,7 @@ class Problem:
 class DataError(SdrmError, ValueError):
     """The input data cannot be used; carries every problem found, not only the first.
 
-    Read back from where errors are kept as text, it is the text alone.
+    ``problems`` is empty if the error was restored from its text, as Prefect does with stored results.
     """
 
     def __init__(self, problems: Problem | Sequence[Problem] | str) -> None:
@@ -66,7 +66,7 @@ class DataError(SdrmError, ValueError):
 
 @contextmanager
 def collected(problems: list[Problem]) -> Iterator[None]:
-    """Add the problems of a ``DataError`` raised within to ``problems``, so that others can be looked for."""
+    """Catch a ``DataError`` of the block and append its problems to ``problems``, so that the caller can check more."""
     try:
         yield
     except DataError as error:
@@ -93,7 +93,7 @@ class GateFailed(SdrmError):  # noqa: N818 - a verdict, not a malfunction
 
     Attributes:
         gate: the gate's name.
-        report: the gate's full report, JSON-compatible; empty, as is the name, if read back from text.
+        report: the gate's full report, JSON-compatible; like the name, empty if the error was restored from its text.
     """
 
     def __init__(self, message: str, *, gate: str = "", report: dict[str, Any] | None = None) -> None:

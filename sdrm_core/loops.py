@@ -1,4 +1,4 @@
-"""Compiled loops, and blocks of rows on all cores: both leave the interpreter to others meanwhile."""
+"""Compiled loops, and blocks of rows on all cores; both release the interpreter lock."""
 
 import os
 from collections.abc import Callable
@@ -21,13 +21,13 @@ def in_blocks(
 ) -> None:
     """Call ``work(start, stop, *arguments)`` for blocks of the rows, several at a time; the first error is raised.
 
-    The result hangs on neither the blocks nor their order, as long as each writes to rows of its own.
+    The result depends on neither the block size nor the order, as long as each call writes only its own rows.
 
     Args:
-        work: lets go of the interpreter lock, or nothing is gained.
+        work: must release the interpreter lock; otherwise nothing runs in parallel.
         n_rows: of all blocks together.
         arguments: of every call.
-        block_rows: of one block: few enough to keep every core busy to the end, many enough to pay for a call.
+        block_rows: rows of one block: few enough to balance the cores, enough to outweigh the cost of a call.
         workers: threads; None: one a core.
     """
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:

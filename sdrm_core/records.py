@@ -69,7 +69,7 @@ class ExpectationResult(Record):
 
     @property
     def stops(self) -> bool:
-        """Say whether it keeps its gate from passing."""
+        """Return whether it keeps its gate from passing."""
         return not self.success and self.severity == "critical"
 
 
@@ -82,7 +82,7 @@ class GateReport(Record):
 
     @property
     def unmet(self) -> tuple[ExpectationResult, ...]:
-        """Return what keeps it from passing."""
+        """Return the results that keep the gate from passing."""
         return tuple(result for result in self.results if result.stops)
 
 
@@ -139,7 +139,7 @@ class FittedModel(Record):
 
     Attributes:
         temperature: at which items are drawn, given or found.
-        temperature_is_found: it is the lowest at which validation users show little leak, or follows from that.
+        temperature_is_found: it was searched for with validation users, or raised from such a temperature.
         item_pairs: pairs of items that get an offset.
     """
 
@@ -157,11 +157,11 @@ class FittedModel(Record):
 
 
 class Leak(Record):
-    """What synthetic users give away, as far as people can tell who had no part in the model.
+    """How much synthetic users leak about the training users, measured with users the model was not trained on.
 
     Attributes:
-        share: of what the privacy gates tolerate, 1 being all of it.
-        is_certain: whether there are people enough to tell that it is no more.
+        share: the leak as a share of what the privacy gates tolerate; 1 is exactly the margin.
+        is_certain: whether there were enough users to rule out a larger leak.
     """
 
     share: float
@@ -172,9 +172,9 @@ class Samples(Record):
     """Synthetic users as shards of a binary matrix, in order.
 
     Attributes:
-        attempt: of the night, from 0.
+        attempt: number of the attempt within the run, from 0.
         model: digest of the model that made them.
-        shards: of whole users.
+        shards: files with consecutive users; no user is split.
         counts: of all shards; items are those that occur.
     """
 

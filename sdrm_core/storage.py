@@ -72,7 +72,7 @@ def checked(artifact: Artifact, *, remedy: str = _REMEDY) -> Path:
 
     Args:
         artifact: the file and its digest.
-        remedy: what to do otherwise; empty: the caller says it.
+        remedy: appended to the error message; empty if the caller adds its own.
 
     Raises:
         ArtifactError: the file is missing or its bytes changed since it was written.

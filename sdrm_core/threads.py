@@ -1,4 +1,4 @@
-"""How many threads numerical code may use, where the answer would show in the result."""
+"""Limits on the threads of numerical code, where their number would change the result."""
 
 import threading
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ _GRANTED = torch.get_num_threads()
 def granted_threads() -> int:
     """Return how many threads this process may use at once.
 
-    What torch says in a thread that began while another one held torch to one thread is 1, for good.
+    torch's own answer can be wrong: in a thread that was started while torch was limited to one thread, it stays 1.
     """
     return max(torch.get_num_threads(), _GRANTED)
 
@@ -23,8 +23,8 @@ def granted_threads() -> int:
 def one_thread() -> Iterator[None]:
     """Run each tensor operation of the block, or of the decorated function, on one thread.
 
-    A sum spread over threads adds up in another order with each number of them and differs in the last bit,
-    which training soon magnifies.
+    The order of a parallel sum depends on the number of threads, so its last bit does too, and training soon
+    magnifies that.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -35,9 +35,9 @@ def one_thread() -> Iterator[None]:
 
 
 class _BlasLimit:
-    """Holds BLAS to one thread while anybody asks for it: the limit is the whole process's, its holders are threads.
+    """Limits BLAS to one thread while any thread holds the limit; it is process-wide, so holders are counted.
 
-    One thread of its own sets it for all: threadpoolctl lets the first thread that does be the only one who can.
+    A dedicated thread sets and lifts it: threadpoolctl only obeys the thread that set a limit first.
     """
 
     def __init__(self) -> None:
@@ -61,4 +61,4 @@ class _BlasLimit:
 
 
 one_blas_thread = _BlasLimit()
-"""Run the linear algebra of the block on one thread: on several the last bits differ, and waiting ones stall others."""
+"""Run the block's linear algebra on one thread: with several, last bits differ and idle threads slow others down."""

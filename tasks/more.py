@@ -63,7 +63,7 @@ def sample_more(
 
 
 def judgement(folder: Path) -> str:
-    """Return what the gates say of such users; of those of a run that was refused it is told aloud."""
+    """Return what is known of these users' privacy; warn if the gates refused the run that trained the model."""
     reports = parse_json_files(folder.parent / GATES)
     refused_by = ", ".join(name for name, report in reports.items() if report["verdict"] != Verdict.PASS)
     if not refused_by:

@@ -68,8 +68,8 @@ def require_readable_latest(config: PipelineConfig) -> None:
 def previous_user_ids(run: Run, samples: Samples) -> np.ndarray | None:
     """Return the distinct user ids of the latest release, which a new one must not repeat.
 
-    None before the first release, and where these very users are the latest: that is the same release again, ids and
-    all.
+    None before the first release, and if the latest release was made of these same users: publishing it again repeats
+    its ids on purpose.
     """
     latest = latest_release(run.config)
     if latest is None:

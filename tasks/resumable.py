@@ -1,4 +1,4 @@
-"""Directories of work that takes hours: one process at a time, one question for good, nothing done twice."""
+"""Working directories of long runs: locked to one process, bound to one set of settings, finished work reused."""
 
 import fcntl
 import hashlib
@@ -49,10 +49,10 @@ def code_digest(*rooms: str) -> str:
 
 
 def finished_once(stage: Callable[P, R]) -> Callable[P, R]:
-    """Let a stage of a run take what an earlier run in the same directory finished, instead of doing it again.
+    """Decorate a stage of a run so that it reuses its result from an earlier run in the same directory.
 
-    It is taken if settings, our code and what came of the stages before are the same, and the files are what was
-    written. The stage's meter then says so.
+    The result is reused if the settings, the code and the stage's inputs are the same and its files are intact. The
+    stage's meter is then marked ``cached``.
 
     Args:
         stage: its parameter ``run`` names the directory, the others are records or plain values; returns a record.
@@ -120,9 +120,9 @@ def _is_intact(artifact: Artifact) -> bool:
 
 @contextmanager
 def working_in(run: Run) -> Iterator[None]:
-    """Hold the run's directory while the block runs, cleared of the verdicts and meters of an earlier run.
+    """Lock the run's directory while the block runs, and clear the verdicts and meters of an earlier run from it.
 
-    All but ingest comes under it: that names the directory, and writes the same bytes each time.
+    Ingest is not covered: its result names the directory, and it writes the same bytes each time.
 
     Raises:
         SdrmError: another process is at work on the same run.
@@ -138,7 +138,7 @@ def working_in(run: Run) -> Iterator[None]:
 
 @contextmanager
 def claimed(out: Path, *, command: str, question: Mapping[str, Any]) -> Iterator[None]:
-    """Hold the directory ``out`` while the block runs; make it if need be.
+    """Lock the output directory ``out`` while the block runs; create it if it is missing.
 
     Args:
         out: the directory, for this command alone.
@@ -181,7 +181,7 @@ def _make_private(out: Path) -> None:
 
 @contextmanager
 def exclusive_lock(directory: Path) -> Iterator[None]:
-    """Keep other processes that ask for the same directory out of it while the block runs.
+    """Lock the directory against other processes of this pipeline while the block runs.
 
     Raises:
         SdrmError: one is at work there.

@@ -31,7 +31,7 @@ _LASTING = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR
 
 
 def is_transient(task: Task[Any, Any], task_run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 - Prefect's names
-    """Say whether repeating the task can succeed: a flaky source or store, never a wrong input or verdict."""
+    """Return whether a retry can succeed: after a failure of a source or store, never after bad input or a verdict."""
     error = state.data
     if isinstance(error, httpx.HTTPStatusError):
         return error.response.is_server_error or error.response.status_code in _ASK_LATER

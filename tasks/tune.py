@@ -145,7 +145,7 @@ def excess_of(trial: FrozenTrial) -> float:
 
 
 def gate_excess(gate: GateVerdict, *, accepted: bool) -> float:
-    """Return by how much a gate is missed, in units of the room its margin leaves; 0 if it passes.
+    """Return by how much a gate is missed, as a multiple of its margin above "no leak"; 0 if it passes.
 
     Args:
         gate: the verdict, reached with validation users in the holdout's place.
@@ -192,7 +192,7 @@ def _synthetic(
 
 
 def _unasked(*_: object, **__: object) -> NoReturn:
-    """Every trial says at which temperature it draws."""
+    """Stand in for the leak measure: every trial has a fixed temperature, so it is never called."""
     raise AssertionError("a trial without a temperature")
 
 

@@ -1,6 +1,6 @@
-"""Columns of text as codes into their distinct values, and how a problem in a column is told.
+"""Text columns as codes into their distinct values, and how a problem in a column is reported.
 
-There are far fewer distinct values than rows, so text is interpreted once a value, not once a row.
+There are far fewer distinct values than rows, so text is parsed once per distinct value, not once per row.
 """
 
 from dataclasses import dataclass
@@ -65,9 +65,9 @@ def _decode_or_none(value: bytes | None) -> str | None:
 
 
 def _shown(values: pa.ChunkedArray, row: int) -> str:
-    """Return the value of a row for a message: text in quotes, cut where it is long, a missing one as nothing.
+    """Return a row's value for a message: text quoted and truncated, a missing value as the empty string.
 
-    Also cut where the line ends: after a quote that is not closed, other people's rows follow.
+    Also truncated at a line break: after an unclosed quote the value continues with rows of other users.
     """
     cell = values.slice(row, 1)
     value = cell.cast(pa.binary())[0].as_py() if is_text(values.type) else cell[0].as_py()
@@ -97,8 +97,8 @@ def null_rows(values: pa.ChunkedArray) -> np.ndarray:
 def found_in(file: RawFile, column: RawColumn, bad_rows: np.ndarray, *, what: str, remedy: str) -> list[Problem]:
     """Return the problem of the flagged rows with their number and the first of them; nothing if none is flagged.
 
-    A user's id is not told, only where it stands: messages go to logs, and with them to whoever reads those. Nor is a
-    value of a column where all are bad: it may be the users'.
+    A user id is never quoted, only located: messages end up in logs. Nor is a value quoted if all rows are bad: the
+    column may hold user ids by mistake.
 
     Args:
         file: the file, for its name and the place of a row.

@@ -1,4 +1,4 @@
-"""CSV and TSV: Arrow reads everything as text; what it lets pass or cannot place is found by a strict second look.
+"""CSV and TSV: Arrow reads everything as text; a strict second pass finds what Arrow tolerates or cannot locate.
 
 TSV is quoted like CSV, as pandas and spreadsheets write it.
 """
@@ -76,7 +76,7 @@ def _layout(path: Path, delimiter: str, header: tuple[str, ...] | None) -> _Layo
 
 
 def _parse(layout: _Layout, kinds: dict[int, pa.DataType]) -> tuple[pa.Table | None, bool]:
-    """Return the columns at the keys of ``kinds`` (None if Arrow gave up) and whether a strict look is due."""
+    """Return the columns at the keys of ``kinds`` (None if Arrow failed) and whether a strict second pass is needed."""
     n_skipped = 0
 
     def skip(_: pa_csv.InvalidRow) -> str:
@@ -111,7 +111,7 @@ def _parse(layout: _Layout, kinds: dict[int, pa.DataType]) -> tuple[pa.Table | N
 
 
 def _strict_problems(layout: _Layout, *, n_read: int | None) -> list[Problem]:
-    """Return rows with the wrong number of fields, and line ends or quotes that swallow or drop text without a word."""
+    """Return rows with the wrong number of fields, and line ends or quotes that silently swallow or drop text."""
     n_fields, where = len(layout.names), str(layout.path)
     lengths = _field_counts(layout)
     if set(lengths) == {n_fields}:
@@ -211,7 +211,7 @@ def _text(path: Path) -> Iterator[io.TextIOWrapper]:
 
 
 class _Watched:
-    """A readable file that notes whether quotes or lone carriage returns, which Arrow takes lightly, went through."""
+    """A readable file that notes whether it saw quotes or lone carriage returns, which Arrow parses leniently."""
 
     closed = False
 

@@ -1,4 +1,4 @@
-"""What a file is: its format by name, its bytes by their first few, and gzip undone on the way."""
+"""What a file is: its format by its name, its content by its first bytes; gzip is decompressed on the way."""
 
 import gzip
 import re

@@ -1,4 +1,4 @@
-"""JSON lines: Arrow where it can read the file exactly, else line by line in Python, which tells what is wrong."""
+"""JSON lines: read by Arrow if that is exact, otherwise line by line in Python, which can say what is wrong."""
 
 import json
 from array import array
@@ -135,7 +135,7 @@ class _SlowReading:
 
 
 class _SlowColumn:
-    """The values of one key as text; numbers as their digits, exactly. Secret ones are not told in a message."""
+    """The values of one key as text, integers as their exact digits. Secret values are never quoted in a message."""
 
     def __init__(self, *, is_id: bool, is_secret: bool) -> None:
         self._is_id, self._is_secret = is_id, is_secret

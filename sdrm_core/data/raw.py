@@ -70,9 +70,9 @@ def find_columns(
         path: the file.
         names: its columns.
         source: names the wanted ones.
-        may_be_data: the names are a line that may be no header; unless a wanted one is there they are not told, for
-            they may hold a user's id.
-        advice: what the format is often read wrongly by, for a column that no name is like.
+        may_be_data: the first line may be data instead of a header. Its fields are only quoted if one of them is a
+            wanted column: they may hold a user id.
+        advice: what else is often wrong with this format; added if no column has a similar name.
     """
     positions: dict[str, int] = {}
     problems = []

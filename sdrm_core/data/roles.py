@@ -1,4 +1,4 @@
-"""Who is used for what: each user's role, by a keyed hash of the id, the same on every night."""
+"""The role of each user (train, validation, holdout, evaluation): a keyed hash of the id, the same in every run."""
 
 import hmac
 from enum import IntEnum

@@ -11,12 +11,12 @@ _GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 def publishable_activity(counts: np.ndarray, *, k_anonymity: int, n_publishable: int) -> np.ndarray:
     """Return the numbers of items that synthetic users may have, ascending: those of the training users, cut.
 
-    Nobody gets more items than may be published, nor more than ``k_anonymity`` training users have at least: the number
-    of the most active person is that person's alone.
+    The counts are capped at the number of publishable items, and at what ``k_anonymity`` training users reach: the
+    count of the most active user would identify that user.
 
     Args:
         counts: (n_train_users,) items per training user.
-        k_anonymity: training users.
+        k_anonymity: training users that must have at least the largest count.
         n_publishable: items that may be published.
     """
     ordered = np.sort(counts).astype(np.int64)

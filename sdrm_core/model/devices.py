@@ -1,4 +1,4 @@
-"""Where tensors live and how many threads may touch them: the one place that looks at the machine."""
+"""The device of tensors and the threads that work on them: the one place that inspects the machine."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,9 +29,9 @@ def resolve_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
 class Workers:
     """Threads that share pieces of work among them, while each tensor operation stays on one thread.
 
-    A sum spread over threads adds up in another order with each number of them and differs in the last bit,
-    which training soon magnifies: weights and users would depend on the machine's cores. Pieces that are the
-    same everywhere, each computed by one thread, give the same bytes on any number of cores.
+    The order of a parallel sum depends on the number of threads, and training soon magnifies the difference in the
+    last bit: weights and users would depend on the machine's cores. A fixed division into pieces, each computed by one
+    thread, gives the same bytes on any number of cores.
 
     Inside ``with``, torch is set to one thread a tensor operation; on a GPU one thread does all pieces.
     """

@@ -13,9 +13,9 @@ from sdrm_core.errors import DataError, Problem
 from sdrm_core.model.stratified import stratified_uniform
 from sdrm_core.model.vae import MultiVAE
 
-FEW = 2  # times k people are few
+FEW = 2  # items of fewer than FEW * k_anonymity training users count as rare
 _PARTS = 4
-_SPARSE = 3  # one over the share of interactions from which on few people's items make data sparse
+_SPARSE = 3  # data are fully sparse if rare items hold one third of the interactions
 
 
 def publishable_items(popularity: np.ndarray, *, k_anonymity: int) -> np.ndarray:
@@ -36,7 +36,7 @@ def publishable_items(popularity: np.ndarray, *, k_anonymity: int) -> np.ndarray
 
 
 def reliance_on_few(popularity: np.ndarray, *, k_anonymity: int) -> float:
-    """Return from 0 to 1 how much of the data is items of few people, each of whom counts for much there.
+    """Return a number in [0, 1]: how much of the data is rare items, on which each single user has much influence.
 
     1 where items of fewer than ``FEW * k_anonymity`` training users hold a third of all interactions or more.
 
@@ -49,10 +49,11 @@ def reliance_on_few(popularity: np.ndarray, *, k_anonymity: int) -> float:
 
 
 def target_popularity(popularity: np.ndarray, *, k_anonymity: int) -> np.ndarray:
-    """Return how popular publishable items shall be, in training users: in sparse data items of few are levelled.
+    """Return the popularity that synthetic users aim at: in sparse data that of rare items is levelled.
 
-    Who has many items of few people is given away by all of them being a little more popular. Such items come nearer
-    to each other, together as popular as before, as far as the data relies on them (``reliance_on_few``).
+    A user who has many rare items would be exposed by all of them being a little more popular. So the popularities of
+    rare items move towards each other, their sum unchanged, the more, the more the data relies on them
+    (``reliance_on_few``).
 
     Args:
         popularity: (n_publishable,) training users an item has.
@@ -119,8 +120,9 @@ class ItemDraw:
     ) -> csr_matrix:
         """Draw ``counts`` different items for each user by Gumbel-top-k.
 
-        With offsets for pairs a user's items are drawn in quarters, each knowing the ones before. The draws of a user
-        are independent, those of an item over the users stratified: its popularity varies less, no user differs.
+        With pair offsets a user's items are drawn in four parts, each conditioned on the parts before. The noise is
+        independent over the items of a user and stratified over the users of an item: item popularity varies less
+        between seeds, while each single user is distributed as without stratification.
 
         Args:
             features: (n_users, latent_dim or decoder_units) as ``MultiVAE.decoder_features`` gives them.

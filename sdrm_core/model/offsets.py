@@ -57,8 +57,8 @@ class OffsetFit:
     def __call__(self, model: SdrmModel, pairs: Pairs) -> tuple[Offsets, tuple[EpochReport, ...]]:
         """Make drawn items as popular as they are to be, and ``pairs`` as frequent as training users have them.
 
-        Above temperature 1 pairs become less frequent than that, the less, the fewer people share them: what the
-        decoder knows of items is levelled there, and so is what stands out of it and comes from few.
+        Above temperature 1 the target frequency of a pair is lowered, the more, the fewer users share the pair: the
+        draw flattens the decoder's item probabilities there, and what few users contributed is flattened with them.
 
         Args:
             model: all but the offsets fitted.
@@ -76,7 +76,7 @@ class OffsetFit:
             return panel.offsets(offsets, pairs), (*reports, *more)
 
     def find_pairs(self, model: SdrmModel, train: csr_matrix) -> Pairs:
-        """Return the pairs that stand out of a model whose items are as popular as they should be.
+        """Return the pairs that the model makes too rarely once its item popularity is fitted.
 
         Args:
             model: all but the offsets fitted.
@@ -132,7 +132,7 @@ class OffsetFit:
     def _iterate(
         self, step: _Round, start: np.ndarray, *, stage: str, rounds: int
     ) -> tuple[np.ndarray, tuple[EpochReport, ...]]:
-        """Return the mean of the later half of the rounds: each alone carries the noise of its draw."""
+        """Iterate and return the mean of the later half of the rounds, which averages out the noise of their draws."""
         offsets, reports = [start], list[EpochReport]()
         for number in range(1, rounds + 1):
             change, distance = step(offsets[-1], number)

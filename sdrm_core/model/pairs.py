@@ -66,11 +66,11 @@ class Pairs(NamedTuple):
 def outstanding_pairs(train: csr_matrix, drawn: csr_matrix, *, k_anonymity: int, seed: int) -> Pairs:
     """Return the pairs that training users have more often than drawn users, by more than chance explains.
 
-    Found are those that Benjamini and Hochberg (1995) find at 1 % among the pairs of ``k_anonymity`` users or more
-    (given how many have a pair in all, the training users among them are a binomial number). That so many have it is
-    part of the finding, so some more are there by chance: 7 % among 600 true ones in a trial. Counting the pairs that
-    fewer have as looked at would leave out those that just ``k_anonymity`` have, most of what sparse data has to teach.
-    Of very many users a random part is looked at.
+    The test is binomial: given all users who have a pair, how many of them are training users. Pairs that at least
+    ``k_anonymity`` training users have are tested, at a false discovery rate of 1 % (Benjamini and Hochberg 1995).
+    Because the pairs were selected by the same counts, the true rate is higher: 7 % beside 600 true pairs in a trial.
+    Testing the rarer pairs too would lose those that exactly ``k_anonymity`` users have, which sparse data mostly
+    consists of. Of very large data a random subset of the users is counted.
 
     Args:
         train: (n_train_users, n_items) binary.

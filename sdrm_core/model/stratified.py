@@ -1,4 +1,4 @@
-"""Random numbers spread evenly over users: statistics of many users vary less, and no single user differs."""
+"""Latin hypercube samples: statistics over users vary less, while each single user is distributed as before."""
 
 from collections.abc import Sequence
 from itertools import count

@@ -18,8 +18,7 @@ LADDER = tuple(round(1.1**step, 2) for step in range(-7, 4))
 """Temperatures tried: from half the model's own randomness to a third above it, each a tenth above the one before."""
 
 LAST_RESORT = tuple(round(1.1**step, 2) for step in range(4, 8))
-"""Higher ones, taken only where they let little leak: users lose there what makes them useful faster than what they
-give away."""
+"""Higher ones, taken only if they bring the leak within ``TOLERATED``: there usefulness drops faster than the leak."""
 
 UNJUDGED = LADDER[-1]
 """Taken where nothing can tell what leaks."""
@@ -27,7 +26,7 @@ UNJUDGED = LADDER[-1]
 _SECOND_TRY = 1.1**3  # three rungs: at it membership on MovieLens-1M shows half of what it showed
 
 TOLERATED = 0.8
-"""Of what the privacy gates tolerate: the people they compare with are others, and chance needs room."""
+"""Share of the gates' margins that is used: the gates compare with other users, so chance needs room."""
 
 _HARDLY_MORE = 1.15
 
@@ -35,7 +34,7 @@ _HARDLY_MORE = 1.15
 def more_random(temperature: float) -> float:
     """Return the temperature to draw at after users drawn at ``temperature`` gave too much away.
 
-    Less than the model's own randomness took certainty, which was wrong: it is raised from 1.
+    A temperature below 1 was chosen because no leak was certain, and that was wrong: then the raise starts from 1.
     """
     return round(_SECOND_TRY * max(temperature, 1.0), 2)
 
@@ -52,9 +51,10 @@ class LeakMeasure(Protocol):
 def choose_temperature(leak_at: Callable[[float], Leak]) -> float:
     """Return the lowest temperature at which little leaks.
 
-    Below 1, where users are more typical than the model has them, it takes certainty; from there on no sign of a leak.
-    Where too much leaks at all that were tried, it is the lowest that the gates would let pass; if there is none, the
-    lowest of the ladder's that leak hardly more than the least leaking: randomness that hides nobody only costs.
+    From 1 on it is enough that no leak beyond ``TOLERATED`` shows; below 1, where users are more typical than the model
+    makes them, the gates must pass as well. If every temperature leaks more than that: the lowest one that the gates
+    would still pass. If there is none: the lowest on the ladder that leaks hardly more than the best one, because
+    randomness that protects nobody only costs usefulness.
 
     Args:
         leak_at: the leak of users drawn at a temperature; taken to fall as it rises, so that halving finds it.

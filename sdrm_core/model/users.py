@@ -1,7 +1,7 @@
 """Synthetic users before they have items: activity and latents, each a function of the user's number alone.
 
-Users are made in blocks whose size depends on the model only, each from a random stream of its own. So no
-batch, shard, thread or request changes a user, and memory does not grow with their number.
+Users are made in blocks whose size depends on the model only, each block from its own random stream. So batch size,
+shards, threads and the requested range never change a user, and memory does not grow with the number of users.
 """
 
 from dataclasses import dataclass

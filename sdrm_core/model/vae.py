@@ -1,7 +1,7 @@
 """MultiVAE (Liang et al. 2018): a user's items to a latent and back to a distribution over items.
 
-It is trained to predict what it was not shown. Trained to repeat its input, as in the paper, it spends its latents on
-telling the training users apart: what they give away of single people, and what nobody needs to recommend.
+It is trained to predict hidden items. Trained to reconstruct its input, as in the paper, it would use its latents to
+tell the training users apart, which leaks single users and does not help to recommend.
 """
 
 import copy
@@ -107,9 +107,9 @@ class MultiVAE(nn.Module):
         return logits
 
     def with_shrunk_item_vectors(self, popularity: np.ndarray, *, half_at: float) -> Self:
-        """Return a copy whose decoder shrinks an item's vector the more, the fewer people taught it: n / (n + half_at).
+        """Return a copy whose decoder scales each item's vector by n / (n + half_at), for n training users of the item.
 
-        What few people taught points at them.
+        What a vector learned from few users would point at them.
 
         Args:
             popularity: (n_items,) training users an item has.

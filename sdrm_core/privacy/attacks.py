@@ -1,4 +1,4 @@
-"""Membership attacks: who, knowing a person's items and the release, could tell that the person was trained on."""
+"""Membership attacks: given a user's items and the release, was this user in the training set?"""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ _TINY = 1e-12
 
 
 def membership_scores(evidence: Evidence) -> dict[str, np.ndarray]:
-    """Return each attack's (n_real,) score: the higher, the surer it is that the user was trained on.
+    """Return each attack's (n_real,) scores; higher means more likely a training user.
 
     - nearest: similarity to the nearest synthetic user.
     - nearest less reference: that, less the similarity to the nearest other real user (what the attacker expects).
@@ -31,7 +31,7 @@ def membership_scores(evidence: Evidence) -> dict[str, np.ndarray]:
 def measure_membership(evidence: Evidence, draw: np.random.Generator) -> dict[str, Estimate]:
     """Return the figures of the best attack, each chosen on one half of the users and measured on the other.
 
-    Both directions are averaged, so nobody is left out and choosing costs no honesty.
+    Both directions are averaged: every user is used, and the choice does not bias the figures.
 
     Returns:
         "auc" of all users, "tpr" at a false positive rate of 1 %, "rare taste auc": that of the tenth of users whose

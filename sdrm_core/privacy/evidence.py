@@ -1,4 +1,4 @@
-"""The comparisons all gates share: people with each other, made once, and synthetic users with people."""
+"""The comparisons that all gates share: real users with each other, and synthetic users with real ones."""
 
 from dataclasses import dataclass
 
@@ -76,9 +76,9 @@ class RealUsers:
 
         Of more held-out than training users a random part is looked at.
 
-        An item counts for a person only if ``k_anonymity`` *other* training users have it. Otherwise the rule that
-        rarer items are not published would itself look like a leak: of the items at its edge, those that training
-        users have are more often published than those that held-out users have.
+        An item counts for a user only if ``k_anonymity`` *other* training users have it. Otherwise the rule for
+        publishable items would itself look like a leak: an item just at the limit is more likely to be publishable if
+        its holder is a training user.
         """
         draw = numpy_stream(seed, "privacy", "real users")
         holdout = some_users(holdout, train.shape[0], draw=draw)

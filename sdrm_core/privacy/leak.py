@@ -23,13 +23,13 @@ _WITHOUT_BOUND = Leak(share=inf, is_certain=True)
 def leak_against(
     train: csr_matrix, validation: csr_matrix, *, config: PrivacyConfig, seed: int, device: torch.device = CPU
 ) -> Callable[[csr_matrix], Leak] | None:
-    """Return what says how far the gates' upper bounds reach towards their margins, validation users as the holdout.
+    """Return a function that measures how much of the gates' margins is used, with validation users as the holdout.
 
-    ``closer_to_train`` is not asked: it hardly answers to what is chosen here, the randomness of the draw.
+    ``closer_to_train`` is left out: it hardly depends on the temperature, which is what the result is used for.
 
-    The holdout is not looked at, so that its verdict on a release stays worth what it says. A leak that chance alone
-    reaches in one case of fifty (one of ten, for five figures) counts as none: few validation users must not ask for
-    more than they can show.
+    The holdout is not used, so that its verdict on a release stays unbiased. A figure with p ≥ .02 counts as no leak
+    (over five figures, chance exceeds that in one case of ten): few validation users must not demand more randomness
+    than their evidence supports.
 
     Args:
         train: (n_train, n_items), the users the model was trained on.
@@ -39,10 +39,10 @@ def leak_against(
         device: where users are compared.
 
     Returns:
-        Takes synthetic users (n_synthetic, n_items), drawn from the model that is being set; gives the share of the
-        gate that is nearest to its margin: up to 1 none would fail; 0 if nothing looks like a leak; infinite if there
-        are copies or a gate that could not be computed. It is certain if all would pass. It raises what this function
-        raises, if the synthetic users are at fault. None: there are too few validation users to tell anything by.
+        A function of synthetic users (n_synthetic, n_items). It returns the largest share of a margin that any gate
+        uses: 0 without a sign of a leak, above 1 if a margin is exceeded, infinite if there are copies or a gate could
+        not be computed; and whether all gates would pass (``is_certain``). It raises the same ``DataError`` for bad
+        synthetic users. None if there are too few users to measure anything (``can_tell``).
 
     Raises:
         DataError: different catalogues, an empty set, or values other than 0 and 1.

@@ -19,11 +19,11 @@ class Estimate(Record):
 
 
 def bootstrap_means(values: np.ndarray, *, draws: int, seed: int) -> np.ndarray:
-    """Return the mean of ``values`` in each resample of users, moved by what the few generation seeds leave open.
+    """Return the mean of ``values`` in each resample of users, with the variation of the few generation seeds added.
 
-    Three seeds resampled show two thirds of their variance and no tails. Instead the seeds are weighted at random,
-    around equal weights, so that the weighted mean varies as Student's t says of a mean of so many. One seed says
-    nothing of others: then what is shown is what chance among the users leaves open, of these very synthetic users.
+    Resampling three seeds would show only two thirds of their variance and no tails. Instead the seeds get random
+    weights around 1 / n, chosen so that the weighted mean follows Student's t. With one seed the result only covers
+    chance among the users, for this one set of synthetic users.
 
     Users and weights of a resample depend only on their numbers and the seed: two arms that are measured on the same
     users get the same resamples, and the difference of their results is paired.
