@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sdrm_core.config import JudgeName
-from sdrm_core.privacy.verdicts import Verdict
+from sdrm_core.privacy.verdicts import Verdict, strictest_of
 from sdrm_core.quality.bootstrap import Estimate
 from sdrm_core.quality.utility import MetricReport, compare_pair, report_arms
 from sdrm_core.records import Artifact, Record
@@ -17,7 +17,6 @@ from tasks.compare_cells import fidelity_cell, gain_cell, privacy_cell, ranks_ce
 from tasks.compare_plan import REAL, ArmChoice, Job
 
 HOLDOUT = "holdout"
-_STRICTEST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
 
 Kind = Literal["utility", "difference", "augmentation", "fidelity", "privacy", "cost"]
 Interval = Literal["95 % bootstrap", "lowest and highest seed", ""]
@@ -143,14 +142,14 @@ def _holdout(job: Job) -> Iterator[Row]:
 
 def _privacy(job: Job, choice: ArmChoice) -> Iterator[Row]:
     reports = reports_of(job, privacy_cell, choice)
-    verdicts = [_strictest(gate["verdict"] for gate in report["gates"]) for report in reports]  # accepted or not
+    verdicts = [strictest_of(gate["verdict"] for gate in report["gates"]) for report in reports]  # accepted or not
     passed = [verdict == Verdict.PASS for verdict in verdicts]
-    verdict = _strictest(verdicts)
+    verdict = strictest_of(verdicts)
     yield _over_seeds(passed, arm=choice.label, kind="privacy", measure="all gates passed", verdict=verdict)
     for place, name in enumerate(gate["gate"] for gate in reports[0]["gates"]):
         gates = [report["gates"][place] for report in reports]
         passed = [gate["verdict"] == Verdict.PASS for gate in gates]
-        verdict = _strictest(gate["verdict"] for gate in gates)
+        verdict = strictest_of(gate["verdict"] for gate in gates)
         yield _over_seeds(passed, arm=choice.label, kind="privacy", measure=f"{name} passed", verdict=verdict)
         yield from _privacy_figures(name, gates, choice)
 
@@ -160,7 +159,7 @@ def _privacy_figures(gate: str, verdicts: Sequence[dict[str, Any]], choice: ArmC
     for figure in (figure for verdict in verdicts for figure in verdict["figures"]):
         by_name.setdefault(figure["name"], []).append(figure)
     for name, figures in by_name.items():
-        verdict = _strictest(figure["verdict"] for figure in figures)
+        verdict = strictest_of(figure["verdict"] for figure in figures)
         effects = [figure["effect"] for figure in figures]
         yield _over_seeds(effects, arm=choice.label, kind="privacy", measure=f"{gate}: {name}", verdict=verdict)
     for name in verdicts[0]["baseline"]:
@@ -191,8 +190,3 @@ def _over_seeds(values: Sequence[float | None], **about: Any) -> Row:
         seeds=len(values),
         **about,
     )
-
-
-def _strictest(verdicts: Any) -> str:
-    found = set(verdicts)
-    return next(str(verdict) for verdict in _STRICTEST if verdict in found)

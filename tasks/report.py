@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from sdrm_core.config import PipelineConfig
+from sdrm_core.privacy.verdicts import strictest_of
 from sdrm_core.quality.ranking import METRICS
 from tasks import plots, wording
 from tasks.manifest import ROLES_OF_SEED
@@ -62,8 +63,7 @@ def render_operator_report(privacy: Mapping[str, Any], *, dataset: str, run: str
 def overall_verdict(manifest: Mapping[str, Any]) -> str:
     """Return the worst verdict of all gates: FAIL before INCONCLUSIVE, even if accepted, before PASS."""
     gates = [*manifest["gates"].values(), *manifest["privacy"]["gates"].values()]
-    verdicts = {gate["verdict"] for gate in gates}
-    return next((verdict for verdict in ("FAIL", "INCONCLUSIVE") if verdict in verdicts), "PASS")
+    return strictest_of(gate["verdict"] for gate in gates)
 
 
 def refusing_gates(manifest: Mapping[str, Any]) -> list[str]:

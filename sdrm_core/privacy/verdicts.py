@@ -1,7 +1,7 @@
 """What a privacy gate answers, and the report they make together. Plain records, readable as JSON."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from math import floor, inf, isfinite, log10
 
@@ -25,6 +25,15 @@ class Verdict(StrEnum):
     PASS = "PASS"  # noqa: S105 - an answer, not a password
     FAIL = "FAIL"
     INCONCLUSIVE = "INCONCLUSIVE"
+
+
+_BY_STRICTNESS = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
+
+
+def strictest_of(verdicts: Iterable[str]) -> Verdict:
+    """Return the strictest of the verdicts, PASS if there are none."""
+    found = set(verdicts)
+    return next((verdict for verdict in _BY_STRICTNESS if verdict in found), Verdict.PASS)
 
 
 class Figure(Record):
@@ -172,14 +181,11 @@ class PrivacyReport(Record):
 
 def overall(gates: tuple[GateVerdict, ...], accepted: tuple[PrivacyGate, ...]) -> Verdict:
     """Return the strictest of the gates' verdicts, accepted inconclusive ones aside."""
-    verdicts = {gate.verdict for gate in gates if gate.verdict != Verdict.INCONCLUSIVE or gate.gate not in accepted}
-    return next((verdict for verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE) if verdict in verdicts), Verdict.PASS)
+    return strictest_of(
+        gate.verdict for gate in gates if gate.verdict != Verdict.INCONCLUSIVE or gate.gate not in accepted
+    )
 
 
 def strictest(figures: tuple[Figure, ...]) -> Figure:
     """Return the figure that decides: the first that fails, else the first inconclusive one, else the first."""
-    for verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):
-        for figure in figures:
-            if figure.verdict == verdict:
-                return figure
-    return figures[0]
+    return next(figure for verdict in _BY_STRICTNESS for figure in figures if figure.verdict == verdict)
