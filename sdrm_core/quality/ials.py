@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
-from scipy.sparse import csr_matrix, diags_array
+from scipy.sparse import csr_matrix
 
-from sdrm_core.randomness import stream_seed
+from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.threads import one_blas_thread
 
 FACTORS = 64
@@ -44,14 +44,15 @@ def fit_ials(
         confidence: α > 0, the weight of an interaction beyond that of its absence.
         penalty: λ ≥ 0 on the squared factors.
         seed: seed of the starting factors.
-        user_weights: (n_users,) factor on the ``confidence`` in each user's interactions; None: 1 each.
+        user_weights: (n_users,) how many times each user is there, in the mean: the library weighs interactions, not
+            users, so each is there as often as a random rounding of its weight says; None: 1 each.
 
     Source: Hu, Koren, Volinsky, Collaborative Filtering for Implicit Feedback Datasets, ICDM 2008.
     """
-    confidences = user_items * np.float32(confidence)
     if user_weights is not None:
-        confidences = csr_matrix(diags_array(user_weights.astype(np.float32)) @ confidences)
-    confidences.data += 1
+        times = np.floor(user_weights + numpy_stream(seed, "ials-users").random(len(user_weights)))
+        user_items = user_items[np.repeat(np.arange(len(times)), times.astype(np.int64))]
+    confidences = user_items * np.float32(1 + confidence)
     with one_blas_thread():
         model = AlternatingLeastSquares(
             factors=FACTORS,
