@@ -6,15 +6,15 @@ from typing import ClassVar, Self
 
 import numpy as np
 import torch
-from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from sdrm_core.errors import DataError, Problem
+from sdrm_core.model.selection import best_items, binary_matrix
 from sdrm_core.model.stratified import stratified_uniform
 from sdrm_core.model.vae import MultiVAE
 
 FEW = 2  # items of fewer than FEW * k_anonymity training users count as rare
-_PARTS = 4
 _SPARSE = 3  # data are fully sparse if rare items hold one third of the interactions
 
 
@@ -82,7 +82,7 @@ class Offsets:
     @classmethod
     def none(cls, n_publishable: int, *, device: torch.device) -> Self:
         """Return offsets that change nothing."""
-        no_pairs = _binary_matrix(np.zeros(0, np.int32), np.zeros(n_publishable, np.int64), n_items=n_publishable)
+        no_pairs = binary_matrix(np.zeros(0, np.int32), np.zeros(n_publishable, np.int64), n_items=n_publishable)
         return cls(torch.zeros(n_publishable, device=device), no_pairs)
 
     @property
@@ -139,45 +139,13 @@ class ItemDraw:
         if self._temperature > 0:
             uniform = stratified_uniform(scores.shape, generator)
             scores -= self._temperature * uniform.log_().neg_().log_()
-        drawn = _best_by_parts(scores, counts, pairs=offsets.pairs) if offsets.n_pairs else _best(scores, counts)
+        drawn = best_items(scores, counts, pairs=offsets.pairs)
         columns = self.publishable[drawn.indices]  # ascending, as they were
         return csr_matrix((drawn.data, columns, drawn.indptr), shape=(len(counts), self.n_items))
-
-
-def _best(scores: Tensor, counts: np.ndarray) -> csr_matrix:
-    """Return the ``counts`` best items of each user, (n_users, n_publishable)."""
-    n_drawn = torch.from_numpy(counts).to(scores.device)
-    ranked = scores.topk(int(counts.max(initial=0)), dim=1).indices
-    taken = torch.arange(ranked.shape[1], device=scores.device) < n_drawn.unsqueeze(1)
-    return _binary_matrix(ranked[taken].cpu().numpy(), counts, n_items=scores.shape[1])
-
-
-def _best_by_parts(scores: Tensor, counts: np.ndarray, *, pairs: csr_matrix) -> csr_matrix:
-    """Return the items of each user, a part of them at a time; what is drawn moves the ``scores`` of the rest."""
-    parts: list[csr_matrix] = []
-    for part in range(_PARTS):
-        if parts:
-            drawn, moved = parts[-1].tocoo(), (parts[-1] @ pairs).tocoo()
-            scores[_places(moved, scores.device)] += torch.from_numpy(moved.data).to(scores.device)
-            scores[_places(drawn, scores.device)] = -torch.inf
-        parts.append(_best(scores, -(-counts * (part + 1) // _PARTS) - -(-counts * part // _PARTS)))
-    return sum(parts[1:], start=parts[0])
-
-
-def _places(matrix: coo_matrix, device: torch.device) -> tuple[Tensor, Tensor]:
-    return torch.from_numpy(matrix.row).to(device), torch.from_numpy(matrix.col).to(device)
-
-
-def _binary_matrix(columns: np.ndarray, counts: np.ndarray, *, n_items: int) -> csr_matrix:
-    indptr = np.concatenate([[0], np.cumsum(counts)])
-    ones = np.ones(len(columns), dtype=np.float32)
-    user_items = csr_matrix((ones, columns, indptr), shape=(len(counts), n_items))
-    user_items.sort_indices()
-    return user_items
 
 
 def stack_users(parts: Sequence[csr_matrix], *, n_items: int) -> csr_matrix:
     """Return the users of all parts, in order, as one (n_users, n_items) matrix."""
     counts = np.concatenate([np.zeros(0, dtype=np.int64), *(np.diff(part.indptr) for part in parts)])
     columns = np.concatenate([np.zeros(0, dtype=np.int32), *(part.indices for part in parts)])
-    return _binary_matrix(columns, counts, n_items=n_items)
+    return binary_matrix(columns, counts, n_items=n_items)

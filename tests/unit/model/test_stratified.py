@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from sdrm_core.model.stratified import stratified_uniform
+from sdrm_core.model.stratified import _spread, _spread_by_tensors, stratified_uniform
 
 
 def drawn(n_users, n_columns, *, seed=0):
@@ -40,3 +40,13 @@ def test_no_two_users_are_tied_to_each_other():
 def test_it_repeats_and_differs_with_the_seed():
     assert (drawn(10, 5) == drawn(10, 5)).all()
     assert (drawn(10, 5) != drawn(10, 5, seed=1)).any()
+
+
+@pytest.mark.parametrize(("n_users", "n_strata"), [(1, 2), (7, 7), (100, 101)])
+def test_loops_and_tensor_operations_give_the_same_bytes(n_users, n_strata):
+    generator = torch.Generator().manual_seed(n_users)
+    factors, shifts = torch.randint(1, n_strata, (40,), generator=generator), torch.arange(40) % n_strata
+    within = torch.rand((n_users, 40), generator=generator)
+    by_loops = within.clone()
+    _spread(by_loops.numpy(), shifts.int().numpy(), factors.int().numpy(), n_strata)
+    assert torch.equal(by_loops, _spread_by_tensors(within, shifts, factors, n_strata))
