@@ -12,14 +12,19 @@ from scipy.stats import poisson
 from sdrm_core.data.matrix import keep_cells
 from sdrm_core.privacy.evidence import Evidence
 from sdrm_core.privacy.similarity import nearest
-from sdrm_core.privacy.statistics import Estimate, binomial_lower, binomial_upper, excess_p_value
+from sdrm_core.privacy.statistics import (
+    Estimate,
+    binomial_lower,
+    binomial_upper,
+    excess_p_value,
+    struck_p_value,
+)
 
 MIN_SET_ITEMS = 5
 NEAR_SHARE = 0.01
 _TAIL_SHARES = (0.05, 0.02, NEAR_SHARE, 0.005, 0.002)  # how close is close: the share of real people that are closer
 _MAX_SIZE_CLASSES = 4  # of few items it takes less to look alike
 _MIN_PEERS = 200  # among fewer a share of a hundredth is not to be seen
-_LEAST_ODDS = 1.5  # of being struck, training : held-out user; what an AUC of membership at its margin comes to there
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,8 @@ class Copies:
             where the odds are no larger than what membership tolerates, which very many users would prove.
         p_one_person: no training user is hit by more synthetic users than people hit that person.
         p_versus_real: synthetic users hit real ones no more often than real people hit one another.
+        p_recurrence: complete records of so many different people recur no more often than among people; 1 where
+            altered records were looked for, which a generator less diverse than people makes without leaking.
         real_rate: share of real people that hit another one: the baseline.
         n_synthetic: synthetic users looked at.
     """
@@ -40,6 +47,7 @@ class Copies:
     p_versus_holdout: float
     p_one_person: float
     p_versus_real: float
+    p_recurrence: float
     real_rate: float
     n_synthetic: int
 
@@ -47,6 +55,11 @@ class Copies:
     def confirmed(self) -> bool:
         """Whether the synthetic users hit real ones more often than people do, so that weaker proof is enough."""
         return self.p_versus_real < 0.01
+
+    @property
+    def is_suspicious(self) -> bool:
+        """Whether, besides, it is training users who are hit: too few to prove it, too many to pass."""
+        return self.confirmed and self.p_versus_holdout < 1
 
 
 def unique_copies(evidence: Evidence) -> Copies:
@@ -63,11 +76,13 @@ def unique_copies(evidence: Evidence) -> Copies:
     n_twins = sum(2 for count in holders.values() if count == 2)
     struck = np.unique(hits[hits >= 0])
     hit_train = int(is_train[hits[hits >= 0]].sum())
+    among_people = {"n": n_synthetic, "control_hits": n_twins, "n_control": n_real}
     return Copies(
         share=_share(hit_train, n=n_synthetic),
-        p_versus_holdout=_versus_holdout(struck, is_train),
+        p_versus_holdout=struck_p_value(struck, is_train),
         p_one_person=_one_person(hits[hits >= 0], np.zeros(0, np.int64), is_train, n_synthetic=n_synthetic),
-        p_versus_real=excess_p_value(int((hits >= 0).sum()), n=n_synthetic, control_hits=n_twins, n_control=n_real),
+        p_versus_real=excess_p_value(int((hits >= 0).sum()), **among_people),
+        p_recurrence=excess_p_value(len(struck), **among_people),
         real_rate=n_twins / n_real,
         n_synthetic=n_synthetic,
     )
@@ -96,9 +111,10 @@ def near_copies(evidence: Evidence) -> Copies:
     struck_by_people = normal.index[_tail(normal.closest, evidence.complete, evidence) <= NEAR_SHARE, 0]
     copies = Copies(
         share=_share(int((to_real <= NEAR_SHARE).sum()), n=n_synthetic),
-        p_versus_holdout=_versus_holdout(np.flatnonzero(to_synthetic <= closest), evidence.is_train),
+        p_versus_holdout=struck_p_value(np.flatnonzero(to_synthetic <= closest), evidence.is_train),
         p_one_person=_one_person(struck_by_synthetic, struck_by_people, evidence.is_train, n_synthetic=n_synthetic),
         p_versus_real=min(versus_real[closest] * len(_TAIL_SHARES), 1.0),
+        p_recurrence=1.0,
         real_rate=NEAR_SHARE,
         n_synthetic=n_synthetic,
     )
@@ -138,20 +154,6 @@ def _class_edges(sizes: np.ndarray) -> np.ndarray:
             edges.append(float(edge))
             n_below = n_smaller
     return np.array(edges)
-
-
-def _versus_holdout(struck: np.ndarray, is_train: np.ndarray) -> float:
-    """Fisher's exact test on the real users struck by at least one synthetic user: each person counts once.
-
-    Of few people only large odds are significant, of a hundred thousand any; small ones do not tell whether the person
-    whom a synthetic user resembles was trained on.
-    """
-    n_train, n_holdout = int(is_train.sum()), int((~is_train).sum())
-    hit_train = int(is_train[struck].sum())
-    hit_holdout = len(struck) - hit_train
-    if hit_train * (n_holdout - hit_holdout) < _LEAST_ODDS * hit_holdout * (n_train - hit_train):
-        return 1.0
-    return excess_p_value(hit_train, n=n_train, control_hits=hit_holdout, n_control=n_holdout)
 
 
 def _one_person(by_synthetic: np.ndarray, by_people: np.ndarray, is_train: np.ndarray, *, n_synthetic: int) -> float:

@@ -11,13 +11,14 @@ from sdrm_core.privacy.closeness import measure_closeness
 from sdrm_core.privacy.completion import MAX_USERS, measure_completion
 from sdrm_core.privacy.copies import Copies, near_copies, unique_copies
 from sdrm_core.privacy.evidence import Evidence
-from sdrm_core.privacy.rare_pairs import measure_rare_pairs
+from sdrm_core.privacy.rare_pairs import MOST_ODDS, measure_edge_pairs, measure_rare_pairs
 from sdrm_core.privacy.verdicts import SIGNIFICANT, Figure, GateVerdict, Verdict, strictest
 
 # Levels of "training users are struck more often than held-out ones" where real people strike one another less often
 # than synthetic users do: two findings of different make agree, so the weaker need not carry the proof alone.
 _CONFIRMED_UNIQUE = 0.15
 _CONFIRMED_NEAR = 0.10
+_CERTAIN = 0.001  # of complete records that recur: any odds that tell training from held-out users are proof then
 
 
 def judge_unique_copies(evidence: Evidence, config: PrivacyConfig) -> GateVerdict:
@@ -93,12 +94,16 @@ def judge_rare_pairs(evidence: Evidence, config: PrivacyConfig, draw: np.random.
     """Judge whether rare combinations of items of training users turn up more than those of others."""
     found = measure_rare_pairs(evidence, k_anonymity=config.k_anonymity, draw=draw)
     figure = Figure.judged("exposure odds", found.odds, n=found.n_users, margin=config.margins.rare_pairs, null=1.0)
+    at_the_edge = measure_edge_pairs(evidence, k_anonymity=config.k_anonymity)
+    edge = Figure.judged(
+        "edge pairs odds", at_the_edge.odds, n=at_the_edge.n_users, margin=MOST_ODDS, null=1.0, is_tolerated=False
+    )  # too few people have such pairs for a bound to mean much: only a significant finding counts
     sentences = {
         Verdict.PASS: "Rare combinations of items turn up hardly more for people trained on than for others.",
         Verdict.FAIL: "The release exposes rare combinations of items that point at people trained on.",
         Verdict.INCONCLUSIVE: "Whether rare combinations of items are exposed cannot be told yet.",
     }
-    verdict = _verdict("rare_pairs", (figure,), sentences, evidence, {"odds_ratio": 1.0})
+    verdict = _verdict("rare_pairs", (figure, edge), sentences, evidence, {"odds_ratio": 1.0})
     n_items = evidence.everyone.shape[1]
     if found.n_items == n_items:
         return verdict
@@ -134,7 +139,8 @@ def _judge_copies(
 ) -> GateVerdict:
     """Copies of persons are not tolerated in any number: a significant finding fails whatever the margin.
 
-    Many copies of one person tell nothing of the others: they are looked for by themselves.
+    However few they are among many synthetic users, those that look like leaks do not pass. Many copies of one person
+    tell nothing of the others: they are looked for by themselves.
 
     Args:
         gate: ``unique_copies`` or ``near_copies``.
@@ -147,9 +153,11 @@ def _judge_copies(
     """
     is_one = copies.p_one_person < SIGNIFICANT
     estimate = replace(copies.share, p_value=copies.p_one_person if is_one else copies.p_versus_holdout)
-    level = confirmed if copies.confirmed else SIGNIFICANT
+    level = 1.0 if copies.p_recurrence < _CERTAIN else confirmed if copies.confirmed else SIGNIFICANT
     name, n = gate.replace("_", " "), copies.n_synthetic
     figure = Figure.judged(name, estimate, n=n, margin=margin, significance=level, is_tolerated=False)
+    if copies.is_suspicious and figure.verdict == Verdict.PASS:
+        figure = figure.model_copy(update={"verdict": Verdict.INCONCLUSIVE})
     if copies.confirmed:
         sentences = sentences | {Verdict.INCONCLUSIVE: suspicion}
     baseline = {"real_rate": copies.real_rate, "p_versus_real": copies.p_versus_real}

@@ -24,6 +24,8 @@ from sdrm_core.privacy.verdicts import (
 from sdrm_core.randomness import numpy_stream
 
 _EDGES = np.linspace(0, 1, 51)
+_EXACT: tuple[PrivacyGate, ...] = ("unique_copies", "near_copies")
+"""Their tests hold for any number of held-out users: few can still prove a leak, though not that there is none."""
 
 
 def judge_privacy(
@@ -89,9 +91,16 @@ def _statistical(evidence: Evidence, config: PrivacyConfig, *, seed: int) -> lis
         "completion": lambda draw: gates.judge_completion(evidence, config, draw),
     }
     n_holdout = int((~evidence.is_train).sum())
-    if n_holdout < MIN_HOLDOUT_USERS:
-        return [_too_few(gate, n_holdout) for gate in judges]
-    return [closed(gate, partial(judge, numpy_stream(seed, "privacy", gate))) for gate, judge in judges.items()]
+    are_enough = n_holdout >= MIN_HOLDOUT_USERS
+    judged = {
+        gate: closed(gate, partial(judge, numpy_stream(seed, "privacy", gate)))
+        for gate, judge in judges.items()
+        if are_enough or gate in _EXACT
+    }
+    if are_enough:
+        return list(judged.values())
+    failed = {gate: verdict for gate, verdict in judged.items() if verdict.verdict == Verdict.FAIL}
+    return [failed.get(gate) or _too_few(gate, n_holdout) for gate in judges]
 
 
 def _too_few(gate: PrivacyGate, n_holdout: int) -> GateVerdict:

@@ -1,22 +1,23 @@
 """Exposure of rare combinations: pairs of items that hardly anybody has together betray who has them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, triu
 
 from sdrm_core.data.cooccurrence import count_blocks, pairs_of_users
 from sdrm_core.data.matrix import item_popularity
 from sdrm_core.loops import in_blocks
 from sdrm_core.privacy.evidence import Evidence
 from sdrm_core.privacy.kernels import rarest_pairs
-from sdrm_core.privacy.statistics import Estimate, adjusted_difference
+from sdrm_core.privacy.statistics import Estimate, adjusted_difference, struck_p_value
 
 _NOTHING_TO_EXPOSE = Estimate(1.0, 1.0, 1.0, 1.0)
-_MOST = 10.0  # odds beyond that, or below one over it, are not told apart
-_NOTHING_KNOWN = Estimate(1.0, 1 / _MOST, _MOST, 1.0)
+MOST_ODDS = 10.0  # odds beyond that, or below one over it, are not told apart
+_NOTHING_KNOWN = Estimate(1.0, 1 / MOST_ODDS, MOST_ODDS, 1.0)
 _MAX_PRODUCTS = 5e9  # pairs of a user's items, over all users: half a minute to two and a half of one core
 _BLOCK_ROWS = 2048
+_HALF = 0.5  # a person on either side keeps odds finite (Haldane 1956)
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,36 @@ def measure_rare_pairs(evidence: Evidence, *, k_anonymity: int, draw: np.random.
     return RarePairs(odds, n_users, n_items)
 
 
+def measure_edge_pairs(evidence: Evidence, *, k_anonymity: int) -> RarePairs:
+    """Estimate the same odds for pairs of items that just ``k_anonymity`` training users have, of which one has both.
+
+    Such items count for no training user elsewhere (``RealUsers.real``), so what is exposed of them shows here or
+    nowhere. A person is struck if a synthetic user has both items of such a pair. Whoever has both, each is as rare for
+    training as for held-out users: no label enters the choice of pairs.
+
+    All synthetic users and all people are looked at.
+    """
+    is_train = np.arange(evidence.everyone.shape[0]) < evidence.n_train
+    at_the_edge = np.flatnonzero(item_popularity(evidence.everyone[is_train]) == k_anonymity)
+    users, synthetic = evidence.everyone[:, at_the_edge], evidence.released[:, at_the_edge]
+    pairs = triu(users.T @ users, k=1, format="csr")
+    pairs.data = (pairs.data == 1).astype(np.float32)
+    exposed = pairs.multiply((synthetic.T @ synthetic) > 0)
+    has_any, is_struck = (_has_pair(users, chosen) for chosen in (pairs, exposed))
+    struck, of_train = np.flatnonzero(is_struck[has_any]), is_train[has_any]
+    hits = np.array([is_struck[is_train].sum(), is_struck[~is_train].sum()]) + _HALF
+    others = np.array([of_train.sum(), (~of_train).sum()]) + 2 * _HALF - hits
+    log_ratio = float(np.log(hits[0] / others[0]) - np.log(hits[1] / others[1]))
+    odds = _odds(log_ratio, standard_error=float(np.sqrt((1 / hits + 1 / others).sum())))
+    return RarePairs(replace(odds, p_value=struck_p_value(struck, of_train)), len(of_train), len(at_the_edge))
+
+
+def _has_pair(users: csr_matrix, pairs: csr_matrix) -> np.ndarray:
+    """(n_users,) bool: whether a user has both items of a pair of the upper triangle (n_items, n_items)."""
+    has_pair: np.ndarray = np.asarray((users @ pairs).multiply(users).sum(axis=1)).ravel() > 0
+    return has_pair
+
+
 def _affordable_items(users: csr_matrix, draw: np.random.Generator) -> np.ndarray:
     """Return the columns, ascending, whose pairs can be counted: all, or so many that they cost about the limit."""
     cost = float(pairs_of_users(users).sum())
@@ -87,7 +118,13 @@ def _odds_ratio(gap: Estimate, *, mean: float, share_train: float) -> Estimate:
     """Turn the difference of two shares around a ``mean`` into a ratio of odds, its interval by the delta method."""
     train, holdout, pooled = np.clip(mean + np.array([1 - share_train, -share_train, 0]) * gap.effect, 1e-6, 1 - 1e-6)
     log_ratio = float(np.log(train / (1 - train)) - np.log(holdout / (1 - holdout)))
-    on_log = Estimate.normal(log_ratio, standard_error=gap.standard_error / (pooled * (1 - pooled)))
+    return replace(_odds(log_ratio, gap.standard_error / (pooled * (1 - pooled))), p_value=gap.p_value)
+
+
+def _odds(log_ratio: float, standard_error: float) -> Estimate:
+    """Turn the logarithm of a ratio of odds into the ratio, within what is told apart."""
+    on_log = Estimate.normal(log_ratio, standard_error=standard_error)
     odds = np.array([on_log.effect, on_log.lower, on_log.upper])
-    effect, lower, upper = np.exp(np.clip(odds, -np.log(_MOST), np.log(_MOST))).tolist()
-    return Estimate(effect, lower, upper, gap.p_value)
+    within = np.clip(odds, -np.log(MOST_ODDS), np.log(MOST_ODDS))
+    effect, lower, upper = np.clip(np.exp(within), 1 / MOST_ODDS, MOST_ODDS).tolist()
+    return Estimate(effect, lower, upper, on_log.p_value)

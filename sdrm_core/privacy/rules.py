@@ -31,8 +31,11 @@ def judge_hygiene(
         problems.append("ids of the release before are used again, which links the two")
     if (np.diff(synthetic.indptr) == 0).any():
         problems.append("there are synthetic users without items")
-    if _follows_training_order(evidence):
+    train_rows = _nearest_train_rows(evidence)
+    if _is_ordered(train_rows):
         problems.append("synthetic rows follow the order of the training rows, which tells who stands behind whom")
+    if len(user_ids) == len(train_rows) and _is_ordered(train_rows[np.argsort(user_ids)]):
+        problems.append("ids follow the order of the training rows, which tells who stands behind whom")
     if problems:
         return GateVerdict(gate="hygiene", verdict=Verdict.FAIL, sentence=f"{'; '.join(problems).capitalize()}.")
     sentence = "Ids are new and tell nothing, rows are in random order, and every synthetic user has items."
@@ -72,11 +75,21 @@ def judge_dissimilarity(evidence: Evidence, *, minimum: float) -> GateVerdict:
     )
 
 
-def _follows_training_order(evidence: Evidence) -> bool:
-    """Whether row numbers of synthetic users rise or fall with those of the training users nearest to them."""
+def _nearest_train_rows(evidence: Evidence) -> np.ndarray:
+    """(n_compared,) the row of the training user nearest to each synthetic user; -1 where that is nobody trained on."""
     nearest = evidence.synthetic_to_real.index[:, 0]
-    train_row = np.where(nearest >= 0, evidence.train_row[nearest], -1)
-    rows = np.flatnonzero(train_row >= 0)
-    if len(rows) < 30:
+    return np.where(nearest >= 0, evidence.train_row[nearest], -1)
+
+
+def _is_ordered(train_rows: np.ndarray) -> bool:
+    """Whether these rows rise or fall as a whole, or each is near the one before, more than a shuffled order would.
+
+    Source: Bartels 1982, "The Rank Version of von Neumann's Ratio Test for Randomness", for the second.
+    """
+    of_train = train_rows[train_rows >= 0]
+    n, spread = len(of_train), np.var(stats.rankdata(of_train)) if len(of_train) else 0.0
+    if n < 30 or spread == 0:
         return False
-    return bool(stats.spearmanr(rows, train_row[rows]).pvalue < _ORDER_SIGNIFICANCE)
+    ratio = np.square(np.diff(stats.rankdata(of_train))).sum() / (n * spread)
+    is_smooth = stats.norm.cdf((ratio - 2) * np.sqrt(n) / 2) < _ORDER_SIGNIFICANCE
+    return bool(is_smooth or stats.spearmanr(np.arange(n), of_train).pvalue < _ORDER_SIGNIFICANCE)

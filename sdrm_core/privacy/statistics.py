@@ -8,6 +8,7 @@ from scipy import stats
 CONFIDENCE = 0.95
 _Z = float(stats.norm.ppf(CONFIDENCE))
 _LEAST_PER_COVARIATE = 3
+_LEAST_ODDS = 1.5  # of being struck, training : held-out user; what an AUC of membership at its margin comes to there
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,24 @@ def excess_p_value(hits: int, *, n: int, control_hits: int, n_control: int) -> f
     Given the margins, the hits are hypergeometric: this is also the exact permutation test of the labels.
     """
     return float(stats.hypergeom.sf(hits - 1, n + n_control, hits + control_hits, n))
+
+
+def struck_p_value(struck: np.ndarray, is_train: np.ndarray) -> float:
+    """Return Fisher's exact p-value that training users are struck more often than held-out ones; each counts once.
+
+    1 where the odds are no larger than what ``membership`` tolerates. Of few people only large odds are significant, of
+    a hundred thousand any; small ones do not tell whether the person who is struck was trained on.
+
+    Args:
+        struck: (n_struck,) the users struck.
+        is_train: (n_users,) True for training, False for held-out users.
+    """
+    n_train, n_holdout = int(is_train.sum()), int((~is_train).sum())
+    hit_train = int(is_train[struck].sum())
+    hit_holdout = len(struck) - hit_train
+    if not hit_train or hit_train * (n_holdout - hit_holdout) < _LEAST_ODDS * hit_holdout * (n_train - hit_train):
+        return 1.0
+    return excess_p_value(hit_train, n=n_train, control_hits=hit_holdout, n_control=n_holdout)
 
 
 def adjusted(values: np.ndarray, covariates: np.ndarray) -> np.ndarray:

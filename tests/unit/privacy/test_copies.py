@@ -5,9 +5,9 @@ import pytest
 from scipy.sparse import csr_matrix, vstack
 
 from sdrm_core.config import PrivacyConfig
-from sdrm_core.privacy.copies import _versus_holdout
 from sdrm_core.privacy.evidence import RealUsers, gather
 from sdrm_core.privacy.gates import judge_near_copies
+from sdrm_core.privacy.statistics import struck_p_value
 from sdrm_core.privacy.verdicts import Verdict
 
 N_ITEMS = 400
@@ -67,4 +67,4 @@ def test_it_takes_odds_that_tell_a_person_and_people_enough_to_prove_them(
 ):
     is_train = np.arange(n_train + n_holdout) < n_train
     struck = np.r_[np.arange(struck_train), n_train + np.arange(struck_holdout)]
-    assert (_versus_holdout(struck, is_train) < 0.01) == is_proof
+    assert (struck_p_value(struck, is_train) < 0.01) == is_proof

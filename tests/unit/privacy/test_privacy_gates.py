@@ -79,6 +79,27 @@ def test_rows_in_training_order_fail_hygiene(real):
     assert verdict(judge(train, train, holdout[:9]), "hygiene") == Verdict.FAIL
 
 
+@pytest.mark.parametrize("order", ["every other one back", "every seventh", "second half first"])
+def test_rows_in_an_order_made_of_the_training_order_fail_hygiene(real, order):
+    train, holdout, _ = real
+    rows = np.arange(train.shape[0])
+    orders = {
+        "every other one back": np.r_[rows[::2], rows[1::2][::-1]],
+        "every seventh": np.concatenate([rows[start::7] for start in range(7)]),
+        "second half first": np.roll(rows, len(rows) // 2),
+    }
+    ids = np.random.default_rng(0).permutation(len(rows))
+    assert verdict(judge(train[orders[order]], train, holdout[:9], user_ids=ids), "hygiene") == Verdict.FAIL
+
+
+def test_ids_in_training_order_fail_hygiene_and_random_ones_do_not(real):
+    train, holdout, _ = real
+    shuffled = np.random.default_rng(0).permutation(train.shape[0])
+    ids = np.random.default_rng(1).permutation(train.shape[0])
+    assert verdict(judge(train[shuffled], train, holdout[:9], user_ids=shuffled), "hygiene") == Verdict.FAIL
+    assert verdict(judge(train[shuffled], train, holdout[:9], user_ids=ids), "hygiene") == Verdict.PASS
+
+
 def test_reused_or_repeated_ids_fail_hygiene(real):
     train, holdout, fresh = real
     again = judge(fresh, train, holdout[:9], previous_ids=np.array([5, 10**6]))
@@ -147,6 +168,32 @@ def test_copies_that_chance_would_hardly_make_are_told_though_nobody_is_proven_t
         "Some complete records of single people recur; whether by chance cannot be told yet. "
         "There were 200 held-out users; more of them would tell."
     )
+
+
+def test_a_dozen_complete_records_fail_among_however_many_synthetic_users(simulate, real):
+    train, holdout, _ = real
+    with_enough = train[np.flatnonzero(np.diff(train.indptr) >= 8)]
+    many = vstack([simulate(3_000, seed=77), with_enough[:14]]).tocsr()
+    report = judge(many[np.random.default_rng(0).permutation(many.shape[0])], train, holdout)
+    (gate,) = [gate for gate in report.gates if gate.gate == "unique_copies"]
+    assert gate.figures[0].upper < gate.figures[0].margin  # the bound alone would let them pass
+    assert gate.verdict == Verdict.FAIL
+
+
+def test_a_few_complete_records_among_many_synthetic_users_do_not_pass(simulate, real):
+    train, holdout, _ = real
+    with_enough = train[np.flatnonzero(np.diff(train.indptr) >= 8)]
+    some = vstack([simulate(1_500, seed=77), with_enough[:8]]).tocsr()
+    report = judge(some[np.random.default_rng(0).permutation(some.shape[0])], train, holdout)
+    (gate,) = [gate for gate in report.gates if gate.gate == "unique_copies"]
+    assert gate.figures[0].upper < gate.figures[0].margin
+    assert gate.verdict == Verdict.INCONCLUSIVE
+
+
+def test_few_held_out_people_prove_copies_though_they_cannot_clear(real):
+    train, holdout, _ = real
+    assert verdict(judge(train, train, holdout[:9]), "unique_copies") == Verdict.FAIL
+    assert verdict(judge(train[:30], train, holdout[:9]), "unique_copies") == Verdict.FAIL
 
 
 def test_an_item_of_few_people_fails_k_anonymity(real):

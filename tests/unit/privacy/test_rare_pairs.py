@@ -12,7 +12,7 @@ from sdrm_core.privacy import evidence as evidence_module
 from sdrm_core.privacy import rare_pairs
 from sdrm_core.privacy.evidence import RealUsers, gather
 from sdrm_core.privacy.gates import judge_rare_pairs
-from sdrm_core.privacy.rare_pairs import measure_rare_pairs
+from sdrm_core.privacy.rare_pairs import measure_edge_pairs, measure_rare_pairs
 from sdrm_core.privacy.verdicts import Figure, Verdict
 from sdrm_core.quality.baselines import sample_by_popularity
 
@@ -116,3 +116,56 @@ def test_neither_threads_nor_blocks_change_anything(evidence, monkeypatch, threa
     monkeypatch.setattr(rare_pairs, "_BLOCK_ROWS", 100)
     monkeypatch.setattr(cooccurrence, "_BLOCK_CELLS", 50_000)
     assert measured(evidence) == before
+
+
+class TestEdge:
+    """Items of exactly k training users count for none of them elsewhere; pairs of them are judged by themselves."""
+
+    def test_pairs_of_such_items_that_training_users_alone_have_fail(self, edge_people):
+        train, holdout, synthetic = edge_people
+        n_items = train.shape[1]
+        at_the_edge = np.flatnonzero(np.bincount(train.indices, minlength=n_items) == K)
+        owners = train[:, at_the_edge]
+        rows, columns = [], []
+        for user in np.flatnonzero(np.diff(owners.indptr) > 1):
+            items = at_the_edge[owners[user].indices]
+            rows += [user % synthetic.shape[0]] * len(items)
+            columns += items.tolist()
+        planted = synthetic + csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape=synthetic.shape)
+        planted.data[:] = 1
+        verdict = self.verdict_of(planted, train, holdout)
+        assert verdict.verdict == Verdict.FAIL
+        assert verdict.figures[0].name == "edge pairs odds"
+
+    def test_independent_draws_pass(self, edge_people):
+        train, holdout, synthetic = edge_people
+        assert self.verdict_of(synthetic, train, holdout).verdict == Verdict.PASS
+
+    @pytest.mark.parametrize(
+        ("synthetic", "p_value"), [([[1, 1, 0, 0, 0]], 1 / 3), ([[1, 0, 0, 0, 0], [0, 1, 1, 1, 1]], 1)]
+    )
+    def test_who_has_such_a_pair_and_who_is_struck_is_counted_exactly(self, synthetic, p_value):
+        """Of two training users each: the first, second, fourth and fifth item, the last two the same ones."""
+        train = [[1, 1, 0, 0, 0], [1, 0, 1, 0, 0], [0, 1, 1, 0, 0], [0, 0, 1, 1, 1], [0, 0, 0, 1, 1]]
+        holdout = [[1, 0, 0, 1, 0], [1, 0, 0, 0, 1]]
+        matrices = [csr_matrix(np.array(users, dtype=np.float32)) for users in (train, holdout, synthetic)]
+        people = RealUsers.of(*matrices[:2], config=PrivacyConfig(k_anonymity=2), seed=0)
+        found = measure_edge_pairs(gather(matrices[2], people), k_anonymity=2)
+        assert (found.n_items, found.n_users) == (4, 3)  # one training user, both held-out users
+        assert found.odds.p_value == pytest.approx(p_value)
+
+    def test_without_such_items_nothing_is_exposed(self, evidence):
+        found = measure_edge_pairs(evidence, k_anonymity=100_000)
+        assert (found.n_items, found.n_users, found.odds.p_value) == (0, 0, 1.0)
+
+    @pytest.fixture(scope="class")
+    def edge_people(self):
+        popularity = (np.arange(1, 3001) + 30.0) ** -0.7
+        real = independent_users(popularity, np.full(2300, 12), seed=1)
+        draws = sample_by_popularity(real[:2000], users=2000, seed=2)
+        return real[:2000], real[2000:], draws
+
+    def verdict_of(self, synthetic, train, holdout):
+        config = PrivacyConfig(k_anonymity=K)
+        people = RealUsers.of(train, holdout, config=config, seed=0)
+        return judge_rare_pairs(gather(synthetic, people), config, np.random.default_rng(0))
