@@ -10,9 +10,10 @@ from sdrm_core.errors import DataError
 from sdrm_core.privacy.completion import ease_weights
 from sdrm_core.privacy.judge import judge_privacy
 from sdrm_core.privacy.kernels import count_hits, rarest_pairs, share_closer
+from sdrm_core.privacy.rules import judge_k_anonymity
 from sdrm_core.privacy.similarity import pair_products
 from sdrm_core.privacy.statistics import Estimate
-from sdrm_core.privacy.verdicts import Figure, PrivacyReport, Verdict
+from sdrm_core.privacy.verdicts import Figure, GateVerdict, PrivacyReport, Verdict, overall, strictest
 
 CONFIG = PrivacyConfig(k_anonymity=2, min_dissimilarity=0.3)
 N_SYNTHETIC = 400
@@ -98,6 +99,17 @@ def test_ids_in_training_order_fail_hygiene_and_random_ones_do_not(real):
     ids = np.random.default_rng(1).permutation(train.shape[0])
     assert verdict(judge(train[shuffled], train, holdout[:9], user_ids=shuffled), "hygiene") == Verdict.FAIL
     assert verdict(judge(train[shuffled], train, holdout[:9], user_ids=ids), "hygiene") == Verdict.PASS
+
+
+def test_rows_in_reversed_training_order_fail_hygiene_too(real):
+    train, holdout, _ = real
+    assert verdict(judge(train[::-1], train, holdout[:9]), "hygiene") == Verdict.FAIL
+
+
+def test_a_user_without_an_id_fails_hygiene(real):
+    train, holdout, fresh = real
+    missing = judge(fresh, train, holdout[:9], user_ids=np.arange(N_SYNTHETIC - 1))
+    assert verdict(missing, "hygiene") == Verdict.FAIL
 
 
 def test_reused_or_repeated_ids_fail_hygiene(real):
@@ -196,11 +208,28 @@ def test_few_held_out_people_prove_copies_though_they_cannot_clear(real):
     assert verdict(judge(train[:30], train, holdout[:9]), "unique_copies") == Verdict.FAIL
 
 
+def test_users_less_different_from_people_than_asked_fail_dissimilarity(real):
+    train, holdout, fresh = real
+    report = judge(fresh, train, holdout[:9], config=CONFIG.model_copy(update={"min_dissimilarity": 1.0}))
+    (gate,) = [gate for gate in report.gates if gate.gate == "dissimilarity"]
+    assert gate.verdict == Verdict.FAIL
+    assert gate.baseline["synthetic_to_real"] == pytest.approx(gate.baseline["real_to_real"], abs=0.01)
+
+
 def test_an_item_of_few_people_fails_k_anonymity(real):
     train, holdout, fresh = real
     rare = PrivacyConfig(k_anonymity=int(np.bincount(train.indices).max()) + 1)
     report = judge(fresh, train, holdout[:9], config=rare)
     assert verdict(report, "k_anonymous_items") == Verdict.FAIL
+
+
+def test_an_item_is_published_if_as_many_training_users_as_asked_for_have_it():
+    train = csr_matrix(np.array([[1, 1, 1], [1, 1, 0], [1, 0, 0]], np.float32))
+    one_user = csr_matrix(np.array([[1, 1, 0]], np.float32))
+    assert judge_k_anonymity(one_user, train, k=2).verdict == Verdict.PASS
+    of_one = judge_k_anonymity(csr_matrix(np.array([[1, 0, 1]], np.float32)), train, k=2)
+    assert of_one.verdict == Verdict.FAIL
+    assert of_one.sentence.startswith("1 published item is held by fewer than 2")
 
 
 def test_small_holdout_is_inconclusive_with_the_reason(real):
@@ -224,6 +253,41 @@ def test_of_more_held_out_than_training_people_as_many_are_compared(real):
     report = judge(fresh, holdout[:60], train[:200])
     assert (report.n_train, report.n_holdout) == (60, 60)
     assert sum(report.histograms["holdout_to_train"].counts) == 60
+
+
+def test_each_figure_is_held_against_its_own_margin_from_its_own_point_of_no_leak(real):
+    train, holdout, fresh = real
+    margins = {
+        "unique_copies": 0.031,
+        "near_copies": 0.032,
+        "closer_to_train": 0.533,
+        "membership_auc": 0.534,
+        "membership_tpr": 0.035,
+        "rare_taste_auc": 0.536,
+        "rare_pairs": 1.37,
+        "completion": 0.038,
+    }
+    report = judge(fresh, train, holdout, config=PrivacyConfig(k_anonymity=2, margins=margins))
+    found = {figure.name: (figure.margin, figure.null) for gate in report.gates for figure in gate.figures}
+    assert found == {
+        "unique copies": (0.031, 0),
+        "near copies": (0.032, 0),
+        "share closer to train": (0.533, 0.5),
+        "auc": (0.534, 0.5),
+        "tpr": (0.035, 0.01),
+        "rare taste auc": (0.536, 0.5),
+        "exposure odds": (1.37, 1),
+        "recall@20 gain": (0.038, 0),
+    }
+
+
+def test_an_accepted_doubt_does_not_excuse_a_leak(real):
+    train, holdout, _ = real
+    gates = ("unique_copies", "near_copies", "closer_to_train", "membership", "rare_pairs", "completion")
+    accepting = CONFIG.model_copy(update={"accept_inconclusive": gates})
+    report = judge(train[::-1][:N_SYNTHETIC], train, holdout, config=accepting)
+    assert report.verdict == Verdict.FAIL
+    assert not {gate.gate for gate in report.gates if gate.verdict == Verdict.FAIL} & set(report.accepted)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of means over nobody
@@ -297,6 +361,40 @@ def test_a_cost_above_the_limit_compares_what_it_can_and_says_so(simulate, monke
 def test_rule_of_verdicts(upper, p_value, is_tolerated, expected):
     figure = Figure.judged("x", Estimate(0.0, 0.0, upper, p_value), n=1, margin=0.02, is_tolerated=is_tolerated)
     assert figure.verdict == expected
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_a_figure_any_of_whose_numbers_is_unknown_fails(place):
+    numbers = [0.0, 0.0, 0.01, 0.5]
+    numbers[place] = np.nan
+    assert Figure.judged("x", Estimate(*numbers), n=1, margin=0.02).verdict == Verdict.FAIL
+
+
+@pytest.mark.parametrize(("significance", "expected"), [(0.01, Verdict.INCONCLUSIVE), (0.1, Verdict.FAIL)])
+def test_what_is_significant_is_the_gates_own_level(significance, expected):
+    figure = Figure.judged("x", Estimate(0.02, 0.0, 0.04, 0.05), n=1, margin=0.02, significance=significance)
+    assert figure.verdict == expected
+
+
+def answer(upper: float, p_value: float) -> Figure:
+    return Figure.judged(f"{upper}", Estimate(0.0, 0.0, upper, p_value), n=1, margin=0.02)
+
+
+def test_of_several_figures_a_failure_decides_before_a_doubt_and_a_doubt_before_a_pass():
+    passed, doubtful, failed = answer(0.01, 0.5), answer(0.03, 0.5), answer(0.03, 0.001)
+    assert strictest((passed, doubtful, failed)) == failed
+    assert strictest((passed, doubtful)) == doubtful
+    assert strictest((passed, answer(0.015, 0.5))) == passed
+
+
+def test_a_gate_that_fails_is_no_better_for_being_accepted():
+    failed, doubtful = (
+        GateVerdict(gate=gate, verdict=verdict, sentence="")
+        for gate, verdict in (("membership", Verdict.FAIL), ("completion", Verdict.INCONCLUSIVE))
+    )
+    assert overall((failed, doubtful), ("membership", "completion")) == Verdict.FAIL
+    assert overall((doubtful,), ("membership",)) == Verdict.INCONCLUSIVE
+    assert overall((doubtful,), ("completion",)) == Verdict.PASS
 
 
 def test_the_users_needed_grow_with_the_square_of_the_width():

@@ -121,6 +121,22 @@ def test_true_positive_rate_of_members_with_a_score_of_their_own():
     assert found.lower < 0.1 < found.upper
 
 
+def test_held_out_users_who_share_the_threshold_are_not_above_it():
+    scores = np.concatenate([np.full(100, 5.0), np.zeros(900), np.zeros(200)])  # a tenth of the members stand out
+    found = statistics.true_positive_rate(scores, np.arange(1200) < 1000, false_positive_rate=0.01)
+    assert found.effect == pytest.approx(0.1 * 2)  # at a false positive rate of one in 200, taken up to one in 100
+    assert found.p_value < 1e-3
+
+
+def test_where_no_member_stands_out_the_rate_is_no_surer_than_one_at_chance():
+    n_train, n_holdout = 1000, 200
+    scores = np.concatenate([np.zeros(n_train), np.linspace(1, 2, n_holdout)])
+    found = statistics.true_positive_rate(scores, np.arange(n_train + n_holdout) < n_train, false_positive_rate=0.01)
+    spread = np.sqrt(0.01 / n_train + 0.01 * 0.99 / n_holdout)
+    assert found.effect == 0
+    assert found.upper == pytest.approx(stats.norm.ppf(0.95) * spread)
+
+
 def test_a_figure_without_spread_decides_nothing():
     assert Estimate.normal(0.0, standard_error=0.0).p_value == 1
 
