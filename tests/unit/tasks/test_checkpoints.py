@@ -2,8 +2,12 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
+from sdrm_core.data.roles import Role
 from sdrm_core.quality.fidelity import measure_fidelity
-from tasks.checkpoints import likeness
+from sdrm_core.records import Counts, Run, Samples, UserItemMatrix
+from sdrm_core.storage import write_user_items
+from tasks.checkpoints import _synthetic_users, likeness, release_facts
+from tests.conftest import small_night
 
 
 def test_density_is_that_of_what_may_be_published():
@@ -19,3 +23,71 @@ def test_density_is_that_of_what_may_be_published():
     )
     facts = likeness(report.model_dump(mode="json"))
     assert facts == {"density_ratio": pytest.approx(1 / 0.9), "activity_ks": 0}
+
+
+def test_a_release_is_judged_by_what_its_own_users_achieve():
+    def arm(*, at_10, at_50):
+        return {"recall@10": {"ratio": {"value": at_10}}, "recall@50": {"ratio": {"value": at_50}}}
+
+    names = ("popularity_spearman", "catalogue_coverage", "activity_ks", "density_ratio")
+    figures = {
+        name: {"synthetic": place + 0.1, "holdout": place + 0.2, "popularity_sampler": place + 0.3}
+        for place, name in enumerate(names)
+    }
+    judges = {
+        "ease": {"synthetic": arm(at_10=0.5, at_50=0.51)},
+        "svd": {"synthetic": arm(at_10=0.6, at_50=0.61), "popularity_sampler": arm(at_10=0.7, at_50=0.71)},
+    }
+    gates = [{"gate": "membership", "verdict": "PASS"}, {"gate": "completion", "verdict": "FAIL"}]
+    assert release_facts(
+        fidelity={"figures": figures, "published_density_ratio": 0.99},
+        utility={"judges": judges},
+        privacy={"verdict": "FAIL", "gates": gates},
+    ) == {
+        "popularity_spearman": 0.1,
+        "coverage": 1.1,
+        "activity_ks": 2.1,
+        "density_ratio": 0.99,
+        "svd_recall_ratio": 0.6,
+        "privacy_membership": "PASS",
+        "privacy_completion": "FAIL",
+    }
+
+
+@pytest.mark.parametrize(
+    "judges", [{}, {"svd": {}}, {"svd": {"synthetic": {}}}, {"svd": {"synthetic": {"recall@10": {"ratio": None}}}}]
+)
+def test_what_was_not_measured_is_no_fact(judges):
+    names = ("popularity_spearman", "catalogue_coverage", "activity_ks")
+    fidelity = {"figures": {name: {"synthetic": None} for name in names}, "published_density_ratio": 1.0}
+    facts = release_facts(fidelity=fidelity, utility={"judges": judges}, privacy={"gates": []})
+    assert facts["svd_recall_ratio"] is None
+
+
+def test_items_that_enough_training_users_have_are_asked_of_every_shard(tmp_path):
+    train, holdout = [[1, 1, 0]] * 3 + [[1, 0, 0]] * 2, [[0, 1, 1]] * 9
+    user_items = csr_matrix(np.array(train + holdout, np.float32))
+    roles = np.array([Role.TRAIN] * 5 + [Role.HOLDOUT] * 9, np.int8)
+    counts = Counts.of(users=14, items=3, interactions=user_items.nnz)
+    stored = write_user_items(tmp_path / "matrix.npz", user_items, roles=roles)
+    matrix = UserItemMatrix(
+        user_items=stored,
+        items=stored,
+        counts=counts,
+        ratings=user_items.nnz,
+        repeated_rows=0,
+        users_by_role={"train": 5, "validation": 0, "holdout": 9, "evaluation": 0},
+        has_secret_roles=False,
+    )
+    shards = [np.array([[1, 0, 0], [1, 1, 0]], np.float32), np.array([[0, 1, 1]], np.float32)]
+    samples = Samples(
+        attempt=0,
+        model="",
+        shards=tuple(write_user_items(tmp_path / f"{n}.npz", csr_matrix(shard)) for n, shard in enumerate(shards)),
+        counts=counts,
+    )
+    for k_anonymity, unpublishable in ((3, [0, 0, 1]), (4, [0, 1, 2])):
+        config = small_night(tmp_path, privacy={"k_anonymity": k_anonymity})
+        frame = _synthetic_users(Run(config=config, directory=tmp_path, digest=""), matrix, samples)
+        assert frame["user"].tolist() == [0, 1, 2]
+        assert frame["unpublishable_items"].tolist() == unpublishable

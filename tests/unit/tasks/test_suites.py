@@ -11,6 +11,7 @@ from sdrm_core.config import (
     MatrixGateConfig,
     PrivacyConfig,
     RawGateConfig,
+    ReleaseGateConfig,
     SourceConfig,
     SyntheticGateConfig,
 )
@@ -116,6 +117,30 @@ def test_release_suite_accepts_inconclusive_only_where_named_and_says_so():
     assert ("privacy_membership is PASS", "warning") in rules
     assert ("privacy_rare_pairs is PASS", "critical") in rules
     assert [each["severity"] for each in suite].count("warning") == 1
+
+
+def test_release_suite_holds_each_measure_against_its_own_bound():
+    release = ReleaseGateConfig(min_popularity_spearman=0.71, min_coverage=0.72, min_svd_recall_ratio=0.73)
+    synthetic = SyntheticGateConfig(min_density_ratio=0.91, max_density_ratio=1.09, max_activity_ks=0.03)
+    rules = [rule(each) for each in release_suite(GatesConfig(release=release, synthetic=synthetic), PrivacyConfig())]
+    assert [each for each in rules if "never missing" not in each and not each.startswith("privacy_")] == [
+        "the number of rows is exactly 1",
+        "popularity_spearman is between 0.71 and 1",
+        "coverage is between 0.72 and 1",
+        "svd_recall_ratio is at least 0.73",
+        "density_ratio is between 0.91 and 1.09",
+        "activity_ks is between 0 and 0.03",
+    ]
+
+
+def test_release_suite_only_reports_a_gate_where_told_to_and_still_asks_for_its_verdict():
+    config = PrivacyConfig(report_only=("membership",), accept_inconclusive=("rare_pairs", "membership"))
+    suite = [each for each in release_suite(GatesConfig(), config) if "membership" in each["kwargs"].get("column", "")]
+    assert [(rule(each), each["severity"]) for each in suite] == [
+        ("privacy_membership is never missing", "critical"),
+        ("privacy_membership is PASS", "warning"),
+    ]
+    assert [each["severity"] for each in release_suite(GatesConfig(), config)].count("warning") == 2
 
 
 def test_release_suite_expects_a_verdict_of_every_privacy_gate():
