@@ -11,6 +11,8 @@ from sdrm_core.records import Counts, Run, Samples
 from tasks.publish import give_name, staging_beside
 from tasks.sample import synthetic_user_ids
 
+MANIFEST = {"dataset": "demo", "version": "v2", "digest": "0" * 64, "created_at": "today"}
+
 
 @pytest.fixture
 def run(tmp_path):
@@ -39,7 +41,6 @@ def test_another_model_or_attempt_makes_other_people_with_other_ids(run):
 
 
 def test_a_release_that_is_the_latest_already_stays_whatever_the_disk_says(run, tmp_path, monkeypatch):
-    manifest = {"dataset": "demo", "version": "v2", "digest": "0" * 64, "created_at": "today"}
     folder, calls = tmp_path / "releases" / "demo", []
 
     def sync(path):
@@ -49,16 +50,50 @@ def test_a_release_that_is_the_latest_already_stays_whatever_the_disk_says(run, 
 
     monkeypatch.setattr("sdrm_core.storage.sync", sync)
     with staging_beside(run) as staging:
-        release = give_name(staging, run, manifest)
+        release = give_name(staging, run, MANIFEST)
     assert folder in calls
     assert release.path.is_dir()
     assert json.loads((folder / "latest.json").read_text())["version"] == "v2"
 
 
+def test_a_release_is_on_disk_before_it_has_its_name_and_has_its_name_before_it_is_the_latest(
+    run, tmp_path, monkeypatch
+):
+    releases, synced = tmp_path / "releases" / "demo", []
+
+    def sync(path):
+        synced.append((path.name[:8], (releases / "v2").exists(), (releases / "latest.json").exists()))
+
+    monkeypatch.setattr("tasks.publish.sync", sync)
+    with staging_beside(run) as staging:
+        give_name(staging, run, MANIFEST)
+    assert synced == [(".staging", False, False), ("demo", True, False)]
+
+
+def test_a_name_that_is_taken_leaves_the_latest_as_it_was(run, tmp_path):
+    releases = tmp_path / "releases" / "demo"
+    (releases / "v2" / "interactions").mkdir(parents=True)
+    (releases / "latest.json").write_text('{"version": "v1"}')
+    with pytest.raises(OSError, match="not empty"), staging_beside(run) as staging:
+        give_name(staging, run, MANIFEST)
+    assert json.loads((releases / "latest.json").read_text()) == {"version": "v1"}
+    assert {path.name for path in releases.iterdir()} == {"v2", "latest.json"}
+
+
+def test_an_interruption_after_the_release_became_the_latest_is_not_swallowed(run, tmp_path, monkeypatch):
+    def sync(path):
+        if path.name == "demo" and (path / "latest.json").exists():
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("sdrm_core.storage.sync", sync)
+    with pytest.raises(KeyboardInterrupt), staging_beside(run) as staging:
+        give_name(staging, run, MANIFEST)
+    assert (tmp_path / "releases" / "demo" / "v2").is_dir()  # what is the latest stays
+
+
 def test_a_release_that_cannot_be_made_the_latest_is_none(run, tmp_path):
     releases = tmp_path / "releases" / "demo"
     (releases / "latest.json").mkdir(parents=True)
-    manifest = {"dataset": "demo", "version": "v2", "digest": "0" * 64, "created_at": "today"}
     with pytest.raises(IsADirectoryError), staging_beside(run) as staging:
-        give_name(staging, run, manifest)
+        give_name(staging, run, MANIFEST)
     assert [path.name for path in releases.iterdir()] == ["latest.json"]

@@ -1,7 +1,13 @@
+import numpy as np
+import pyarrow as pa
 import pytest
+from scipy.sparse import csr_matrix
 
 from sdrm_core.errors import ArtifactError
-from tasks.releases import latest_release
+from sdrm_core.records import Counts, Run, Samples
+from sdrm_core.storage import parse_json, write_json
+from tasks.interactions import write_interactions
+from tasks.releases import latest_release, previous_user_ids, require_readable_latest
 from tests.conftest import small_night
 
 
@@ -22,8 +28,13 @@ def test_the_latest_release_is_the_one_named(config):
 
 
 def test_where_the_latest_is_gone_it_is_the_newest_that_is_left(config):
+    older = latest_release(config).with_name("2025-12-31")
+    older.mkdir()
+    (older / "manifest.json").write_text("{}")
     (latest_release(config) / "manifest.json").unlink()
     assert latest_release(config).name == "2026-01-01"
+    (latest_release(config) / "manifest.json").unlink()
+    assert latest_release(config) == older
     (latest_release(config) / "manifest.json").unlink()
     assert latest_release(config) is None
 
@@ -33,3 +44,51 @@ def test_a_damaged_pointer_says_what_to_do(config, content):
     (latest_release(config).parent / "latest.json").write_text(content)
     with pytest.raises(ArtifactError, match=r"latest\.json does not name a release .* Remove it"):
         latest_release(config)
+
+
+@pytest.fixture
+def published(config):
+    """Return the run whose second attempt is the latest release, of the user ids 10, 20 and 30."""
+    latest = latest_release(config)
+    users = csr_matrix(np.array([[1, 1], [1, 0], [0, 1]], np.float32))
+    ids = np.array([10, 20, 30])
+    files = write_interactions(latest / "interactions", [users], user_ids=ids, item_ids=pa.array(["a", "b"]))
+    facts = {"run": "of this night", "model": {"sha256": "of this night"}, "attempts": 2}
+    write_json(latest / "manifest.json", facts | {"files": [file.model_dump(mode="json") for file in files]})
+    return Run(config=config, directory=config.paths.work, digest="of this night")
+
+
+def samples(*, attempt, model="of this night"):
+    return Samples(attempt=attempt, model=model, shards=(), counts=Counts.of(users=3, items=2, interactions=4))
+
+
+@pytest.mark.parametrize(
+    ("run_digest", "others"),
+    [
+        ("of another night", {"attempt": 1}),
+        ("of this night", {"attempt": 0}),
+        ("of this night", {"attempt": 2}),
+        ("of this night", {"attempt": 1, "model": "another"}),
+    ],
+)
+def test_the_ids_of_the_latest_release_are_those_that_other_users_must_not_have(published, run_digest, others):
+    run = published.model_copy(update={"digest": run_digest})
+    assert previous_user_ids(run, samples(**others)).tolist() == [10, 20, 30]
+
+
+def test_the_very_users_of_the_latest_release_may_have_their_ids_again(published):
+    assert previous_user_ids(published, samples(attempt=1)) is None
+
+
+@pytest.mark.parametrize("lost", ["run", "model", "attempts", "files"])
+def test_a_latest_release_that_does_not_say_whose_it_is_is_told_before_the_work_begins(published, lost):
+    require_readable_latest(published.config)
+    path = latest_release(published.config) / "manifest.json"
+    write_json(path, {key: value for key, value in parse_json(path).items() if key != lost})
+    with pytest.raises(ArtifactError, match=rf"is not as it was published \('{lost}'\)"):
+        require_readable_latest(published.config)
+
+
+def test_before_the_first_release_there_are_no_ids_to_avoid(tmp_path):
+    run = Run(config=small_night(tmp_path), directory=tmp_path, digest="of this night")
+    assert previous_user_ids(run, samples(attempt=0)) is None
