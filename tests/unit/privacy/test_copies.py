@@ -8,6 +8,13 @@ from sdrm_core.config import PrivacyConfig
 from sdrm_core.privacy.evidence import RealUsers, gather
 from sdrm_core.privacy.gates import judge_near_copies
 from sdrm_core.privacy.statistics import struck_p_value
+
+
+from sdrm_core.privacy import gates
+from sdrm_core.privacy.copies import Copies, _versus_holdout
+from sdrm_core.privacy.evidence import RealUsers, gather
+from sdrm_core.privacy.gates import judge_near_copies, judge_unique_copies
+from sdrm_core.privacy.statistics import Estimate
 from sdrm_core.privacy.verdicts import Verdict
 
 N_ITEMS = 400
@@ -68,3 +75,58 @@ def test_it_takes_odds_that_tell_a_person_and_people_enough_to_prove_them(
     is_train = np.arange(n_train + n_holdout) < n_train
     struck = np.r_[np.arange(struck_train), n_train + np.arange(struck_holdout)]
     assert (struck_p_value(struck, is_train) < 0.01) == is_proof
+
+    assert (_versus_holdout(struck, is_train) < 0.01) == is_proof
+
+
+@pytest.fixture(scope="module")
+def some():
+    """Return training users, held-out users and fresh ones."""
+    rng = np.random.default_rng(0)
+    train, holdout, fresh = (users(n_users, rng) for n_users in (1000, 200, 400))
+    return train, holdout, fresh
+
+
+def gathered(synthetic, train, holdout):
+    return gather(synthetic, RealUsers.of(train, holdout, config=PrivacyConfig(), seed=0))
+
+
+@pytest.fixture(scope="module")
+def evidence(some):
+    train, holdout, fresh = some
+    return gathered(fresh, train, holdout)
+
+
+def test_many_copies_of_one_person_fail_though_nobody_else_is_copied(some):
+    train, holdout, fresh = some
+    victim = train[int(np.argmax(np.diff(train.indptr)))]
+    evidence = gathered(vstack([fresh[20:], *[victim] * 20]).tocsr(), train, holdout)
+    for judge in (judge_unique_copies, judge_near_copies):
+        assert judge(evidence, PrivacyConfig()).verdict == Verdict.FAIL
+
+
+@pytest.mark.parametrize(
+    ("gate", "p_versus_holdout", "p_versus_real", "upper", "expected"),
+    [
+        ("unique_copies", 0.14, 0.009, 0.03, Verdict.FAIL),  # beside people, suspicious: weaker proof is enough
+        ("unique_copies", 0.16, 0.009, 0.03, Verdict.INCONCLUSIVE),
+        ("unique_copies", 0.14, 0.02, 0.03, Verdict.INCONCLUSIVE),
+        ("unique_copies", 0.009, 0.02, 0.005, Verdict.FAIL),  # not tolerated in any number
+        ("near_copies", 0.09, 0.009, 0.03, Verdict.FAIL),
+        ("near_copies", 0.11, 0.009, 0.03, Verdict.INCONCLUSIVE),
+        ("near_copies", 0.09, 0.02, 0.03, Verdict.INCONCLUSIVE),
+        ("near_copies", 0.009, 0.02, 0.005, Verdict.FAIL),
+    ],
+)
+def test_how_much_proof_copies_take(evidence, monkeypatch, gate, p_versus_holdout, p_versus_real, upper, expected):  # noqa: PLR0917
+    found = Copies(
+        share=Estimate(0.002, 0.0, upper, 1.0),
+        p_versus_holdout=p_versus_holdout,
+        p_one_person=1.0,
+        p_versus_real=p_versus_real,
+        real_rate=0.0,
+        n_synthetic=evidence.synthetic.shape[0],
+    )
+    monkeypatch.setattr(gates, gate, lambda _: found)
+    judge = {"unique_copies": judge_unique_copies, "near_copies": judge_near_copies}[gate]
+    assert judge(evidence, PrivacyConfig()).verdict == expected

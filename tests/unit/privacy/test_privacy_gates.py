@@ -7,7 +7,9 @@ from scipy.sparse import csr_matrix, vstack
 
 from sdrm_core.config import PrivacyConfig
 from sdrm_core.errors import DataError
+from sdrm_core.privacy import gates
 from sdrm_core.privacy.completion import ease_weights
+from sdrm_core.privacy.evidence import RealUsers, gather
 from sdrm_core.privacy.judge import judge_privacy
 from sdrm_core.privacy.kernels import count_hits, rarest_pairs, share_closer
 from sdrm_core.privacy.rules import judge_k_anonymity
@@ -170,6 +172,17 @@ def test_as_many_synthetic_users_are_compared_as_the_limit_affords(real, monkeyp
         assert bool(found.compared) == (found.synthetic.shape[0] < fresh.shape[0])
 
 
+def test_the_figure_that_decides_comes_first_and_says_how_many_held_out_people_would_tell(real, monkeypatch):
+    train, holdout, fresh = real
+    evidence = gather(fresh, RealUsers.of(train, holdout, config=CONFIG, seed=0))
+    none, doubt = Estimate(0.5, 0.49, 0.51, 0.5), Estimate(0.01, 0.0, 0.09, 0.5)  # twice too wide for its margin
+    monkeypatch.setattr(gates, "measure_membership", lambda *_: {"auc": none, "tpr": doubt, "rare taste auc": none})
+    found = gates.judge_membership(evidence, CONFIG, np.random.default_rng(0))
+    assert [figure.name for figure in found.figures] == ["tpr", "auc", "rare taste auc"]
+    assert (found.verdict, found.holdout_needed) == (Verdict.INCONCLUSIVE, 1000)  # 801, told no more precisely
+    assert found.sentence.endswith("There were 200 held-out users; about 1,000 held-out users would tell.")
+
+
 def test_copies_that_chance_would_hardly_make_are_told_though_nobody_is_proven_to_be_copied(real):
     train, holdout, fresh = real
     struck = vstack([train[:8], holdout[:4]])  # two thirds of them trained on, of all people five sixths
@@ -248,6 +261,15 @@ def test_the_pictures_show_no_leak_where_there_is_none(real):
     assert middle["synthetic_to_train"] == pytest.approx(middle["synthetic_to_holdout"], rel=0.02)
 
 
+def test_the_pictures_show_whom_copies_are_of_among_as_many_of_either_role(real):
+    train, holdout, _ = real
+    for copied, equal in ((train, "synthetic_to_train"), (holdout, "synthetic_to_holdout")):
+        histograms = judge(copied, train, holdout).histograms
+        exact = {name: histograms[name].counts[-1] for name in ("synthetic_to_train", "synthetic_to_holdout")}
+        assert exact.pop(equal) == pytest.approx(holdout.shape[0], abs=5)  # of the training people as many are shown
+        assert max(exact.values()) < 5
+
+
 def test_of_more_held_out_than_training_people_as_many_are_compared(real):
     train, holdout, fresh = real
     report = judge(fresh, holdout[:60], train[:200])
@@ -255,7 +277,7 @@ def test_of_more_held_out_than_training_people_as_many_are_compared(real):
     assert sum(report.histograms["holdout_to_train"].counts) == 60
 
 
-def test_each_figure_is_held_against_its_own_margin_from_its_own_point_of_no_leak(real):
+def test_each_figure_has_its_own_margin_point_of_no_leak_and_level_of_significance(real):
     train, holdout, fresh = real
     margins = {
         "unique_copies": 0.031,
@@ -268,16 +290,20 @@ def test_each_figure_is_held_against_its_own_margin_from_its_own_point_of_no_lea
         "completion": 0.038,
     }
     report = judge(fresh, train, holdout, config=PrivacyConfig(k_anonymity=2, margins=margins))
-    found = {figure.name: (figure.margin, figure.null) for gate in report.gates for figure in gate.figures}
+    found = {
+        figure.name: (figure.margin, figure.null, figure.significance)
+        for gate in report.gates
+        for figure in gate.figures
+    }
     assert found == {
-        "unique copies": (0.031, 0),
-        "near copies": (0.032, 0),
-        "share closer to train": (0.533, 0.5),
-        "auc": (0.534, 0.5),
-        "tpr": (0.035, 0.01),
-        "rare taste auc": (0.536, 0.5),
-        "exposure odds": (1.37, 1),
-        "recall@20 gain": (0.038, 0),
+        "unique copies": (0.031, 0, 0.01),
+        "near copies": (0.032, 0, 0.01),
+        "share closer to train": (0.533, 0.5, 0.01),
+        "auc": (0.534, 0.5, 0.01 / 3),
+        "tpr": (0.035, 0.01, 0.01 / 3),
+        "rare taste auc": (0.536, 0.5, 0.01 / 3),
+        "exposure odds": (1.37, 1, 0.01),
+        "recall@20 gain": (0.038, 0, 0.01),
     }
 
 

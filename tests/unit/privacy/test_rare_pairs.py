@@ -109,6 +109,16 @@ def test_a_pair_of_one_person_is_rare_even_where_no_anonymity_is_asked_for(simul
     assert verdict_of(measured(copies, k_anonymity=1)) == Verdict.FAIL
 
 
+def test_how_few_people_make_a_pair_rare_is_the_configured_anonymity(simulate):
+    real = simulate(500, seed=22)
+    evidence = gather(real[:100], RealUsers.of(real[:300], real[300:], config=PrivacyConfig(k_anonymity=1), seed=0))
+    few, more = (
+        judge_rare_pairs(evidence, PrivacyConfig(k_anonymity=k), np.random.default_rng(0)).figures[0].n for k in (2, 9)
+    )
+    assert (few, more) == tuple(measured(evidence, k_anonymity=k).n_users for k in (2, 9))
+    assert few < more
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_neither_threads_nor_blocks_change_anything(evidence, monkeypatch, threads):
     before = measured(evidence)
