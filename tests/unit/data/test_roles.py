@@ -5,6 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from sdrm_core.config import RolesConfig
 from sdrm_core.data.roles import Role, assign_roles, derive_key, role_at
 from sdrm_core.errors import ConfigError
 
@@ -23,6 +24,13 @@ def test_shares_are_met_within_chance():
     counts = np.bincount(assign_roles(pa.array(range(100_000)), key=derive_key(0), shares=SHARES), minlength=4)
     standard_errors = np.sqrt(100_000 * np.array(SHARES) * (1 - np.array(SHARES)))
     assert (np.abs(counts - 100_000 * np.array(SHARES)) < 4 * standard_errors).all()
+
+
+def test_each_role_has_the_share_that_is_configured_under_its_name():
+    config = RolesConfig(train=0.4, validation=0.3, holdout=0.2, evaluation=0.1)
+    roles = assign_roles(pa.array(range(10_000)), key=b"k", shares=config.shares)
+    for role in Role:
+        assert (roles == role).mean() == pytest.approx(getattr(config, role.name.lower()), abs=0.02)
 
 
 def test_a_user_keeps_the_role_when_ids_turn_from_integers_to_text():

@@ -88,6 +88,13 @@ def test_a_drawn_item_brings_the_items_it_pairs_with():
     assert users.toarray().tolist() == [[1, 0, 0, 0, 0, 0], [1, 0, 0, 0, 1, 0], [1, 0, 1, 0, 1, 0]]
 
 
+def test_each_drawn_item_brings_its_own_partner_in_turn():
+    offsets = Offsets(torch.zeros(5), pair_matrix(5, (0, 3, 9.0), (3, 1, 9.0)))  # items 0 and 4, items 4 and 1
+    users = draw_users(item_draw([0, 1, 2, 4, 5], temperature=0.0), [3], offsets=offsets)
+    assert users.indices.tolist() == [0, 1, 4]
+    assert offsets.n_pairs == 2
+
+
 def test_pairs_that_move_nothing_change_no_user():
     counts = np.arange(1, N_ITEMS + 1)
     still = Offsets(torch.zeros(N_ITEMS), pair_matrix(N_ITEMS, (0, 1, 1e-30), (2, 5, 1e-30)))
@@ -102,10 +109,13 @@ def test_offsets_come_back_from_their_tensors():
     assert (again.pairs != offsets.pairs).nnz == 0
 
 
-def test_at_temperature_1_a_single_item_is_drawn_from_the_models_own_distribution():
-    users = draw_users(item_draw(range(N_ITEMS), temperature=1.0), np.ones(40_000, dtype=np.int64))
+@pytest.mark.parametrize("temperature", [1.0, 0.5, 2.0])
+def test_at_temperature_1_a_single_item_is_drawn_from_the_models_own_distribution_else_from_a_sharper_or_flatter_one(
+    temperature,
+):
+    users = draw_users(item_draw(range(N_ITEMS), temperature=temperature), np.ones(40_000, dtype=np.int64))
     shares = item_popularity(users) / 40_000
-    assert shares == pytest.approx(LOG_WEIGHTS.softmax(0).numpy(), abs=0.01)
+    assert shares == pytest.approx((LOG_WEIGHTS / temperature).softmax(0).numpy(), abs=0.01)
 
 
 def test_two_items_are_drawn_without_replacement_one_after_the_other():

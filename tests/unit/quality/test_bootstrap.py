@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from sdrm_core.quality import bootstrap
 from sdrm_core.quality.bootstrap import bootstrap_means, estimate
 
 
@@ -33,6 +34,13 @@ def test_arms_are_resampled_in_pairs():
     values = np.random.default_rng(0).standard_normal((1, 100, 2))
     shifted = bootstrap_means(values + 1, draws=200, seed=4) - bootstrap_means(values, draws=200, seed=4)
     np.testing.assert_allclose(shifted, 1)
+
+
+def test_of_very_many_users_every_resample_is_made_though_a_few_at_a_time(monkeypatch):
+    values = np.random.default_rng(0).standard_normal((1, 50, 2))
+    at_once = bootstrap_means(values, draws=70, seed=4)
+    monkeypatch.setattr(bootstrap, "_CHUNK_CELLS", 50 * 32)
+    np.testing.assert_allclose(bootstrap_means(values, draws=70, seed=4), at_once)
 
 
 def test_arms_of_several_seeds_stay_paired_by_user():

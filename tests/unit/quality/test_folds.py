@@ -19,6 +19,12 @@ def test_of_too_many_users_the_same_are_chosen_in_any_order():
     assert {row.tobytes() for row in chosen.toarray()} == {row.tobytes() for row in shuffled.toarray()}
 
 
+def test_another_seed_chooses_others_of_too_many_users():
+    users = community_users(users=50)
+    choices = {rankable_users(users, max_users=20, seed=seed).indices.tobytes() for seed in range(3)}
+    assert len(choices) == 3
+
+
 @pytest.mark.parametrize(("positives", "targets"), [(5, 1), (7, 1), (8, 2), (10, 2), (13, 3), (100, 20)])
 def test_a_fifth_of_the_items_are_targets(positives, targets):
     fold = split_fold(binary(np.ones((1, positives))), input_share=0.8, seed=0, fold=0)
@@ -57,6 +63,13 @@ def test_seeds_and_folds_divide_differently():
         for fold in range(3)
     }
     assert len(divisions) == 9
+
+
+def test_users_who_share_items_are_divided_independently_of_each_other():
+    shared, own = np.ones((2000, 9)), np.eye(2000)
+    targets = split_fold(binary(np.hstack([shared, own])), input_share=0.8, seed=0, fold=0).targets.toarray()[:, :9]
+    assert targets.mean(axis=0) == pytest.approx(np.full(9, 0.2), abs=0.05)
+    assert np.abs(np.corrcoef(targets.T) - np.eye(9)).max() < 0.25  # each user has two, which makes it -1/8
 
 
 def test_every_item_is_target_equally_often():
