@@ -136,6 +136,22 @@ class TestPublished:
         with pytest.raises(ArtifactError, match=r"part-00000.* changed or damaged\. Draw the sample again"):
             describe(sample)
 
+    def test_more_users_of_its_model_are_none_of_the_releases_even_under_its_seed(self, night, tmp_path):
+        config, release = night
+        sample = sample_more(
+            release.path,
+            users=50,
+            out=tmp_path / "more",
+            resolution=config.sampling.resolution,
+            seed=config.seed,
+            work=config.paths.work,
+        )
+        drawn, published = (
+            [tuple(items) for _, items in pq.read_table(path / "interactions").to_pandas().groupby("user_id").item_id]
+            for path in (sample, release.path)
+        )
+        assert sum(one == other for one, other in zip(drawn, published, strict=False)) < 5
+
     def test_users_of_two_models_have_no_id_in_common(self, night, tmp_path):
         config, release = night
         model = next(config.paths.work.glob("*/model"))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from scipy.sparse import csr_matrix
 
 from tasks.gate_frames import id_type, matrix_frame, raw_frame, synthetic_frame
@@ -65,7 +66,8 @@ def test_synthetic_frame_counts_what_each_user_must_not_have():
     assert {str(dtype) for dtype in frame.dtypes} == {"int64"}
 
 
-def test_synthetic_frame_counts_a_negative_item_as_foreign():
-    frame = synthetic_frame(raw_csr([0, 1], [-1], n_items=2), first_user=0, publishable=np.array([True, False]))
+@pytest.mark.parametrize("item", [-1, 2])
+def test_synthetic_frame_counts_an_item_just_outside_the_catalogue_as_foreign(item):
+    frame = synthetic_frame(raw_csr([0, 1], [item], n_items=2), first_user=0, publishable=np.array([True, False]))
     assert frame["foreign_items"].tolist() == [1]
     assert frame["unpublishable_items"].tolist() == [0]

@@ -71,3 +71,15 @@ def test_user_ids_are_distinct_ascending_and_of_their_seed():
     assert np.array_equal(first, again)
     assert (np.diff(first) > 0).all()
     assert not np.intersect1d(first, other).size
+
+
+def test_ids_that_chance_drew_twice_are_drawn_again():
+    class Unlucky:
+        drawn = iter(([7, 3, 7, 7], [3, 9], [5]))
+
+        def integers(self, *_, size, **__):
+            ids = np.array(next(self.drawn))
+            assert len(ids) == size
+            return ids
+
+    assert new_user_ids(4, Unlucky()).tolist() == [3, 5, 7, 9]
