@@ -3,7 +3,7 @@ import json
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_matrix, vstack
+from scipy.sparse import csr_matrix, hstack, vstack
 
 from sdrm_core.config import PrivacyConfig
 from sdrm_core.errors import DataError
@@ -243,6 +243,16 @@ def test_an_item_is_published_if_as_many_training_users_as_asked_for_have_it():
     of_one = judge_k_anonymity(csr_matrix(np.array([[1, 0, 1]], np.float32)), train, k=2)
     assert of_one.verdict == Verdict.FAIL
     assert of_one.sentence.startswith("1 published item is held by fewer than 2")
+
+
+def test_held_out_people_who_have_an_item_do_not_make_it_publishable(real):
+    train, holdout, fresh = real
+
+    def with_an_item_of(some, n_users):
+        return hstack([some, (np.arange(some.shape[0]) < n_users).astype(np.float32)[:, None]]).tocsr()
+
+    report = judge(with_an_item_of(fresh, 1), with_an_item_of(train, 1), with_an_item_of(holdout[:9], 9))
+    assert verdict(report, "k_anonymous_items") == Verdict.FAIL
 
 
 def test_small_holdout_is_inconclusive_with_the_reason(real):
