@@ -264,6 +264,12 @@ def test_small_holdout_is_inconclusive_with_the_reason(real):
     assert report.verdict == Verdict.INCONCLUSIVE
 
 
+def test_thirty_held_out_people_are_enough_to_be_judged(real):
+    train, holdout, fresh = real
+    report = judge(fresh, train, holdout[:30])
+    assert all(gate.figures for gate in report.gates if gate.gate in {"closer_to_train", "membership"})
+
+
 def test_the_pictures_show_no_leak_where_there_is_none(real):
     train, holdout, fresh = real
     histograms = judge(fresh, train, holdout).histograms
