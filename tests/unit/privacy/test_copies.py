@@ -5,16 +5,11 @@ import pytest
 from scipy.sparse import csr_matrix, vstack
 
 from sdrm_core.config import PrivacyConfig
-from sdrm_core.privacy.evidence import RealUsers, gather
-from sdrm_core.privacy.gates import judge_near_copies
-from sdrm_core.privacy.statistics import struck_p_value
-
-
 from sdrm_core.privacy import gates
-from sdrm_core.privacy.copies import Copies, _versus_holdout
+from sdrm_core.privacy.copies import Copies
 from sdrm_core.privacy.evidence import RealUsers, gather
 from sdrm_core.privacy.gates import judge_near_copies, judge_unique_copies
-from sdrm_core.privacy.statistics import Estimate
+from sdrm_core.privacy.statistics import Estimate, struck_p_value
 from sdrm_core.privacy.verdicts import Verdict
 
 N_ITEMS = 400
@@ -76,8 +71,6 @@ def test_it_takes_odds_that_tell_a_person_and_people_enough_to_prove_them(
     struck = np.r_[np.arange(struck_train), n_train + np.arange(struck_holdout)]
     assert (struck_p_value(struck, is_train) < 0.01) == is_proof
 
-    assert (_versus_holdout(struck, is_train) < 0.01) == is_proof
-
 
 @pytest.fixture(scope="module")
 def some():
@@ -106,24 +99,34 @@ def test_many_copies_of_one_person_fail_though_nobody_else_is_copied(some):
 
 
 @pytest.mark.parametrize(
-    ("gate", "p_versus_holdout", "p_versus_real", "upper", "expected"),
+    ("gate", "p_versus_holdout", "p_versus_real", "p_recurrence", "upper", "expected"),
     [
-        ("unique_copies", 0.14, 0.009, 0.03, Verdict.FAIL),  # beside people, suspicious: weaker proof is enough
-        ("unique_copies", 0.16, 0.009, 0.03, Verdict.INCONCLUSIVE),
-        ("unique_copies", 0.14, 0.02, 0.03, Verdict.INCONCLUSIVE),
-        ("unique_copies", 0.009, 0.02, 0.005, Verdict.FAIL),  # not tolerated in any number
-        ("near_copies", 0.09, 0.009, 0.03, Verdict.FAIL),
-        ("near_copies", 0.11, 0.009, 0.03, Verdict.INCONCLUSIVE),
-        ("near_copies", 0.09, 0.02, 0.03, Verdict.INCONCLUSIVE),
-        ("near_copies", 0.009, 0.02, 0.005, Verdict.FAIL),
+        ("unique_copies", 0.14, 0.009, 0.009, 0.03, Verdict.FAIL),  # beside people, suspicious: weaker proof is enough
+        ("unique_copies", 0.16, 0.009, 0.009, 0.03, Verdict.INCONCLUSIVE),
+        ("unique_copies", 0.14, 0.02, 0.02, 0.03, Verdict.INCONCLUSIVE),
+        ("unique_copies", 0.009, 0.02, 0.02, 0.005, Verdict.FAIL),  # not tolerated in any number
+        ("unique_copies", 0.16, 0.009, 0.009, 0.005, Verdict.INCONCLUSIVE),  # nor passed because they are few of many
+        ("unique_copies", 0.16, 0.02, 0.02, 0.005, Verdict.PASS),
+        ("unique_copies", 1.0, 0.0009, 0.0009, 0.005, Verdict.PASS),  # held-out people are struck as often
+        ("unique_copies", 0.9, 0.0009, 0.0009, 0.005, Verdict.FAIL),  # complete records do not recur so often by chance
+        ("unique_copies", 0.9, 0.0009, 0.009, 0.005, Verdict.INCONCLUSIVE),
+        ("near_copies", 0.09, 0.009, 1.0, 0.03, Verdict.FAIL),
+        ("near_copies", 0.11, 0.009, 1.0, 0.03, Verdict.INCONCLUSIVE),
+        ("near_copies", 0.09, 0.02, 1.0, 0.03, Verdict.INCONCLUSIVE),
+        ("near_copies", 0.009, 0.02, 1.0, 0.005, Verdict.FAIL),
+        ("near_copies", 0.11, 0.009, 1.0, 0.005, Verdict.INCONCLUSIVE),
+        ("near_copies", 1.0, 0.009, 1.0, 0.005, Verdict.PASS),
     ],
 )
-def test_how_much_proof_copies_take(evidence, monkeypatch, gate, p_versus_holdout, p_versus_real, upper, expected):  # noqa: PLR0917
+def test_how_much_proof_copies_take(
+    evidence, monkeypatch, *, gate, p_versus_holdout, p_versus_real, p_recurrence, upper, expected
+):
     found = Copies(
         share=Estimate(0.002, 0.0, upper, 1.0),
         p_versus_holdout=p_versus_holdout,
         p_one_person=1.0,
         p_versus_real=p_versus_real,
+        p_recurrence=p_recurrence,
         real_rate=0.0,
         n_synthetic=evidence.synthetic.shape[0],
     )

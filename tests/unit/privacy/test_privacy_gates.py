@@ -12,6 +12,7 @@ from sdrm_core.privacy.completion import ease_weights
 from sdrm_core.privacy.evidence import RealUsers, gather
 from sdrm_core.privacy.judge import judge_privacy
 from sdrm_core.privacy.kernels import count_hits, rarest_pairs, share_closer
+from sdrm_core.privacy.rare_pairs import MOST_ODDS
 from sdrm_core.privacy.rules import judge_k_anonymity
 from sdrm_core.privacy.similarity import pair_products
 from sdrm_core.privacy.statistics import Estimate
@@ -319,6 +320,7 @@ def test_each_figure_has_its_own_margin_point_of_no_leak_and_level_of_significan
         "tpr": (0.035, 0.01, 0.01 / 3),
         "rare taste auc": (0.536, 0.5, 0.01 / 3),
         "exposure odds": (1.37, 1, 0.01),
+        "edge pairs odds": (MOST_ODDS, 1, 0.01),
         "recall@20 gain": (0.038, 0, 0.01),
     }
 
