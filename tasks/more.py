@@ -17,7 +17,7 @@ from sdrm_core.model.folder import is_model, load_item_ids
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.privacy.verdicts import Verdict
 from sdrm_core.randomness import numpy_stream, stream_seed
-from sdrm_core.storage import parse_json, parse_json_files, sha256_of, write_json
+from sdrm_core.storage import parse_json, parse_json_files, sha256_of, sync, write_json
 from tasks.interactions import new_user_ids, write_interactions
 from tasks.preflight import require_space, unwritable
 from tasks.releases import MANIFEST, release_at
@@ -56,7 +56,9 @@ def sample_more(
         )
         facts = {"users": users, "resolution": resolution, "seed": seed, "gates": judgement(folder), "model": digest}
         write_json(staging / "sample.json", facts | {"files": [file.model_dump(mode="json") for file in files]})
+        sync(staging)
         staging.rename(out)
+        sync(out.parent)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return out

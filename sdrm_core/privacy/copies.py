@@ -21,6 +21,7 @@ from sdrm_core.privacy.statistics import (
 )
 
 MIN_SET_ITEMS = 5
+_RECORD_ITEMS = (MIN_SET_ITEMS, 10)  # complete records are looked at from so many items on
 NEAR_SHARE = 0.01
 _TAIL_SHARES = (0.05, 0.02, NEAR_SHARE, 0.005, 0.002)  # how close is close: the share of real people that are closer
 _MAX_SIZE_CLASSES = 4  # of few items it takes less to look alike
@@ -73,17 +74,20 @@ def unique_copies(evidence: Evidence) -> Copies:
     owner = {items: user for user, items in enumerate(_item_sets(people)) if holders[items] == 1}
     hits = np.array([owner.get(items, -1) for items in _item_sets(evidence.released)])
     n_synthetic, n_real, is_train = len(hits), people.shape[0], np.arange(people.shape[0]) < evidence.n_train
-    n_twins = sum(2 for count in holders.values() if count == 2)
-    struck = np.unique(hits[hits >= 0])
-    hit_train = int(is_train[hits[hits >= 0]].sum())
-    among_people = {"n": n_synthetic, "control_hits": n_twins, "n_control": n_real}
+    hits = hits[hits >= 0]
+    struck, n_items = np.unique(hits), np.diff(people.indptr)
+    twins = np.repeat([_n_items(items) for items, count in holders.items() if count == 2], 2)
+    p_versus_real, p_recurrence = (
+        _longer_than_among_people(n_items[users], twins, n_synthetic=n_synthetic, n_real=n_real)
+        for users in (hits, struck)
+    )
     return Copies(
-        share=_share(hit_train, n=n_synthetic),
+        share=_share(int(is_train[hits].sum()), n=n_synthetic),
         p_versus_holdout=struck_p_value(struck, is_train),
-        p_one_person=_one_person(hits[hits >= 0], np.zeros(0, np.int64), is_train, n_synthetic=n_synthetic),
-        p_versus_real=excess_p_value(int((hits >= 0).sum()), **among_people),
-        p_recurrence=excess_p_value(len(struck), **among_people),
-        real_rate=n_twins / n_real,
+        p_one_person=_one_person(hits, np.zeros(0, np.int64), is_train, n_synthetic=n_synthetic),
+        p_versus_real=p_versus_real,
+        p_recurrence=p_recurrence,
+        real_rate=len(twins) / n_real,
         n_synthetic=n_synthetic,
     )
 
@@ -171,6 +175,26 @@ def _one_person(by_synthetic: np.ndarray, by_people: np.ndarray, is_train: np.nd
     return min(float(poisson.sf(hits - 1, expected).min(initial=1.0)) * len(hits), 1.0)
 
 
+def _longer_than_among_people(hits: np.ndarray, twins: np.ndarray, *, n_synthetic: int, n_real: int) -> float:
+    """How likely complete records of so many items recur as often by chance as among people.
+
+    Short records recur among people as well; a long one hardly ever does, however many synthetic users there are.
+
+    Args:
+        hits: (n_hits,) number of items of each record that recurs among the synthetic users.
+        twins: (n_twins,) that of each real user who has a twin.
+        n_synthetic: synthetic users.
+        n_real: real users.
+    """
+    p_values = [
+        excess_p_value(
+            int((hits >= least).sum()), n=n_synthetic, control_hits=int((twins >= least).sum()), n_control=n_real
+        )
+        for least in _RECORD_ITEMS
+    ]
+    return min(min(p_values) * len(p_values), 1.0)
+
+
 def _share(hits: int, *, n: int) -> Estimate:
     """The share of synthetic users that hit a training user: an upper bound of the copies, chance hits included."""
     return Estimate(hits / n, binomial_lower(hits, n=n), binomial_upper(hits, n=n), p_value=1.0)
@@ -187,6 +211,10 @@ def _beyond_chance(struck: np.ndarray, is_train: np.ndarray, *, n: int) -> Estim
     hit_train, hit_holdout = is_train[struck].sum(), (~is_train[struck]).sum()
     spread = np.sqrt(hit_train + scale**2 * hit_holdout) / n
     return Estimate.normal(float(hit_train - scale * hit_holdout) / n, standard_error=float(spread))
+
+
+def _n_items(items: bytes) -> int:
+    return len(items) // np.dtype(np.int32).itemsize
 
 
 def _item_sets(user_items: csr_matrix) -> Iterator[bytes]:

@@ -74,6 +74,25 @@ def with_rarest_pairs(draw: Draw, rng: np.random.Generator) -> csr_matrix:
     return planted.tocsr()
 
 
+def with_edge_pairs(draw: Draw, clean: csr_matrix, rng: np.random.Generator, *, k: int) -> csr_matrix:
+    """Add to random synthetic users all items that just ``k`` training users have, of each who has two or more."""
+    at_the_edge = np.bincount(draw.train.indices, minlength=draw.train.shape[1]) == k
+    own = [user.indices[at_the_edge[user.indices]] for user in draw.train]
+    own = [items for items in own if len(items) > 1]
+    rows = np.repeat(rng.integers(clean.shape[0], size=len(own)), [len(items) for items in own])
+    cells = (rows, np.concatenate(own)) if own else (rows, rows)
+    planted = clean + csr_matrix((np.ones(len(rows), np.float32), cells), shape=clean.shape)
+    planted.data[:] = 1
+    return planted.tocsr()
+
+
+def with_complete_records(clean: csr_matrix, train: csr_matrix, rng: np.random.Generator, *, n: int) -> csr_matrix:
+    """Replace ``n`` clean users by training users of ten items or more."""
+    long = rng.permutation(np.flatnonzero(np.diff(train.indptr) >= 10))[:n]
+    mixed = vstack([clean[n:], train[long]]).tocsr()
+    return mixed[rng.permutation(mixed.shape[0])]
+
+
 def overfitted_vae(draw: Draw, *, seed: int, epochs: int = 150, hidden: int = 600, latent: int = 200) -> csr_matrix:
     """An autoencoder without dropout, KL or early stop; training users' latents decoded at their own activity."""
     torch.manual_seed(seed)

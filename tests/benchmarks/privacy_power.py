@@ -97,6 +97,16 @@ def popularity(draw: Draw, rng: np.random.Generator) -> csr_matrix:
     return publishable(privacy_plants.popularity_sample(draw, rng, n_users=N_FRESH), draw)
 
 
+def edge_pairs(draw: Draw, rng: np.random.Generator) -> csr_matrix:
+    return privacy_plants.with_edge_pairs(draw, publishable(draw.fresh, draw), rng, k=CONFIG.k_anonymity)
+
+
+def a_dozen_of_many(draw: Draw, rng: np.random.Generator) -> csr_matrix:
+    """As many independent users as there are training users; a dozen complete records among them are hard to see."""
+    clean = publishable(privacy_plants.popularity_sample(draw, rng, n_users=draw.train.shape[0]), draw)
+    return privacy_plants.with_complete_records(clean, publishable(draw.train, draw), rng, n=12)
+
+
 def more_copies(users: csr_matrix, draws: int) -> None:
     """Nested plants: the copies of a smaller share are among those of a larger one; verdicts must not soften."""
     shares, milder = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1), 0
@@ -143,6 +153,9 @@ def cases(folder: Path, draws: int) -> dict[str, Callable[[], None]]:
         "near-3-ml1m": lambda: tabulate("ML-1M, 3 % near copies", ml1m, copies(0.03, changed=0.1), few),
         "popularity-adm": lambda: tabulate("ADM, popularity sampling", adm, popularity, few),
         "popularity-ml1m": lambda: tabulate("ML-1M, popularity sampling", ml1m, popularity, few),
+        "dozen-adm": lambda: tabulate("ADM, 12 complete records of 7,434", adm, a_dozen_of_many, max(few // 2, 1)),
+        "dozen-ml1m": lambda: tabulate("ML-1M, 12 complete records of 4,164", ml1m, a_dozen_of_many, max(few // 2, 1)),
+        "edge-adm": lambda: tabulate("ADM, pairs at the edge", adm, edge_pairs, max(few // 2, 1)),
         "pairs-adm": lambda: tabulate("ADM, rarest pairs", adm, privacy_plants.with_rarest_pairs, max(few // 5, 1)),
         "pairs-ml1m": lambda: tabulate("ML-1M, rarest pairs", ml1m, privacy_plants.with_rarest_pairs, max(few // 5, 1)),
         "vae-ml100k": lambda: tabulate(

@@ -136,6 +136,13 @@ class TestPublished:
         with pytest.raises(ArtifactError, match=r"part-00000.* changed or damaged\. Draw the sample again"):
             describe(sample)
 
+    def test_more_users_are_on_disk_before_they_have_their_name(self, night, tmp_path, monkeypatch):
+        config, release = night
+        out, synced = tmp_path / "more", []
+        monkeypatch.setattr("tasks.more.sync", lambda path: synced.append((path.name[:5], out.exists())))
+        sample_more(release.path, users=5, out=out, resolution="full", work=config.paths.work)
+        assert synced == [(".more", False), (tmp_path.name[:5], True)]
+
     def test_more_users_of_its_model_are_none_of_the_releases_even_under_its_seed(self, night, tmp_path):
         config, release = night
         sample = sample_more(
