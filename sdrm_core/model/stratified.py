@@ -31,13 +31,13 @@ def stratified_uniform(shape: Sequence[int], generator: torch.Generator) -> Tens
     shifts = torch.randint(n_strata, (n_columns,), generator=generator, device=generator.device)
     uniform = torch.rand(shape, generator=generator, device=generator.device)
     if uniform.is_cpu:
-        _spread(uniform.numpy(), shifts.int().numpy(), factors.int().numpy(), n_strata)
+        spread_by_loops(uniform.numpy(), shifts.int().numpy(), factors.int().numpy(), n_strata)
         return uniform.clamp_(_LEAST, 1 - _LEAST)
-    return _spread_by_tensors(uniform, shifts, factors, n_strata).clamp_(_LEAST, 1 - _LEAST)
+    return spread_by_tensors(uniform, shifts, factors, n_strata).clamp_(_LEAST, 1 - _LEAST)
 
 
 @compiled
-def _spread(uniform: np.ndarray, strata: np.ndarray, factors: np.ndarray, n_strata: int) -> None:
+def spread_by_loops(uniform: np.ndarray, strata: np.ndarray, factors: np.ndarray, n_strata: int) -> None:
     """Move each number into its user's stratum, in place, without the remainders that cost tensors most of the time."""
     for user in range(uniform.shape[0]):
         for column in range(uniform.shape[1]):
@@ -47,7 +47,7 @@ def _spread(uniform: np.ndarray, strata: np.ndarray, factors: np.ndarray, n_stra
             strata[column] = stratum - n_strata if stratum >= n_strata else stratum
 
 
-def _spread_by_tensors(uniform: Tensor, shifts: Tensor, factors: Tensor, n_strata: int) -> Tensor:
+def spread_by_tensors(uniform: Tensor, shifts: Tensor, factors: Tensor, n_strata: int) -> Tensor:
     """Do the same, to the bit, where a loop cannot go."""
     strata = torch.arange(uniform.shape[0], device=uniform.device).unsqueeze(1) * factors
     strata += shifts

@@ -38,7 +38,7 @@ def judge_hygiene(
         problems.append("ids follow the order of the training rows, which tells who stands behind whom")
     if problems:
         return GateVerdict(gate="hygiene", verdict=Verdict.FAIL, sentence=f"{'; '.join(problems).capitalize()}.")
-    sentence = "Ids are new and tell nothing, rows are in random order, and every synthetic user has items."
+    sentence = "Ids are new, neither they nor the rows are in a telling order, and every synthetic user has items."
     return GateVerdict(gate="hygiene", verdict=Verdict.PASS, sentence=sentence)
 
 

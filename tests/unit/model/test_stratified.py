@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from sdrm_core.model.stratified import _spread, _spread_by_tensors, stratified_uniform
+from sdrm_core.model.stratified import spread_by_loops, spread_by_tensors, stratified_uniform
 
 
 def drawn(n_users, n_columns, *, seed=0):
@@ -48,5 +48,5 @@ def test_loops_and_tensor_operations_give_the_same_bytes(n_users, n_strata):
     factors, shifts = torch.randint(1, n_strata, (40,), generator=generator), torch.arange(40) % n_strata
     within = torch.rand((n_users, 40), generator=generator)
     by_loops = within.clone()
-    _spread(by_loops.numpy(), shifts.int().numpy(), factors.int().numpy(), n_strata)
-    assert torch.equal(by_loops, _spread_by_tensors(within, shifts, factors, n_strata))
+    spread_by_loops(by_loops.numpy(), shifts.int().numpy(), factors.int().numpy(), n_strata)
+    assert torch.equal(by_loops, spread_by_tensors(within, shifts, factors, n_strata))
