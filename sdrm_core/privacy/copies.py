@@ -21,7 +21,7 @@ from sdrm_core.privacy.statistics import (
 )
 
 MIN_SET_ITEMS = 5
-_RECORD_ITEMS = (MIN_SET_ITEMS, 10)  # complete records are looked at from so many items on
+_LONG_ITEMS = 10  # a record of so many items hardly recurs by chance, however typical synthetic users are
 NEAR_SHARE = 0.01
 _TAIL_SHARES = (0.05, 0.02, NEAR_SHARE, 0.005, 0.002)  # how close is close: the share of real people that are closer
 _MAX_SIZE_CLASSES = 4  # of few items it takes less to look alike
@@ -38,7 +38,7 @@ class Copies:
             where the odds are no larger than what membership tolerates, which very many users would prove.
         p_one_person: no training user is hit by more synthetic users than people hit that person.
         p_versus_real: synthetic users hit real ones no more often than real people hit one another.
-        p_recurrence: complete records of so many different people recur no more often than among people; 1 where
+        p_recurrence: long complete records of so many different people recur no more often than among people; 1 where
             altered records were looked for, which a generator less diverse than people makes without leaking.
         real_rate: share of real people that hit another one: the baseline.
         n_synthetic: synthetic users looked at.
@@ -77,16 +77,18 @@ def unique_copies(evidence: Evidence) -> Copies:
     hits = hits[hits >= 0]
     struck, n_items = np.unique(hits), np.diff(people.indptr)
     twins = np.repeat([_n_items(items) for items, count in holders.items() if count == 2], 2)
-    p_versus_real, p_recurrence = (
-        _longer_than_among_people(n_items[users], twins, n_synthetic=n_synthetic, n_real=n_real)
-        for users in (hits, struck)
-    )
+
+    def p_beside_people(users: np.ndarray, least: int) -> float:
+        n_hits, n_twins = int((n_items[users] >= least).sum()), int((twins >= least).sum())
+        return excess_p_value(n_hits, n=n_synthetic, control_hits=n_twins, n_control=n_real)
+
+    any_length = min(p_beside_people(hits, least) for least in (MIN_SET_ITEMS, _LONG_ITEMS))
     return Copies(
         share=_share(int(is_train[hits].sum()), n=n_synthetic),
         p_versus_holdout=struck_p_value(struck, is_train),
         p_one_person=_one_person(hits, np.zeros(0, np.int64), is_train, n_synthetic=n_synthetic),
-        p_versus_real=p_versus_real,
-        p_recurrence=p_recurrence,
+        p_versus_real=min(2 * any_length, 1.0),  # two looks: short records have twins among people too
+        p_recurrence=p_beside_people(struck, _LONG_ITEMS),
         real_rate=len(twins) / n_real,
         n_synthetic=n_synthetic,
     )
@@ -173,26 +175,6 @@ def _one_person(by_synthetic: np.ndarray, by_people: np.ndarray, is_train: np.nd
     hits = np.bincount(by_synthetic, minlength=n_real)[is_train]
     expected = (np.bincount(by_people, minlength=n_real)[is_train] + 1) * n_synthetic / n_real
     return min(float(poisson.sf(hits - 1, expected).min(initial=1.0)) * len(hits), 1.0)
-
-
-def _longer_than_among_people(hits: np.ndarray, twins: np.ndarray, *, n_synthetic: int, n_real: int) -> float:
-    """How likely complete records of so many items recur as often by chance as among people.
-
-    Short records recur among people as well; a long one hardly ever does, however many synthetic users there are.
-
-    Args:
-        hits: (n_hits,) number of items of each record that recurs among the synthetic users.
-        twins: (n_twins,) that of each real user who has a twin.
-        n_synthetic: synthetic users.
-        n_real: real users.
-    """
-    p_values = [
-        excess_p_value(
-            int((hits >= least).sum()), n=n_synthetic, control_hits=int((twins >= least).sum()), n_control=n_real
-        )
-        for least in _RECORD_ITEMS
-    ]
-    return min(min(p_values) * len(p_values), 1.0)
 
 
 def _share(hits: int, *, n: int) -> Estimate:

@@ -18,7 +18,7 @@ from sdrm_core.privacy.verdicts import SIGNIFICANT, Figure, GateVerdict, Verdict
 # than synthetic users do: two findings of different make agree, so the weaker need not carry the proof alone.
 _CONFIRMED_UNIQUE = 0.15
 _CONFIRMED_NEAR = 0.10
-_CERTAIN = 0.001  # of complete records that recur: any odds that tell training from held-out users are proof then
+_CERTAIN = 0.001  # of long complete records that recur: any odds that tell training from held-out users are proof
 
 
 def judge_unique_copies(evidence: Evidence, config: PrivacyConfig) -> GateVerdict:
