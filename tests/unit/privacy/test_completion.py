@@ -5,6 +5,7 @@ import pytest
 
 from sdrm_core import loops
 from sdrm_core.config import PrivacyConfig
+from sdrm_core.data.matrix import item_popularity
 from sdrm_core.privacy import completion, gates
 from sdrm_core.privacy.completion import measure_completion
 from sdrm_core.privacy.evidence import RealUsers, gather
@@ -47,6 +48,14 @@ def test_where_some_of_the_held_out_people_are_attacked_no_number_of_them_is_ask
     assert verdict.verdict == Verdict.INCONCLUSIVE
     assert verdict.sentence.endswith("A random 40 of 500 held-out users were attacked; more of them would not tell.")
     assert verdict.holdout_needed is None
+
+
+def test_of_a_large_catalogue_the_most_popular_items_are_attacked(evidence, monkeypatch):
+    monkeypatch.setattr(completion, "MAX_ITEMS", 20)
+    found = measured(evidence)
+    popular = np.argsort(-item_popularity(evidence.complete), kind="stable")[:20]
+    assert found.n_items == 20
+    assert found.n_users == (np.diff(evidence.real[:, popular].tocsr().indptr) >= 2).sum()
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix, vstack
+from scipy.stats import poisson
 
 from sdrm_core.config import PrivacyConfig
 from sdrm_core.privacy import gates
-from sdrm_core.privacy.copies import Copies
+from sdrm_core.privacy.copies import Copies, near_copies, unique_copies
 from sdrm_core.privacy.evidence import RealUsers, gather
 from sdrm_core.privacy.gates import judge_near_copies, judge_unique_copies
 from sdrm_core.privacy.statistics import Estimate, struck_p_value
@@ -96,6 +97,54 @@ def test_many_copies_of_one_person_fail_though_nobody_else_is_copied(some):
     evidence = gathered(vstack([fresh[20:], *[victim] * 20]).tocsr(), train, holdout)
     for judge in (judge_unique_copies, judge_near_copies):
         assert judge(evidence, PrivacyConfig()).verdict == Verdict.FAIL
+
+
+def unique_copies_by_hand(synthetic, train, holdout):
+    """Measure unique copies among users given as lists of nine zeros and ones, every item of which is publishable."""
+    matrices = [csr_matrix(np.array(some, dtype=np.float32)) for some in (synthetic, train, holdout)]
+    people = RealUsers.of(*matrices[1:], config=PrivacyConfig(k_anonymity=1), seed=0)
+    return unique_copies(gather(matrices[0], people))
+
+
+FIRST_FIVE, LAST_FIVE, MIDDLE = [1] * 5 + [0] * 4, [0] * 4 + [1] * 5, [0] * 2 + [1] * 5 + [0] * 2
+FIRST_TWO, ALL = [1] * 2 + [0] * 7, [1] * 9
+
+
+def test_of_few_items_nobody_is_a_copy_though_one_person_alone_has_so_few():
+    copies = unique_copies_by_hand([FIRST_TWO, [0] * 7 + [1] * 2], [FIRST_TWO, ALL, FIRST_FIVE], [LAST_FIVE])
+    assert (copies.share.effect, copies.p_one_person) == (0, 1)
+
+
+def test_a_set_that_three_people_hold_is_no_copy_of_one_of_them():
+    copies = unique_copies_by_hand([MIDDLE], [FIRST_FIVE, FIRST_FIVE, ALL], [FIRST_FIVE])
+    assert copies.real_rate == 0
+
+
+def test_who_copies_a_held_out_person_copies_no_training_user():
+    copies = unique_copies_by_hand([LAST_FIVE, FIRST_FIVE, MIDDLE, MIDDLE], [FIRST_FIVE, ALL], [LAST_FIVE])
+    assert copies.share.effect == 1 / 4
+
+
+def test_a_person_copied_three_times_is_struck_three_times_and_recurs_once():
+    copies = unique_copies_by_hand([FIRST_FIVE] * 3, [FIRST_FIVE, ALL, MIDDLE], [LAST_FIVE])
+    assert copies.p_one_person == pytest.approx(3 * poisson.sf(2, 3 / 4))  # any of three, of four people
+    assert copies.p_versus_real == pytest.approx(2 / 35)  # of seven, three that are synthetic; two lengths are tried
+    assert copies.p_recurrence == pytest.approx(2 * 3 / 7)
+    assert copies.p_versus_holdout == pytest.approx(3 / 4)
+
+
+def test_that_the_closest_of_five_shares_is_chosen_is_accounted_for(some):
+    train, holdout, _ = some
+    copies = near_copies(gathered(train[:1], train, holdout))
+    assert copies.p_versus_real == pytest.approx(5 * 3 / 1201)  # besides two of 1,200 people, the copy
+
+
+def test_near_copies_of_both_roles_alike_are_taken_off_as_chance(some):
+    train, holdout, fresh = some
+    copies = near_copies(gathered(vstack([fresh[120:], train[:100], holdout[:20]]).tocsr(), train, holdout))
+    assert copies.confirmed
+    assert copies.share.effect == pytest.approx(0, abs=0.03)
+    assert copies.share.standard_error == pytest.approx(np.sqrt(100 + 5**2 * 20) / 400, rel=0.15)
 
 
 @pytest.mark.parametrize(

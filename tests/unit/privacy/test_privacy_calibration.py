@@ -7,11 +7,13 @@ import pytest
 from scipy.sparse import csr_matrix, vstack
 
 from sdrm_core.config import PrivacyConfig
+from sdrm_core.privacy import evidence as evidence_module
 from sdrm_core.privacy.attacks import measure_membership
 from sdrm_core.privacy.closeness import measure_closeness
 from sdrm_core.privacy.copies import near_copies, unique_copies
 from sdrm_core.privacy.evidence import Evidence, RealUsers, gather
 from sdrm_core.privacy.rare_pairs import measure_rare_pairs
+from sdrm_core.privacy.similarity import pair_products
 from sdrm_core.quality.baselines import sample_by_popularity
 
 DRAWS = 40
@@ -161,3 +163,43 @@ def test_an_item_counts_only_if_k_others_have_it():
     assert by_train[:, 1].tolist() == [0, 0, 0]  # two: only one other
     assert found.real[~found.is_train].toarray().tolist() == [[1, 1, 0]]  # two training holders are two others
     assert found.synthetic.toarray().tolist() == [[1, 1, 0]]
+
+
+def test_the_fewer_are_held_out_the_longer_a_list_of_neighbours_reaches(simulate):
+    users = simulate(100, seed=0)
+    found = RealUsers.of(users[:80], users[80:], config=PrivacyConfig(), seed=0)
+    assert found.real_to_real.index.shape == (100, 35)  # seven held-out users among them, on average
+
+
+def test_who_shares_a_rare_item_is_closer_where_rare_items_weigh_more():
+    train = csr_matrix(np.array([[1, 1]] * 2 + [[1, 0]] * 4, np.float32))
+    found = compare(csr_matrix(np.array([[0, 1]], np.float32)), train, train[5:])
+    has_both = np.diff(found.real.indptr) == 2
+    assert (found.real_to_synthetic.closest[has_both] == 1 / 2).all()
+    assert (found.rare_to_synthetic[has_both] > 1 / 2).all()
+
+
+def test_a_user_of_more_items_has_no_rarer_ones():
+    train = csr_matrix(np.array([[1, 1, 1, 0, 0], [0, 0, 0, 1, 0]], np.float32))
+    holdout = csr_matrix(np.array([[0, 0, 0, 0, 1]], np.float32))
+    assert np.ptp(compare(train, train, holdout).rarity) == pytest.approx(0)
+
+
+def test_training_users_have_the_row_they_were_given_and_held_out_ones_none(simulate):
+    users = simulate(100, seed=0)
+    found = RealUsers.of(users[:80], users[80:], config=PrivacyConfig(), seed=0)
+    assert (found.train_row[~found.is_train] == -1).all()
+    assert (users[found.train_row[found.is_train]] != found.complete[found.is_train]).nnz == 0
+
+
+def test_each_control_tells_people_apart(evidence):
+    assert (np.ptp(evidence.taste, axis=0) > 0.5).all()
+
+
+def test_half_of_the_people_cost_a_quarter_and_half_of_them_are_held_out(simulate, monkeypatch):
+    users = simulate(1000, seed=0)
+    limit = pair_products(users, users) / 4
+    monkeypatch.setattr(evidence_module, "SUBSET_USERS", 60)
+    some = RealUsers.of(users[:500], users[500:], config=PrivacyConfig(max_pair_products=limit), seed=0)
+    assert (some.is_train.sum(), (~some.is_train).sum()) == (250, 250)
+    assert pair_products(some.complete, some.complete) == pytest.approx(limit, rel=0.15)

@@ -164,6 +164,21 @@ class TestEdge:
         assert (found.n_items, found.n_users) == (4, 3)  # one training user, both held-out users
         assert found.odds.p_value == pytest.approx(p_value)
 
+    def test_one_item_is_no_pair_even_where_no_anonymity_is_asked_for(self):
+        matrices = [csr_matrix(np.array(users, dtype=np.float32)) for users in ([[1, 0], [0, 1]], [[0, 0]], [[1, 0]])]
+        people = RealUsers.of(*matrices[:2], config=PrivacyConfig(k_anonymity=1), seed=0)
+        found = measure_edge_pairs(gather(matrices[2], people), k_anonymity=1)
+        assert (found.n_items, found.n_users) == (2, 0)
+
+    def test_whichever_synthetic_users_are_compared_pairs_of_all_are_exposed(self, edge_people, monkeypatch):
+        train, holdout, _ = edge_people
+        config = PrivacyConfig(k_anonymity=K, max_pair_products=1.0)
+        people = RealUsers.of(train, holdout, config=config, seed=0)
+        monkeypatch.setattr(evidence_module, "SUBSET_USERS", 60)
+        some = gather(train, people)
+        assert some.synthetic.shape[0] == 60
+        assert measure_edge_pairs(some, k_anonymity=K).odds.p_value < 1e-6
+
     def test_without_such_items_nothing_is_exposed(self, evidence):
         found = measure_edge_pairs(evidence, k_anonymity=100_000)
         assert (found.n_items, found.n_users, found.odds.p_value) == (0, 0, 1.0)
