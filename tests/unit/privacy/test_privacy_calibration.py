@@ -8,12 +8,12 @@ from scipy.sparse import csr_matrix, vstack
 
 from sdrm_core.config import PrivacyConfig
 from sdrm_core.privacy import evidence as evidence_module
-from sdrm_core.privacy.attacks import measure_membership
+from sdrm_core.privacy.attacks import measure_membership, membership_scores
 from sdrm_core.privacy.closeness import measure_closeness
 from sdrm_core.privacy.copies import near_copies, unique_copies
 from sdrm_core.privacy.evidence import Evidence, RealUsers, gather
 from sdrm_core.privacy.rare_pairs import measure_rare_pairs
-from sdrm_core.privacy.similarity import pair_products
+from sdrm_core.privacy.similarity import inverse_frequency, pair_products
 from sdrm_core.quality.baselines import sample_by_popularity
 
 DRAWS = 40
@@ -118,6 +118,15 @@ def test_taste_narrows_the_interval_of_closeness(simulate):
     assert with_taste.standard_error < 0.95 * without.standard_error
 
 
+def test_as_many_training_users_are_compared_as_are_held_out():
+    found = compare(csr_matrix(np.eye(1, 5)), csr_matrix(np.ones((3, 5))), csr_matrix(np.ones((2, 5))))
+    first, second, third, held_out, _ = np.argsort(np.where(found.is_train, 0, 1), kind="stable")
+    index = np.array([[first, held_out, -1]] * 2 + [[second, third, held_out]] * 3, np.int32)
+    known = replace(found.real_to_real, index=index, similarity=np.array([[0.9, 0.8, 0.7]] * 5))
+    _, share = measure_closeness(replace(found, real_to_real=known), np.random.default_rng(0))
+    assert share == pytest.approx((2 * 2 / 3 + 3) / 5)  # two of three are: a single one likely, one of two for sure
+
+
 def test_copies_of_sets_that_several_people_hold_betray_nobody():
     rows = np.zeros((4, 9), np.float32)
     rows[:2, :5] = 1  # a popular set: two holders
@@ -177,6 +186,24 @@ def test_who_shares_a_rare_item_is_closer_where_rare_items_weigh_more():
     has_both = np.diff(found.real.indptr) == 2
     assert (found.real_to_synthetic.closest[has_both] == 1 / 2).all()
     assert (found.rare_to_synthetic[has_both] > 1 / 2).all()
+
+
+def test_the_scores_of_each_attack_by_hand():
+    train = csr_matrix(np.array([[1, 1, 0]] * 2 + [[0, 1, 1]] * 2, np.float32))
+    evidence = compare(train[:1], train, csr_matrix(np.array([[1, 0, 1]], np.float32)))
+    order = np.argsort(evidence.train_row)  # the held-out user, two who are copied, two others
+    normal = (1 + 3 / 3**4) / 4  # of four others one is equal, three share one of three items
+    weight = inverse_frequency(evidence.complete)
+    expected = {
+        "nearest": (1, 1 / 3, 1 / 3),
+        "nearest less reference": (0, 1 / 3 - 1, 0),
+        "density ratio": (np.log(1 / normal), np.log(1 / 3**4 / normal), 0),
+        "rare items": (1, weight[1] / weight.sum(), weight[0] / weight.sum()),
+    }
+    scores = membership_scores(evidence)
+    assert scores.keys() == expected.keys()
+    for name, (copied, other, held_out) in expected.items():
+        assert scores[name][order] == pytest.approx([held_out, copied, copied, other, other]), name
 
 
 def test_a_user_of_more_items_has_no_rarer_ones():
