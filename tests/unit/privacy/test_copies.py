@@ -125,12 +125,19 @@ def test_who_copies_a_held_out_person_copies_no_training_user():
     assert copies.share.effect == 1 / 4
 
 
-def test_a_person_copied_three_times_is_struck_three_times_and_recurs_once():
+def test_a_person_copied_three_times_is_struck_three_times_and_recurs_once(monkeypatch):
+    monkeypatch.setattr("sdrm_core.privacy.copies._LONG_ITEMS", 5)
     copies = unique_copies_by_hand([FIRST_FIVE] * 3, [FIRST_FIVE, ALL, MIDDLE], [LAST_FIVE])
     assert copies.p_one_person == pytest.approx(3 * poisson.sf(2, 3 / 4))  # any of three, of four people
     assert copies.p_versus_real == pytest.approx(2 / 35)  # of seven, three that are synthetic; two lengths are tried
-    assert copies.p_recurrence == pytest.approx(2 * 3 / 7)
+    assert copies.p_recurrence == pytest.approx(3 / 7)
     assert copies.p_versus_holdout == pytest.approx(3 / 4)
+
+
+def test_short_records_that_recur_are_no_proof_by_themselves():
+    copies = unique_copies_by_hand([FIRST_FIVE] * 3, [FIRST_FIVE, ALL, MIDDLE], [LAST_FIVE])
+    assert copies.p_versus_real == pytest.approx(2 / 35)
+    assert copies.p_recurrence == 1
 
 
 def test_that_the_closest_of_five_shares_is_chosen_is_accounted_for(some):
