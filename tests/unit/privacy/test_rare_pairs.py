@@ -128,6 +128,14 @@ def test_neither_threads_nor_blocks_change_anything(evidence, monkeypatch, threa
     assert measured(evidence) == before
 
 
+@pytest.fixture(scope="module")
+def edge_people():
+    popularity = (np.arange(1, 3001) + 30.0) ** -0.7
+    real = independent_users(popularity, np.full(2300, 12), seed=1)
+    draws = sample_by_popularity(real[:2000], users=2000, seed=2)
+    return real[:2000], real[2000:], draws
+
+
 class TestEdge:
     """Items of exactly k training users count for none of them elsewhere; pairs of them are judged by themselves."""
 
@@ -182,13 +190,6 @@ class TestEdge:
     def test_without_such_items_nothing_is_exposed(self, evidence):
         found = measure_edge_pairs(evidence, k_anonymity=100_000)
         assert (found.n_items, found.n_users, found.odds.p_value) == (0, 0, 1.0)
-
-    @pytest.fixture(scope="class")
-    def edge_people(self):
-        popularity = (np.arange(1, 3001) + 30.0) ** -0.7
-        real = independent_users(popularity, np.full(2300, 12), seed=1)
-        draws = sample_by_popularity(real[:2000], users=2000, seed=2)
-        return real[:2000], real[2000:], draws
 
     def verdict_of(self, synthetic, train, holdout):
         config = PrivacyConfig(k_anonymity=K)
