@@ -25,18 +25,17 @@ def best_items(scores: Tensor, counts: np.ndarray, *, pairs: csr_matrix) -> csr_
     Returns:
         (n_users, n_items) canonical binary matrix.
     """
-    n_parts = _PARTS if pairs.nnz else 1
     if scores.is_cpu:
         starts = np.concatenate([[0], np.cumsum(counts)])
         columns = np.empty(starts[-1], dtype=np.int32)
-        _take(scores.numpy(), starts, columns, (pairs.indptr, pairs.indices, pairs.data), n_parts)
+        _take(scores.numpy(), starts, columns, (pairs.indptr, pairs.indices, pairs.data), _n_parts(pairs))
         return binary_matrix(columns, counts, n_items=scores.shape[1])
-    return best_by_tensors(scores, counts, pairs=pairs, n_parts=n_parts)
+    return best_by_tensors(scores, counts, pairs=pairs)
 
 
-def best_by_tensors(scores: Tensor, counts: np.ndarray, *, pairs: csr_matrix, n_parts: int) -> csr_matrix:
+def best_by_tensors(scores: Tensor, counts: np.ndarray, *, pairs: csr_matrix) -> csr_matrix:
     """Return the same, where a loop cannot go; of items with equal scores another one may be taken."""
-    parts: list[csr_matrix] = []
+    parts, n_parts = list[csr_matrix](), _n_parts(pairs)
     for part in range(n_parts):
         if parts:
             taken, moved = parts[-1].tocoo(), (parts[-1] @ pairs).tocoo()
@@ -53,6 +52,10 @@ def binary_matrix(columns: np.ndarray, counts: np.ndarray, *, n_items: int) -> c
     user_items = csr_matrix((ones, columns, indptr), shape=(len(counts), n_items))
     user_items.sort_indices()
     return user_items
+
+
+def _n_parts(pairs: csr_matrix) -> int:
+    return _PARTS if pairs.nnz else 1
 
 
 @compiled

@@ -32,8 +32,9 @@ def stratified_uniform(shape: Sequence[int], generator: torch.Generator) -> Tens
     uniform = torch.rand(shape, generator=generator, device=generator.device)
     if uniform.is_cpu:
         spread_by_loops(uniform.numpy(), shifts.int().numpy(), factors.int().numpy(), n_strata)
-        return uniform.clamp_(_LEAST, 1 - _LEAST)
-    return spread_by_tensors(uniform, shifts, factors, n_strata).clamp_(_LEAST, 1 - _LEAST)
+    else:
+        spread_by_tensors(uniform, shifts, factors, n_strata)
+    return uniform.clamp_(_LEAST, 1 - _LEAST)
 
 
 @compiled
@@ -47,12 +48,12 @@ def spread_by_loops(uniform: np.ndarray, strata: np.ndarray, factors: np.ndarray
             strata[column] = stratum - n_strata if stratum >= n_strata else stratum
 
 
-def spread_by_tensors(uniform: Tensor, shifts: Tensor, factors: Tensor, n_strata: int) -> Tensor:
+def spread_by_tensors(uniform: Tensor, shifts: Tensor, factors: Tensor, n_strata: int) -> None:
     """Do the same, to the bit, where a loop cannot go."""
     strata = torch.arange(uniform.shape[0], device=uniform.device).unsqueeze(1) * factors
     strata += shifts
     strata %= n_strata
-    return uniform.add_(strata).div_(n_strata)
+    uniform.add_(strata).div_(n_strata)
 
 
 def _prime_from(least: int) -> int:

@@ -155,9 +155,15 @@ def _judge_copies(
     estimate = replace(copies.share, p_value=copies.p_one_person if is_one else copies.p_versus_holdout)
     level = 1.0 if copies.p_recurrence < _CERTAIN else confirmed if copies.confirmed else SIGNIFICANT
     name, n = gate.replace("_", " "), copies.n_synthetic
-    figure = Figure.judged(name, estimate, n=n, margin=margin, significance=level, is_tolerated=False)
-    if copies.is_suspicious and figure.verdict == Verdict.PASS:
-        figure = figure.model_copy(update={"verdict": Verdict.INCONCLUSIVE})
+    figure = Figure.judged(
+        name,
+        estimate,
+        n=n,
+        margin=margin,
+        significance=level,
+        is_tolerated=False,
+        is_suspicious=copies.is_suspicious,
+    )
     if copies.confirmed:
         sentences = sentences | {Verdict.INCONCLUSIVE: suspicion}
     baseline = {"real_rate": copies.real_rate, "p_versus_real": copies.p_versus_real}

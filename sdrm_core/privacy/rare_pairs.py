@@ -72,7 +72,7 @@ def measure_edge_pairs(evidence: Evidence, *, k_anonymity: int) -> RarePairs:
     All synthetic users and all people are looked at.
     """
     is_train = np.arange(evidence.everyone.shape[0]) < evidence.n_train
-    at_the_edge = np.flatnonzero(item_popularity(evidence.everyone[is_train]) == k_anonymity)
+    at_the_edge = np.flatnonzero(item_popularity(evidence.everyone[: evidence.n_train]) == k_anonymity)
     users, synthetic = evidence.everyone[:, at_the_edge], evidence.released[:, at_the_edge]
     pairs = triu(users.T @ users, k=1, format="csr")
     pairs.data = (pairs.data == 1).astype(np.float32)

@@ -86,10 +86,10 @@ def _is_ordered(train_rows: np.ndarray) -> bool:
 
     Source: Bartels 1982, "The Rank Version of von Neumann's Ratio Test for Randomness", for the second.
     """
-    of_train = train_rows[train_rows >= 0]
-    n, spread = len(of_train), np.var(stats.rankdata(of_train)) if len(of_train) else 0.0
-    if n < 30 or spread == 0:
+    ranks = stats.rankdata(train_rows[train_rows >= 0])
+    n = len(ranks)
+    if n < 30 or ranks.min() == ranks.max():
         return False
-    ratio = np.square(np.diff(stats.rankdata(of_train))).sum() / (n * spread)
+    ratio = np.square(np.diff(ranks)).sum() / (n * ranks.var())
     is_smooth = stats.norm.cdf((ratio - 2) * np.sqrt(n) / 2) < _ORDER_SIGNIFICANCE
-    return bool(is_smooth or stats.spearmanr(np.arange(n), of_train).pvalue < _ORDER_SIGNIFICANCE)
+    return bool(is_smooth or stats.spearmanr(np.arange(n), ranks).pvalue < _ORDER_SIGNIFICANCE)

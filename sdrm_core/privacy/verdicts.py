@@ -61,11 +61,13 @@ class Figure(Record):
         null: float = 0.0,
         significance: float = SIGNIFICANT,
         is_tolerated: bool = True,
+        is_suspicious: bool = False,
     ) -> "Figure":
         """Return the figure with its verdict.
 
         PASS if the upper bound is within the margin, else FAIL if the leak is significant, else INCONCLUSIVE. Where
-        nothing is tolerated a significant leak fails first. A figure that is not finite fails.
+        nothing is tolerated a significant leak fails first, and where there is reason for suspicion nothing passes. A
+        figure that is not finite fails.
         """
         numbers = (estimate.effect, estimate.lower, estimate.upper, estimate.p_value)
         is_leak = estimate.p_value < significance
@@ -75,7 +77,7 @@ class Figure(Record):
         elif is_leak and not (is_tolerated and is_within):
             verdict = Verdict.FAIL
         else:
-            verdict = Verdict.PASS if is_within else Verdict.INCONCLUSIVE
+            verdict = Verdict.PASS if is_within and not is_suspicious else Verdict.INCONCLUSIVE
         return cls(
             name=name,
             effect=estimate.effect,

@@ -38,12 +38,12 @@ def users_to_draw(n_items: int, *, mean_items: int, n_pairs: int) -> tuple[Tenso
 def ratios(n_items: int, *, mean_items: int, n_pairs: int) -> tuple[float, float]:
     """How many times sooner the loops spread the random numbers, and take the best items."""
     scores, counts, pairs = users_to_draw(n_items, mean_items=mean_items, n_pairs=n_pairs)
-    uniform, n_strata, n_parts = torch.rand(scores.shape), 1031, 4 if pairs.nnz else 1
+    uniform, n_strata = torch.rand(scores.shape), 1031
     shifts, factors = torch.arange(n_items) % n_strata, torch.arange(n_items) % (n_strata - 1) + 1
     starts, steps = shifts.int().numpy(), factors.int().numpy()
     spread_tensors = seconds(lambda: spread_by_tensors(uniform.clone(), shifts, factors, n_strata))
     spread_loops = seconds(lambda: spread_by_loops(uniform.clone().numpy(), starts.copy(), steps, n_strata))
-    best_tensors = seconds(lambda: best_by_tensors(scores.clone(), counts, pairs=pairs, n_parts=n_parts))
+    best_tensors = seconds(lambda: best_by_tensors(scores.clone(), counts, pairs=pairs))
     best_loops = seconds(lambda: best_items(scores.clone(), counts, pairs=pairs))
     return spread_tensors / spread_loops, best_tensors / best_loops
 

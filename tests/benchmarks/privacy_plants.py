@@ -69,9 +69,7 @@ def with_rarest_pairs(draw: Draw, rng: np.random.Generator) -> csr_matrix:
         first, second = rng.permutation(np.argwhere(counts == counts.min()))[0]
         rows += [rng.integers(draw.fresh.shape[0])] * 2
         columns += [items[first], items[second]]
-    planted = draw.fresh + csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape=draw.fresh.shape)
-    planted.data[:] = 1
-    return planted.tocsr()
+    return with_cells(draw.fresh, np.array(rows), np.array(columns))
 
 
 def with_edge_pairs(draw: Draw, clean: csr_matrix, rng: np.random.Generator, *, k: int) -> csr_matrix:
@@ -80,8 +78,12 @@ def with_edge_pairs(draw: Draw, clean: csr_matrix, rng: np.random.Generator, *, 
     own = [user.indices[at_the_edge[user.indices]] for user in draw.train]
     own = [items for items in own if len(items) > 1]
     rows = np.repeat(rng.integers(clean.shape[0], size=len(own)), [len(items) for items in own])
-    cells = (rows, np.concatenate(own)) if own else (rows, rows)
-    planted = clean + csr_matrix((np.ones(len(rows), np.float32), cells), shape=clean.shape)
+    return with_cells(clean, rows, np.concatenate(own) if own else rows)
+
+
+def with_cells(users: csr_matrix, rows: np.ndarray, columns: np.ndarray) -> csr_matrix:
+    """Give users items, which they may have already."""
+    planted = users + csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape=users.shape)
     planted.data[:] = 1
     return planted.tocsr()
 

@@ -47,7 +47,7 @@ def test_loops_and_tensor_operations_take_the_same(n_items, n_pairs_seed):
     scores = torch.from_numpy(draw.gumbel(size=(50, n_items)).astype(np.float32))
     counts = draw.integers(0, n_items + 1, size=50)
     pairs = no_pairs(n_items) if n_pairs_seed is None else random_pairs(n_items, seed=n_pairs_seed)
-    by_tensors = best_by_tensors(scores.clone(), counts, pairs=pairs, n_parts=4 if pairs.nnz else 1)
+    by_tensors = best_by_tensors(scores.clone(), counts, pairs=pairs)
     by_loops = best_items(scores, counts, pairs=pairs)
     assert items_of(by_loops) == items_of(by_tensors)
     assert (np.diff(by_loops.indptr) == counts).all()
