@@ -15,7 +15,7 @@ from sdrm_core.model.activity import normal_scores
 from sdrm_core.model.denoiser import Denoiser, denoising_loss
 from sdrm_core.model.devices import Workers
 from sdrm_core.model.networks import average_weights
-from sdrm_core.model.training import BATCH_PIECES, EpochReport, OnEpoch, Progress, gradient_step
+from sdrm_core.model.training import EpochReport, OnEpoch, Progress, batch_pieces, gradient_step
 from sdrm_core.model.vae import MultiVAE, encode_users, sample_posterior
 from sdrm_core.randomness import numpy_stream, torch_stream
 
@@ -104,16 +104,16 @@ def train_denoiser(
 def _loss_pieces(denoiser: Denoiser, train: Posteriors, *, batch_users: int, seed: int) -> list[Callable[[], Tensor]]:
     """Return the parts of a batch's loss; each draws its own users and noise at every call."""
     device = train.mean.device
-    n_draws = -(-batch_users // BATCH_PIECES)
+    n_pieces = batch_pieces(device)
+    n_draws = -(-batch_users // n_pieces)
 
     def loss_of(generator: torch.Generator) -> Tensor:
         latents, activity = train.sample(n_draws, generator=generator)
         return (
-            denoising_loss(denoiser, denoiser.standardise(latents, activity), activity, generator=generator)
-            / BATCH_PIECES
+            denoising_loss(denoiser, denoiser.standardise(latents, activity), activity, generator=generator) / n_pieces
         )
 
-    generators = [torch_stream(seed, STAGE, "noise", piece, device=device) for piece in range(BATCH_PIECES)]
+    generators = [torch_stream(seed, STAGE, "noise", piece, device=device) for piece in range(n_pieces)]
     return [partial(loss_of, generator) for generator in generators]
 
 

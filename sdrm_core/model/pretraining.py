@@ -17,7 +17,7 @@ from sdrm_core.data.users import batches, some_users
 from sdrm_core.errors import TrainingError
 from sdrm_core.model.devices import Workers
 from sdrm_core.model.fold_in import fold_in, fold_in_log_likelihood, fold_in_ndcg
-from sdrm_core.model.training import BATCH_PIECES, EpochReport, OnEpoch, Progress, gradient_step
+from sdrm_core.model.training import EpochReport, OnEpoch, Progress, batch_pieces, gradient_step
 from sdrm_core.model.vae import (
     ItemBags,
     MultiVAE,
@@ -100,7 +100,7 @@ def train_vae(
     if objective.starts_popular:
         vae.output.bias.data = log_popularity(train).to(device)
     optimizer = torch.optim.Adam(vae.parameters(), lr=config.learning_rate, fused=True)
-    generators = [torch_stream(seed, STAGE, "noise", piece, device=device) for piece in range(BATCH_PIECES)]
+    generators = [torch_stream(seed, STAGE, "noise", piece, device=device) for piece in range(batch_pieces(device))]
     shuffler = numpy_stream(seed, STAGE, "batches")
     user_batches = batches(train.shape[0], batch_users=config.batch_users, draw=shuffler)
     epoch_steps = min(config.epoch_steps, math.ceil(train.shape[0] / config.batch_users))
@@ -144,7 +144,7 @@ def _loss_pieces(
 ) -> list[Callable[[], Tensor]]:
     """Return a loss for each part of the batch, weighted with its share of the users."""
     n_users = batch.shape[0]
-    parts = [part for part in np.array_split(np.arange(n_users), BATCH_PIECES) if len(part)]
+    parts = [part for part in np.array_split(np.arange(n_users), len(generators)) if len(part)]
 
     def loss_of(number: int) -> Tensor:
         part = parts[number]

@@ -2,9 +2,10 @@
 
 import numpy as np
 import torch
-from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse import csr_matrix
 from torch import Tensor
 
+from sdrm_core.data.matrix import cell_rows
 from sdrm_core.loops import compiled
 
 _PARTS = 4
@@ -35,14 +36,18 @@ def best_items(scores: Tensor, counts: np.ndarray, *, pairs: csr_matrix) -> csr_
 
 def best_by_tensors(scores: Tensor, counts: np.ndarray, *, pairs: csr_matrix) -> csr_matrix:
     """Return the same, where a loop cannot go; of items with equal scores another one may be taken."""
-    parts, n_parts = list[csr_matrix](), _n_parts(pairs)
+    device, n_parts = scores.device, _n_parts(pairs)
+    wanted, most = torch.from_numpy(counts).to(device), -(-int(counts.max(initial=0)) // n_parts)
+    pair_offsets, taken = _sparse(pairs, device=device), torch.zeros_like(scores, dtype=torch.bool)
     for part in range(n_parts):
-        if parts:
-            taken, moved = parts[-1].tocoo(), (parts[-1] @ pairs).tocoo()
-            scores[_places(moved, scores.device)] += torch.from_numpy(moved.data).to(scores.device)
-            scores[_places(taken, scores.device)] = -torch.inf
-        parts.append(_best(scores, -(-counts * (part + 1) // n_parts) - -(-counts * part // n_parts)))
-    return sum(parts[1:], start=parts[0])
+        n_now = -(-wanted * (part + 1) // n_parts) - -(-wanted * part // n_parts)
+        is_taken = torch.arange(most, device=device) < n_now.unsqueeze(1)
+        now = torch.zeros_like(taken).scatter_(1, scores.topk(most, dim=1).indices, is_taken)
+        taken |= now
+        if part + 1 < n_parts:
+            scores += (pair_offsets @ now.T.float()).T
+            scores[now] = -torch.inf
+    return binary_matrix(taken.nonzero()[:, 1].cpu().numpy(), counts, n_items=scores.shape[1])
 
 
 def binary_matrix(columns: np.ndarray, counts: np.ndarray, *, n_items: int) -> csr_matrix:
@@ -127,12 +132,13 @@ def _take(scores: np.ndarray, starts: np.ndarray, columns: np.ndarray, pairs: _C
             first = end
 
 
-def _best(scores: Tensor, counts: np.ndarray) -> csr_matrix:
-    n_taken = torch.from_numpy(counts).to(scores.device)
-    ranked = scores.topk(int(counts.max(initial=0)), dim=1).indices
-    is_taken = torch.arange(ranked.shape[1], device=scores.device) < n_taken.unsqueeze(1)
-    return binary_matrix(ranked[is_taken].cpu().numpy(), counts, n_items=scores.shape[1])
-
-
-def _places(matrix: coo_matrix, device: torch.device) -> tuple[Tensor, Tensor]:
-    return torch.from_numpy(matrix.row).to(device), torch.from_numpy(matrix.col).to(device)
+def _sparse(pairs: csr_matrix, *, device: torch.device) -> Tensor:
+    rows, columns = (torch.from_numpy(places.astype(np.int64)) for places in (cell_rows(pairs), pairs.indices))
+    sparse = torch.sparse_coo_tensor(
+        torch.stack([rows, columns]),
+        torch.from_numpy(pairs.data),
+        pairs.shape,
+        is_coalesced=True,
+        check_invariants=False,
+    )
+    return sparse.to(device)

@@ -36,8 +36,13 @@ class EpochReport(Record):
 
 OnEpoch = Callable[[EpochReport], None]
 
-BATCH_PIECES = 2
-"""Parts of a batch that may be computed at once: more would keep more cores busy, but each part adds work."""
+
+def batch_pieces(device: torch.device) -> int:
+    """Return into how many parts a batch is divided, to be computed at once.
+
+    More than two would keep more cores busy, but each part adds work. A GPU is busy with one.
+    """
+    return 2 if device.type == "cpu" else 1
 
 
 class Progress:
