@@ -58,6 +58,28 @@ def test_of_a_large_catalogue_the_most_popular_items_are_attacked(evidence, monk
     assert found.n_users == (np.diff(evidence.real[:, popular].tocsr().indptr) >= 2).sum()
 
 
+def test_of_few_people_the_verdict_hardly_hangs_on_how_their_items_are_divided(simulate, monkeypatch):
+    users = simulate(500, seed=31)
+    few = gather(users[:60], RealUsers.of(users[:400], users[400:], config=PrivacyConfig(), seed=0))
+    spread = []
+    for most in (1, completion._MAX_DIVISIONS):
+        monkeypatch.setattr(completion, "_MAX_DIVISIONS", most)
+        gains = [measured(few, seed=seed).gain for seed in range(12)]
+        spread.append((np.std([gain.effect for gain in gains]), np.mean([gain.upper - gain.effect for gain in gains])))
+    (once, once_error), (often, often_error) = spread
+    assert often < 0.7 * once
+    assert often_error < once_error
+
+
+@pytest.mark.parametrize(("n_attacks", "n_divisions"), [(1, 1), (2 * 1400, 2), (1400 * 50, 5)])
+def test_many_people_are_divided_once(evidence, monkeypatch, n_attacks, n_divisions):
+    divided, divide = [], completion._folds
+    monkeypatch.setattr(completion, "_MAX_ATTACKS", n_attacks)
+    monkeypatch.setattr(completion, "_folds", lambda users, draw: divided.append(users.shape[0]) or divide(users, draw))
+    measured(evidence)
+    assert divided == [1400] * n_divisions
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_neither_threads_nor_blocks_change_anything(evidence, monkeypatch, threads):
     before = measured(evidence)
