@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from sdrm_core.config import PipelineConfig
-from sdrm_core.privacy.verdicts import strictest_of
+from sdrm_core.privacy.verdicts import Histogram, strictest_of
 from sdrm_core.quality.ranking import METRICS
 from tasks import plots, wording
 from tasks.manifest import ROLES_OF_SEED
@@ -39,7 +39,7 @@ def render_report(
         manifest,
         popularity=plots.plot_popularity(fidelity),
         activity=plots.plot_activity(fidelity),
-        nearest=_nearest({name: merged(one) for name, one in privacy["histograms"].items()}, min_users=min_users),
+        nearest=_nearest({name: one.coarse for name, one in _histograms(privacy).items()}, min_users=min_users),
         training=_training(curves),
         min_users=min_users,
         settings=_settings(manifest["config"]),
@@ -56,7 +56,7 @@ def render_operator_report(privacy: Mapping[str, Any], *, dataset: str, run: str
         attempt: of the night, from 0.
     """
     page = _environment().get_template("privacy.html.j2")
-    nearest = _nearest(privacy["histograms"], min_users=0)
+    nearest = _nearest(_histograms(privacy), min_users=0)
     return page.render(full=privacy, nearest=nearest, dataset=dataset, run=run, attempt=attempt, wording=wording)
 
 
@@ -114,24 +114,18 @@ def markdown_text(text: Any) -> str:
     return "".join(f"\\{sign}" if sign in "\\`*_{}[]<>#|!&~" else sign for sign in " ".join(str(text).split()))
 
 
-def _nearest(histograms: Mapping[str, Mapping[str, Any]], *, min_users: int) -> str | None:
+def _nearest(histograms: Mapping[str, Histogram], *, min_users: int) -> str | None:
     """Return the plot of nearest-neighbour similarities without bars of fewer users; None where nobody was compared."""
-    drawn = {name: shares_of(one, min_users=min_users) for name, one in histograms.items() if sum(one["counts"])}
+    drawn = {
+        name: {"edges": one.edges, "shares": one.shares(min_users=min_users)}
+        for name, one in histograms.items()
+        if sum(one.counts)
+    }
     return plots.plot_nearest(drawn) if drawn else None
 
 
-def shares_of(histogram: Mapping[str, Any], *, min_users: int) -> dict[str, Any]:
-    """Return a histogram in shares of its users, 0 where a bin has fewer than ``min_users``."""
-    counts, total = histogram["counts"], sum(histogram["counts"])
-    shares = [count / total if count >= min_users else 0.0 for count in counts]
-    return {"edges": histogram["edges"], "shares": shares}
-
-
-def merged(histogram: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a histogram of half as many bins."""
-    edges, counts = histogram["edges"], histogram["counts"]
-    pairs = [sum(counts[start : start + 2]) for start in range(0, len(counts), 2)]
-    return {"edges": [*edges[:-1:2], edges[-1]], "counts": pairs}
+def _histograms(privacy: Mapping[str, Any]) -> dict[str, Histogram]:
+    return {name: Histogram.model_validate(one) for name, one in privacy["histograms"].items()}
 
 
 def _training(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, str]]:

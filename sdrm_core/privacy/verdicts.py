@@ -147,6 +147,17 @@ class Histogram(Record):
     edges: tuple[float, ...]
     counts: tuple[int, ...]
 
+    @property
+    def coarse(self) -> "Histogram":
+        """The same with half as many bins: what a release may show."""
+        pairs = (self.counts[start : start + 2] for start in range(0, len(self.counts), 2))
+        return Histogram(edges=(*self.edges[:-1:2], self.edges[-1]), counts=tuple(map(sum, pairs)))
+
+    def shares(self, *, min_users: int) -> tuple[float, ...]:
+        """Return each bin's share of the users, 0 where it has fewer than ``min_users``."""
+        total = sum(self.counts)
+        return tuple(count / total if count >= min_users else 0.0 for count in self.counts)
+
 
 class PrivacyReport(Record):
     """The whole judgement: for the operator alone; a release carries ``public()``.

@@ -8,17 +8,16 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
+from sdrm_core.privacy.verdicts import Histogram
 from sdrm_core.storage import sha256_of, write_json
 from tasks.manifest import ROLES_OF_SEED
 from tasks.report import (
     markdown_code,
     markdown_text,
-    merged,
     overall_verdict,
     render_card,
     render_operator_report,
     render_report,
-    shares_of,
 )
 from tasks.wording import figure, interval
 from tests.unit.tasks.example_release import render_inputs, training_curves
@@ -236,12 +235,12 @@ def test_the_release_carries_no_privacy_figure_and_the_operator_every_one(inputs
 
 
 def test_a_published_histogram_has_wide_bins_and_none_of_a_few_users():
-    fine = {"edges": [0, 0.25, 0.5, 0.75, 1], "counts": [3, 3, 0, 4]}
-    coarse = merged(fine)
-    assert coarse == {"edges": [0, 0.5, 1], "counts": [6, 4]}
-    assert shares_of(coarse, min_users=5) == {"edges": [0, 0.5, 1], "shares": [0.6, 0]}
-    assert shares_of(coarse, min_users=0) == {"edges": [0, 0.5, 1], "shares": [0.6, 0.4]}
-    assert merged({"edges": [0, 0.5, 0.9, 1], "counts": [9, 9, 5]}) == {"edges": [0, 0.9, 1], "counts": [18, 5]}
+    coarse = Histogram(edges=(0, 0.25, 0.5, 0.75, 1), counts=(3, 3, 0, 4)).coarse
+    assert coarse == Histogram(edges=(0, 0.5, 1), counts=(6, 4))
+    assert coarse.shares(min_users=5) == (0.6, 0)
+    assert coarse.shares(min_users=0) == (0.6, 0.4)
+    odd = Histogram(edges=(0, 0.5, 0.9, 1), counts=(9, 9, 5))
+    assert odd.coarse == Histogram(edges=(0, 0.9, 1), counts=(18, 5))
 
 
 def test_what_was_not_measured_is_a_gap(inputs):
