@@ -73,3 +73,8 @@ def keep_cells(user_items: csr_matrix, is_kept: np.ndarray) -> csr_matrix:
     """Return the same users and items with the stored cells that are kept, (nnz,) bool."""
     indptr = np.concatenate([[0], np.cumsum(is_kept)])[user_items.indptr]
     return csr_matrix((user_items.data[is_kept], user_items.indices[is_kept], indptr), shape=user_items.shape)
+
+
+def keep_items(user_items: csr_matrix, is_kept: np.ndarray) -> csr_matrix:
+    """Return the same users and columns without the interactions with other items, (n_items,) bool."""
+    return keep_cells(user_items, is_kept[user_items.indices])

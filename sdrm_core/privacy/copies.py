@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.stats import poisson
 
-from sdrm_core.data.matrix import keep_cells
+from sdrm_core.data.matrix import keep_items
 from sdrm_core.privacy.evidence import Evidence
 from sdrm_core.privacy.similarity import nearest
 from sdrm_core.privacy.statistics import (
@@ -69,7 +69,7 @@ def unique_copies(evidence: Evidence) -> Copies:
     Popular sets, which many hold, betray nobody and are left out. All people and all synthetic users are looked at,
     those not compared too.
     """
-    people = keep_cells(evidence.everyone, evidence.is_publishable[evidence.everyone.indices])
+    people = keep_items(evidence.everyone, evidence.is_publishable)
     holders = Counter(items for items in _item_sets(people) if items)
     owner = {items: user for user, items in enumerate(_item_sets(people)) if holders[items] == 1}
     hits = np.array([owner.get(items, -1) for items in _item_sets(evidence.released)])

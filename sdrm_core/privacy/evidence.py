@@ -7,7 +7,7 @@ import torch
 from scipy.sparse import csr_matrix, vstack
 
 from sdrm_core.config import PrivacyConfig
-from sdrm_core.data.matrix import item_popularity, keep_cells
+from sdrm_core.data.matrix import item_popularity, keep_items
 from sdrm_core.data.users import some_users
 from sdrm_core.privacy.similarity import CPU, Neighbours, inverse_frequency, nearest, pair_products
 from sdrm_core.privacy.statistics import ranks
@@ -85,7 +85,7 @@ class RealUsers:
         holders = item_popularity(train)
         is_publishable = holders >= config.k_anonymity
         everyone = vstack([train, holdout]).tocsr()
-        counted = vstack([_only(train, holders > config.k_anonymity), _only(holdout, is_publishable)]).tocsr()
+        counted = vstack([keep_items(train, holders > config.k_anonymity), keep_items(holdout, is_publishable)]).tocsr()
         order, compared = _affordable_order(
             everyone, n_train=train.shape[0], max_pair_products=config.max_pair_products, draw=draw
         )
@@ -101,7 +101,7 @@ class RealUsers:
         return cls(
             real=counted[order],
             complete=complete,
-            published=_only(complete, is_publishable),
+            published=keep_items(complete, is_publishable),
             everyone=everyone,
             n_train=train.shape[0],
             is_publishable=is_publishable,
@@ -141,7 +141,7 @@ def gather(synthetic: csr_matrix, people: RealUsers) -> Evidence:
     """Compare synthetic users with the people, or as many random ones of them as the limit affords."""
     draw = numpy_stream(people.seed, "privacy", "synthetic users")
     notes = [people.compared] if people.compared else []
-    released = _only(synthetic, people.is_publishable)
+    released = keep_items(synthetic, people.is_publishable)
     affordable = int(released.shape[0] * people.max_pair_products / max(pair_products(released, people.complete), 1))
     synthetic = some_users(released, max(SUBSET_USERS, affordable), draw=draw)
     if synthetic.shape[0] < released.shape[0]:
@@ -155,11 +155,6 @@ def gather(synthetic: csr_matrix, people: RealUsers) -> Evidence:
         real_to_synthetic=nearest(real, synthetic, device=device),
         rare_to_synthetic=nearest(real, synthetic, item_weights=people.item_weights, device=device).closest,
     )
-
-
-def _only(user_items: csr_matrix, is_kept: np.ndarray) -> csr_matrix:
-    """Return the same users and columns, without the items that are not kept, (n_items,) bool."""
-    return keep_cells(user_items, is_kept[user_items.indices])
 
 
 def _affordable_order(

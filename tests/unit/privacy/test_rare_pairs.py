@@ -15,6 +15,7 @@ from sdrm_core.privacy.gates import judge_rare_pairs
 from sdrm_core.privacy.rare_pairs import measure_edge_pairs, measure_rare_pairs
 from sdrm_core.privacy.verdicts import Figure, Verdict
 from sdrm_core.quality.baselines import sample_by_popularity
+from tests.benchmarks import privacy_plants
 
 K = 5
 
@@ -141,16 +142,8 @@ class TestEdge:
 
     def test_pairs_of_such_items_that_training_users_alone_have_fail(self, edge_people):
         train, holdout, synthetic = edge_people
-        n_items = train.shape[1]
-        at_the_edge = np.flatnonzero(np.bincount(train.indices, minlength=n_items) == K)
-        owners = train[:, at_the_edge]
-        rows, columns = [], []
-        for user in np.flatnonzero(np.diff(owners.indptr) > 1):
-            items = at_the_edge[owners[user].indices]
-            rows += [user % synthetic.shape[0]] * len(items)
-            columns += items.tolist()
-        planted = synthetic + csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape=synthetic.shape)
-        planted.data[:] = 1
+        draw = privacy_plants.Draw(train, holdout, synthetic)
+        planted = privacy_plants.with_edge_pairs(draw, synthetic, np.random.default_rng(0), k=K)
         verdict = self.verdict_of(planted, train, holdout)
         assert verdict.verdict == Verdict.FAIL
         assert verdict.figures[0].name == "edge pairs odds"
