@@ -173,7 +173,11 @@ def inspect(
 def _configured(path: Path | None, *, overrides: list[str] | None, **options: Any) -> PipelineConfig:
     """Read the configuration, with the options and then the ``--set`` settings on top."""
     dotted = {"source": "source.uri", "releases": "paths.releases", "work": "paths.work", "seed": "seed"}
-    given = [f"{dotted[name]}={json.dumps(value, default=str)}" for name, value in options.items() if value is not None]
+    given = [
+        f"{dotted[name]}={json.dumps(value, default=str, ensure_ascii=False)}"  # YAML knows no pairs of surrogates
+        for name, value in options.items()
+        if value is not None
+    ]
     return load_config(path, [*given, *(overrides or [])])
 
 

@@ -5,6 +5,7 @@ The settings themselves are in ``sdrm_core.config``.
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, get_args
 
@@ -103,6 +104,8 @@ def _in_words(problem: Mapping[str, Any]) -> str:
     if problem["type"] == "tuple_type":
         given = "" if problem["input"] is None else problem["input"]
         return f"a list is written in brackets, [{given if isinstance(given, str | int | float) else '…'}]"
+    if problem["type"] == "string_type" and isinstance(problem["input"], int | float | date):
+        return f"text is wanted; what YAML reads as something else needs quotes, '\"{problem['input']}\"'"
     if problem["type"] == "string_pattern_mismatch":
         return _IN_WORDS[problem["ctx"]["pattern"]]
     return str(problem["msg"]).removeprefix("Value error, ")

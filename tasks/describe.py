@@ -12,6 +12,7 @@ from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.storage import parse_json, parse_json_files
 from tasks.interactions import written_files
 from tasks.releases import LATEST, MANIFEST
+from tasks.wording import counted
 
 
 def describe(path: Path) -> str:
@@ -70,7 +71,7 @@ def _require_intact(path: Path, files: Sequence[Mapping[str, Any]], *, remedy: s
 
 def _intact(files: Sequence[Mapping[str, Any]]) -> str:
     """Return what was found of the files that have a digest: card, report and manifest have none."""
-    return f"files:     {len(files)} data file{'s' if len(files) != 1 else ''}, all digests as recorded"
+    return f"files:     {counted(len(files), 'data file')}, all digests as recorded"
 
 
 def _describe_sample(path: Path) -> str:
@@ -80,7 +81,8 @@ def _describe_sample(path: Path) -> str:
     return "\n".join(
         [
             f"sample {path}",
-            f"synthetic: {sample['users']:,} users, {rows:,} interactions, {sample['resolution']} resolution, "
+            f"synthetic: {counted(sample['users'], 'user')}, {counted(rows, 'interaction')}, "
+            f"{sample['resolution']} resolution, "
             f"seed {sample['seed']}",
             f"gates:     {sample['gates']}",
             _intact(sample["files"]),
@@ -105,7 +107,7 @@ def _describe_model(path: Path) -> str:
             f"model {path}",
             f"catalogue: {model.vae.n_items:,} items, of which {len(model.publishable):,} may be published",
             f"activity:  {model.activity.mean():.1f} items per user on average",
-            f"draw:      at temperature {model.temperature:g}, {model.offsets.n_pairs:,} item pairs",
+            f"draw:      at temperature {model.temperature:g}, {counted(model.offsets.n_pairs, 'item pair')}",
             "files:     all digests as recorded",
         ]
     )
@@ -128,12 +130,13 @@ def _describe_run(path: Path) -> str:
 def _model(model: dict[str, Any]) -> str:
     return (
         f"{model['variant']}, {model['resolution']} resolution, temperature {model['temperature']:g}, "
-        f"{model['item_pairs']:,} item pairs"
+        f"{counted(model['item_pairs'], 'item pair')}"
     )
 
 
 def _size(counts: dict[str, Any]) -> str:
     return (
-        f"{counts['users']:,} users, {counts['items']:,} items, {counts['interactions']:,} interactions, "
+        f"{counted(counts['users'], 'user')}, {counted(counts['items'], 'item')}, "
+        f"{counted(counts['interactions'], 'interaction')}, "
         f"density {counts['density']:.4f}"
     )

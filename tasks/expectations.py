@@ -73,11 +73,16 @@ def in_set(
     return _expectation("expect_column_values_to_be_in_set", kwargs, why=why, remedy=remedy, severity=severity)
 
 
-def fact(column: str, low: float | None, high: float | None, *, why: str, remedy: str) -> Suite:
-    """Expect the one value of a table of facts, first to be there, then to lie within bounds."""
+def fact(
+    column: str, low: float | None, high: float | None, *, why: str, remedy: str, if_missing: str | None = None
+) -> Suite:
+    """Expect the one value of a table of facts, first to be there, then to lie within bounds.
+
+    ``if_missing`` is the remedy if it is not there, and the other one would mislead.
+    """
     kwargs = {"column": column, "min_value": low, "max_value": high}
     return [
-        not_null(column, why="what was not measured was not met", remedy=remedy),
+        not_null(column, why="what was not measured was not met", remedy=if_missing or remedy),
         _expectation("expect_column_max_to_be_between", kwargs, why=why, remedy=remedy),
     ]
 

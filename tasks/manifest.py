@@ -103,7 +103,10 @@ def _public_utility(measures: Measures) -> dict[str, Any]:
     n_users = report["evaluation_users"]
     if report["verdict"] != "MEASURED" or n_users >= MIN_HOLDOUT_USERS:
         return report
-    reason = f"{n_users} evaluation users are too few: figures of fewer than {MIN_HOLDOUT_USERS} are not published"
+    reason = (
+        f"{n_users} evaluation users with at least five positives are too few: "
+        f"figures of fewer than {MIN_HOLDOUT_USERS} are not published"
+    )
     return report | {"verdict": "INCONCLUSIVE", "reason": reason, "judges": {}}
 
 

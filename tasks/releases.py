@@ -44,15 +44,16 @@ def release_at(path: Path) -> Path:
 def latest_release(config: PipelineConfig) -> Path | None:
     """Return the folder of the data set's latest release that is still there, or None if none is."""
     pointer = releases_of(config) / LATEST
-    if not pointer.is_file():
+    if not pointer.exists():
         return None
+    if not pointer.is_file():
+        raise ArtifactError(f"{pointer} is no file, so no release can be named in it. Move it away")
     latest = release_at(pointer.parent)
     if (latest / MANIFEST).is_file():
         return latest
     left = sorted(manifest.parent for manifest in pointer.parent.glob(f"*/{MANIFEST}"))
-    newest = left[-1] if left else None
-    LOG.warning("%s names a release that is gone; the latest that is left is %s", pointer, newest)
-    return newest
+    LOG.warning("%s names a release that is gone; left is %s", pointer, left[-1] if left else "none")
+    return left[-1] if left else None
 
 
 def require_readable_latest(config: PipelineConfig) -> None:

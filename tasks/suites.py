@@ -142,9 +142,13 @@ def release_suite(gates: GatesConfig, privacy: PrivacyConfig) -> Suite:
     remedy = "See the run's fidelity and utility reports; more data or longer training helps. Bounds: gates.release."
     popular, covered = "what is popular must stay popular", "the catalogue must not shrink to its head"
     useful = "a recommender trained on it must serve real users"
+    ranked = f"{remedy} Items that privacy.k_anonymity keeps back count as well: the higher it is, the lower this."
+    unranked = "Equally popular items cannot be ranked; if few are published, see privacy.k_anonymity."
     return [
         _one_row(),
-        *fact("popularity_spearman", bounds.min_popularity_spearman, 1, why=popular, remedy=remedy),
+        *fact(
+            "popularity_spearman", bounds.min_popularity_spearman, 1, why=popular, remedy=ranked, if_missing=unranked
+        ),
         *fact("coverage", bounds.min_coverage, 1, why=covered, remedy=remedy),
         *fact("svd_recall_ratio", bounds.min_svd_recall_ratio, None, why=useful, remedy=remedy),
         *_likeness(gates.synthetic),

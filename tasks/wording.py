@@ -85,6 +85,11 @@ def whole(number: float | None) -> str:
     return MISSING if number is None else f"{number:,.0f}"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return how many there are, e.g. ``1 user`` or ``2,000 users``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def figure(value: float | None) -> str:
     """Return a measured figure with three decimals, or fewer where it is large."""
     if value is None:

@@ -138,7 +138,7 @@ def _mixed_types(parts: Sequence[_Ids], role: str) -> list[Problem]:
     return [
         Problem(
             where=f"{texts[0].file.path.parent}, column {texts[0].column.name!r}",
-            what=f"mixed id types: integers in {len(integers):,} files, text in {len(texts):,}",
+            what=f"mixed id types: integers in {len(integers):,} of {len(parts):,} files, text in {len(texts):,}",
             example=f"integers in {integers[0].file.path.name}, text in {texts[0].file.path.name}",
             remedy=f"Write all files alike, or set source.{role}_type to text to read integers as their digits.",
         )

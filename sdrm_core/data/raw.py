@@ -82,6 +82,8 @@ def find_columns(
         f"the columns are {_listed(names)}"
         if is_header
         else f"none of the {len(names)} fields of its first line is a column asked for"
+        if len(names) > 1
+        else "its first line is one field, not a column asked for"
     )
     for role, name in wanted.items():
         count = names.count(name)

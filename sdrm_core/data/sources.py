@@ -11,6 +11,7 @@ from sdrm_core.data.download import cached, fetch
 from sdrm_core.errors import DataError, Problem
 
 _CHUNK_BYTES = 1 << 20
+_HIDDEN = (".", "_")  # what Spark and others write beside the data
 
 
 @dataclass(frozen=True)
@@ -88,13 +89,23 @@ def local_files(uri: str) -> tuple[Path, ...]:
     if is_directory and not os.access(path, os.R_OK | os.X_OK):
         raise DataError(_forbidden(uri))
     if is_directory:
-        files = tuple(sorted(file for file in path.glob("*.parquet") if not file.name.startswith((".", "_"))))
+        files = tuple(sorted(file for file in path.glob("*.parquet") if not file.name.startswith(_HIDDEN)))
+        if below := _files_below(path):
+            what = f"subdirectories hold {len(below):,} more Parquet files, which are not read"
+            remedy = "Put all files into one directory, with every column inside them, or keep others elsewhere."
+            raise DataError(Problem(uri, what, remedy, example=str(below[0].relative_to(path))))
         if not files:
             raise DataError(Problem(uri, "the directory holds no *.parquet file", "Name a file, or its directory."))
     problems = [problem for file in files if (problem := _access_problem(file))]
     if problems:
         raise DataError(problems)
     return files
+
+
+def _files_below(directory: Path) -> list[Path]:
+    """Return the Parquet files of its subdirectories, of partitions for example; the hidden ones hold no data."""
+    below = (file.relative_to(directory) for file in directory.glob("*/**/*.parquet"))
+    return sorted(directory / file for file in below if not any(part.startswith(_HIDDEN) for part in file.parts))
 
 
 def _access_problem(path: Path) -> Problem | None:

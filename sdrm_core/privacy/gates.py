@@ -178,7 +178,8 @@ def _what_tells_copies(copies: Copies, figure: Figure, evidence: Evidence) -> st
         return f"There were {n_holdout:,} held-out users; more of them would tell."
     needed = figure.users_needed(figure.n) if figure.n == evidence.released.shape[0] else None
     tell = f"about {needed:,} would tell" if needed else "more of them alone would not tell"
-    return f"There were {figure.n:,} synthetic users{'' if needed else ' compared'}; {tell}."
+    were = "was 1 synthetic user" if figure.n == 1 else f"were {figure.n:,} synthetic users"
+    return f"There {were}{'' if needed else ' compared'}; {tell}."
 
 
 def _verdict(

@@ -41,6 +41,13 @@ def test_a_mistyped_file_is_told_before_a_server_is_started(sdrm, tmp_path, comm
         assert json.loads(line)["verdict"] == "failed: DataError"
 
 
+def test_a_path_of_any_characters_is_taken_as_it_is(tmp_path):
+    paths = {name: tmp_path / f"{name}, späce 🙂 𠮷" for name in ("releases", "work")}
+    config = cli._configured(None, overrides=["dataset=shop"], source="sub 🙂.csv", **paths)
+    assert config.source.uri == "sub 🙂.csv"
+    assert (config.paths.releases, config.paths.work) == (paths["releases"], paths["work"])
+
+
 def test_all_that_is_wrong_with_a_comparison_is_told_at_once(sdrm):
     wrong = ["--arms", "popularity,foo", "--judges", "svd,bar", "--seeds", "0,x", "--set", "sede=1"]
     code, lines = sdrm("compare", "--out", "out", *wrong)

@@ -170,6 +170,11 @@ def test_a_flag_is_no_number(override):
     [
         ("privacy.report_only=membership", "a list is written in brackets, [membership] (got 'membership')"),
         ("privacy.report_only=", "a list is written in brackets, [] (got None)"),
+        (
+            "dataset=2026-01-01",
+            """text is wanted; what YAML reads as something else needs quotes, '"2026-01-01"' (got""",
+        ),
+        ("dataset=1", """text is wanted; what YAML reads as something else needs quotes, '"1"' (got 1)"""),
         ("dataset=my shop", "may have letters from A to Z, large and small, digits, dots, underscores and hyphens; "),
         ("source.delimiter=ab", "is one character of ASCII, no line end and no double quote (got 'ab')"),
         ("source.sha256=abc", "has 64 hexadecimal digits, the letters among them small (got 'abc')"),

@@ -146,7 +146,7 @@ def test_parts_of_different_id_types_are_refused(tmp_path):
     write(tmp_path / "log" / "a.parquet", log([1, 2]))
     write(tmp_path / "log" / "b.parquet", log(["x", "y"]))
     [problem] = problems_of(tmp_path / "log")
-    assert "mixed id types: integers in 1 files, text in 1" in problem
+    assert "mixed id types: integers in 1 of 2 files, text in 1" in problem
     assert read(tmp_path / "log", user_id_type="text")["user_id"].to_pylist() == ["1", "2", "x", "y"]
 
 

@@ -30,6 +30,17 @@ def test_a_file_is_named_by_the_digest_of_its_bytes(tmp_path):
     assert located.sha256 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
+def test_files_in_subdirectories_are_told_of_not_left_out(tmp_path):
+    for name in ("a.parquet", "day=1/b.parquet", "day=2/hour=3/c.parquet", "_delta_log/d.parquet", ".cache/e.parquet"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"?")
+    with pytest.raises(DataError, match=r"hold 2 more Parquet files.*day=1/b\.parquet.*into one directory"):
+        find(tmp_path, tmp_path)
+    (tmp_path / "a.parquet").unlink()  # partitions alone
+    with pytest.raises(DataError, match="hold 2 more Parquet files"):
+        find(tmp_path, tmp_path)
+
+
 def test_a_directory_is_its_parquet_files_sorted_by_name(tmp_path):
     for name, content in (
         ("b.parquet", b"c"),

@@ -46,6 +46,15 @@ def test_a_damaged_pointer_says_what_to_do(config, content):
         latest_release(config)
 
 
+def test_a_pointer_that_is_no_file_is_told_before_the_work_begins(config):
+    pointer = latest_release(config).parent / "latest.json"
+    pointer.unlink()
+    assert latest_release(config) is None
+    pointer.mkdir()
+    with pytest.raises(ArtifactError, match=r"latest\.json is no file.*Move it away"):
+        require_readable_latest(config)
+
+
 @pytest.fixture
 def published(config):
     """Return the run whose second attempt is the latest release, of the user ids 10, 20 and 30."""

@@ -163,6 +163,14 @@ def test_the_card_says_who_chose_the_temperature(inputs):
         assert told in render_card(inputs["manifest"])
 
 
+@pytest.mark.parametrize(
+    ("n_pairs", "told"), [(1, "1 pair of items goes together"), (12, "12 pairs of items go together")]
+)
+def test_the_card_counts_the_pairs(inputs, n_pairs, told):
+    inputs["manifest"]["model"]["item_pairs"] = n_pairs
+    assert told in " ".join(render_card(inputs["manifest"]).split())
+
+
 def test_a_stage_that_an_earlier_run_finished_says_so(inputs):
     judge(inputs)
     assert "finished by an earlier run" not in render_report(**inputs)

@@ -133,6 +133,17 @@ def test_release_suite_holds_each_measure_against_its_own_bound():
     ]
 
 
+def test_why_popularity_cannot_be_ranked_is_not_told_as_why_it_is_ranked_low():
+    missing, low = [
+        each["meta"]["remedy"]
+        for each in release_suite(GatesConfig(), PrivacyConfig())
+        if each["kwargs"].get("column") == "popularity_spearman"
+    ]
+    assert missing.startswith("Equally popular items cannot be ranked")
+    assert "longer training" not in missing
+    assert "privacy.k_anonymity" in low
+
+
 def test_release_suite_only_reports_a_gate_where_told_to_and_still_asks_for_its_verdict():
     config = PrivacyConfig(report_only=("membership",), accept_inconclusive=("rare_pairs", "membership"))
     suite = [each for each in release_suite(GatesConfig(), config) if "membership" in each["kwargs"].get("column", "")]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.wording import duration, figure, interval, ordered, p_value, percent, sentence, setting, size
+from tasks.wording import counted, duration, figure, interval, ordered, p_value, percent, sentence, setting, size
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,10 @@ from tasks.wording import duration, figure, interval, ordered, p_value, percent,
 )
 def test_numbers_are_written_for_humans(write, value, expected):
     assert write(value) == expected
+
+
+def test_one_is_not_written_as_many():
+    assert [counted(number, "user") for number in (0, 1, 2000)] == ["0 users", "1 user", "2,000 users"]
 
 
 def test_entries_come_in_the_order_of_the_names_and_unknown_ones_last():
