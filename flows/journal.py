@@ -59,7 +59,10 @@ def _opened(config: PipelineConfig) -> TextIO:
     path = config.paths.work.expanduser() / "runs.jsonl"
     try:
         private_directory(path.parent)
-        return path.open("a", encoding="utf-8")
+        file = path.open("a+", encoding="utf-8")
+        if file.tell() and not path.read_bytes().endswith(b"\n"):  # of a run that died, or of a full disk
+            file.write("\n")
+        return file
     except OSError as error:
         from tasks.preflight import require_writable  # seconds of imports
 

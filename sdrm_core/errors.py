@@ -1,4 +1,4 @@
-"""Every error the product raises on purpose. Only ``SourceUnreachableError`` is worth a retry."""
+"""Every error the product raises on purpose. Those of a source that are ``OSError``s are worth a retry."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -71,6 +71,10 @@ def collected(problems: list[Problem]) -> Iterator[None]:
         yield
     except DataError as error:
         problems += error.problems
+
+
+class SourceChangingError(DataError, OSError):
+    """A source was written to while it was read: trying again may help."""
 
 
 class SourceUnreachableError(DataError, ConnectionError):

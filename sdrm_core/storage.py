@@ -20,7 +20,7 @@ _REMEDY = "the command that wrote it makes it again"
 
 
 def private_directory(path: Path) -> Path:
-    """Create ``path`` (and its parents) readable by its owner alone, and return it; one that exists stays as it is."""
+    """Create ``path``, readable by its owner alone, and its parents; return it. One that exists stays as it is."""
     if not path.is_dir():
         path.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
         path.chmod(PRIVATE)  # whatever the umask

@@ -6,7 +6,6 @@ from typing import Any, get_args
 
 import pandas as pd
 import pyarrow.parquet as pq
-from prefect.artifacts import create_markdown_artifact
 
 from sdrm_core.config import PrivacyGate
 from sdrm_core.data.matrix import is_publishable
@@ -17,6 +16,7 @@ from sdrm_core.storage import checked, private_directory, read_json, read_user_i
 from tasks.gate_frames import id_type, matrix_frame, raw_frame, synthetic_frame
 from tasks.gates import check, combined, gate_markdown, require
 from tasks.matrix import users_of, users_wanted
+from tasks.pages import show
 from tasks.stage import ATTEMPTS, GATES, LOG, Meter, stage
 from tasks.suites import (
     ITEM,
@@ -149,9 +149,7 @@ def _pass_or_stop(run: Run, name: str, judge: Callable[[], GateReport], *, attem
         if attempt is not None:
             write_json(private_directory(attempts_directory(run)) / f"{attempt}-{name}.json", content)
     meter.save(run)
-    create_markdown_artifact(
-        key=f"gate-{name.replace('_', '-')}", markdown=gate_markdown(report), description=f"{name}: {report.verdict}"
-    )
+    show(f"gate-{name.replace('_', '-')}", gate_markdown(report), description=f"{name}: {report.verdict}")
     LOG.info("gate %s: %s (%d expectations)", name, report.verdict, len(report.results))
     if report.verdict != "PASS":
         LOG.warning("all reports of this run are in %s", run.directory)

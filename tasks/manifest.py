@@ -15,9 +15,9 @@ from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS, PrivacyReport
 from sdrm_core.records import FileFacts, FittedModel, Measures, Run, Samples, SourceFacts, UserItemMatrix
 from sdrm_core.storage import parse_json_files, read_json
 from tasks.checkpoints import attempts_directory, gates_directory
+from tasks.role_key import ROLES_OF_KEY, ROLES_OF_SEED
 from tasks.stage import stages_directory
 
-ROLES_OF_SEED = "by the seed"
 _DIGITS = 3
 _CURVE_DIGITS = 2  # as much as a plot shows
 
@@ -57,7 +57,7 @@ def build_manifest(
         "config": _public_config(run.config),
         "source": source.model_dump() | {"uri": Path(source.uri).name},
         "source_counts": matrix.counts.model_dump(),
-        "roles": "by a secret key" if matrix.has_secret_roles else ROLES_OF_SEED,
+        "roles": ROLES_OF_KEY if matrix.has_secret_roles else ROLES_OF_SEED,
         "synthetic_counts": samples.counts.model_dump(),
         "files": [facts.model_dump(mode="json") for facts in files],
         "schema": {"user_id": "int64", "item_id": str(item_type)},

@@ -6,11 +6,11 @@ import tempfile
 from pathlib import Path
 
 from sdrm_core.config import PathsConfig, PipelineConfig
-from sdrm_core.errors import DataError, Problem
+from sdrm_core.errors import ConfigError, DataError, Problem
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.storage import private_directory
 from tasks.releases import require_readable_latest
-from tasks.role_key import role_secret
+from tasks.role_key import KEY_VARIABLE, ROLES_OF_KEY, role_secret
 
 # A synthetic interaction costs 4 bytes in its shard and at most about this much in a Parquet file of 64-bit ids.
 _BYTES_PER_INTERACTION = 12
@@ -22,12 +22,17 @@ def require_startable(config: PipelineConfig) -> None:
     Raises:
         DataError: a directory cannot be written.
         ArtifactError: the release before, which a new one is compared with, cannot be read.
-        ConfigError: the device or the key of the roles is not there.
+        ConfigError: the device or the key of the roles is not there, also where the release before had a key.
     """
     require_writable(config.paths, dataset=config.dataset)
-    require_readable_latest(config)
+    before = require_readable_latest(config)
     resolve_device(config.compute.device)
-    role_secret(config.roles)
+    if role_secret(config.roles) is None and before and before.get("roles") == ROLES_OF_KEY:
+        raise ConfigError(
+            f"roles: the latest release of {config.dataset} has roles by a secret key, and there is none now. People "
+            "it was trained on would become people the model never saw. Give the same key again, in "
+            f"{KEY_VARIABLE} or roles.key_block; to go on without one, publish elsewhere (paths.releases)"
+        )
 
 
 def require_writable(paths: PathsConfig, *, dataset: str | None = None) -> None:

@@ -10,7 +10,6 @@ from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from prefect.artifacts import create_markdown_artifact
 
 from sdrm_core.errors import ArtifactError
 from sdrm_core.records import (
@@ -28,6 +27,7 @@ from sdrm_core.storage import checked, read_json, read_user_items, sync, write_j
 from tasks.describe import privacy_in_words
 from tasks.interactions import write_interactions
 from tasks.manifest import build_manifest
+from tasks.pages import show
 from tasks.releases import LATEST, MANIFEST, release_at, releases_of
 from tasks.report import render_card, render_report
 from tasks.sample import synthetic_user_ids
@@ -75,10 +75,7 @@ def publish(
     # What is published stays published: from here on nothing may fail, or the stage would be tried and publish again.
     if any(gate["verdict"] != "PASS" for gate in manifest["privacy"]["gates"].values()):
         LOG.warning("published; privacy gates %s", privacy_in_words(manifest["privacy"]))
-    try:
-        create_markdown_artifact(key="release", markdown=card, description=f"Release {release.version}")
-    except Exception as error:  # noqa: BLE001 - whatever Prefect's server said
-        LOG.warning("published; the card could not be shown in Prefect's pages (%s)", error)
+    show("release", card, description=f"Release {release.version}")
     return release
 
 
@@ -92,8 +89,9 @@ def write_synthetic_users(run: Run, samples: Samples, item_ids: pa.Array, *, fol
 def staging_beside(run: Run) -> Iterator[Path]:
     """Yield an empty folder beside the releases; what is still there at the end is removed, a dead run's as well."""
     for left in releases_of(run.config).glob(f"{_STAGING}*"):
-        if time.time() - left.stat().st_mtime > _DEAD_AFTER_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another run's, named in this moment
+            if time.time() - left.stat().st_mtime > _DEAD_AFTER_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
     staging = releases_of(run.config) / f"{_STAGING}{uuid4().hex}"
     staging.mkdir(parents=True)
     try:

@@ -51,19 +51,26 @@ def latest_release(config: PipelineConfig) -> Path | None:
     latest = release_at(pointer.parent)
     if (latest / MANIFEST).is_file():
         return latest
-    left = sorted(manifest.parent for manifest in pointer.parent.glob(f"*/{MANIFEST}"))
+    left = sorted(manifest.parent for manifest in pointer.parent.glob(f"[!.]*/{MANIFEST}"))  # hidden: never published
     LOG.warning("%s names a release that is gone; left is %s", pointer, left[-1] if left else "none")
     return left[-1] if left else None
 
 
-def require_readable_latest(config: PipelineConfig) -> None:
-    """Raise an ``ArtifactError`` if the latest release is not one that a new one can be compared with."""
-    if latest := latest_release(config):
-        with _readable(latest):
-            manifest = parse_json(latest / MANIFEST)
-            _who_published(manifest)
-            for part in written_files(latest, manifest["files"]):
-                pq.read_schema(part).field("user_id")
+def require_readable_latest(config: PipelineConfig) -> Mapping[str, Any] | None:
+    """Return the manifest of the latest release, or None if there is none.
+
+    Raises:
+        ArtifactError: it is not one that a new one can be compared with.
+    """
+    latest = latest_release(config)
+    if latest is None:
+        return None
+    with _readable(latest):
+        manifest: Mapping[str, Any] = parse_json(latest / MANIFEST)
+        _who_published(manifest)
+        for part in written_files(latest, manifest["files"]):
+            pq.read_schema(part).field("user_id")
+        return manifest
 
 
 def previous_user_ids(run: Run, samples: Samples) -> np.ndarray | None:

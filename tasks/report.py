@@ -11,7 +11,7 @@ from sdrm_core.config import PipelineConfig
 from sdrm_core.privacy.verdicts import Histogram, strictest_of
 from sdrm_core.quality.ranking import METRICS
 from tasks import plots, wording
-from tasks.manifest import ROLES_OF_SEED
+from tasks.role_key import ROLES_OF_SEED
 
 _HEADLINE_METRICS = ("recall@10", "ndcg@10")
 _MIN_USERS = 5  # a bar of a published histogram speaks of at least so many users, and of k_anonymity if that is more

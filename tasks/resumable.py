@@ -11,6 +11,8 @@ from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, get_type_hints
 
+from pydantic import ValidationError
+
 import sdrm_core
 from sdrm_core.errors import ArtifactError, ConfigError, DataError, Problem, SdrmError
 from sdrm_core.records import Artifact, Record, Run
@@ -68,18 +70,29 @@ def finished_once(stage: Callable[P, R]) -> Callable[P, R]:
         others = {name: value for name, value in given.items() if name != "run"}
         question = digest_of(code, run.digest, str(run.directory), _plain(others))  # where it publishes changes nothing
         path = private_directory(run.directory / "finished") / f"{name}-{question[:16]}.json"
-        if path.is_file():
-            kept = parse_json(path)
-            result: R = kind.model_validate(kept["result"])
-            if all(map(_is_intact, _artifacts(result))):
-                LOG.info("%s was finished by an earlier run", name)
-                write_json(meter, kept["meter"] | {"cached": True})
-                return result
+        if kept := _kept(path, kind):
+            LOG.info("%s was finished by an earlier run", name)
+            result: R = kept[0]
+            write_json(meter, kept[1] | {"cached": True})
+            return result
         result = stage(*args, **kwargs)
         write_json(path, {"result": _plain(result), "meter": parse_json(meter)})
         return result
 
     return resumed
+
+
+def _kept(path: Path, kind: type[R]) -> tuple[R, dict[str, Any]] | None:
+    """Return result and meter of a finished stage; None if there is none, or anything of it is damaged."""
+    if not path.is_file():
+        return None
+    try:
+        kept = parse_json(path)
+        result = kind.model_validate(kept["result"])
+    except (ArtifactError, ValidationError, KeyError, TypeError) as error:
+        LOG.warning("%s is damaged (%s); the stage is run again", path, error)
+        return None
+    return (result, kept["meter"]) if all(map(_is_intact, _artifacts(result))) else None
 
 
 @lru_cache

@@ -8,6 +8,8 @@ from sdrm_core.config import RolesConfig
 from sdrm_core.errors import ConfigError
 
 KEY_VARIABLE = "SDRM_ROLE_KEY"
+ROLES_OF_KEY = "by a secret key"  # as a release says
+ROLES_OF_SEED = "by the seed"
 _LEAST_CHARACTERS = 16
 
 

@@ -10,7 +10,7 @@ from sdrm_core.config import ColumnsConfig, SourceConfig
 from sdrm_core.data.catalogue import EMBEDDED, resolve
 from sdrm_core.data.readers import read_interactions
 from sdrm_core.data.simulate import simulate_interactions
-from sdrm_core.data.sources import locate
+from sdrm_core.data.sources import locate, unchanged
 from sdrm_core.errors import ConfigError
 from sdrm_core.records import SourceFacts
 
@@ -41,7 +41,8 @@ def load_interactions(source: SourceConfig, *, cache: Path, seed: int) -> tuple[
         return table, SourceFacts(uri=EMBEDDED, sha256=_digest_of(table), rows=table.num_rows)
     source = resolve(source)
     located = locate(source, cache=cache)
-    table = read_interactions(located, source)
+    with unchanged(located):
+        table = read_interactions(located, source)
     return table, SourceFacts(uri=source.uri, sha256=located.sha256, rows=table.num_rows)
 
 

@@ -12,6 +12,7 @@ from sdrm_core.errors import Problem
 
 USER, ITEM, RATING, TIMESTAMP = "user_id", "item_id", "rating", "timestamp"
 _SHOWN_NAMES = 12
+_MOST_NAMES = 100  # of a log's columns; of a matrix they may be user ids, which no message shows
 _SHOWN_CHARACTERS = 60
 # What else a role's column may be set to, where it is not another one's name.
 _OTHERWISE = {
@@ -79,7 +80,9 @@ def find_columns(
     wanted = wanted_columns(source)
     is_header = not may_be_data or any(name in names for name in wanted.values())
     told = (
-        f"the columns are {_listed(names)}"
+        f"there are {len(names):,} columns, as many as of a matrix of users by items; a log has a row an interaction"
+        if len(names) > _MOST_NAMES
+        else f"the columns are {_listed(names)}"
         if is_header
         else f"none of the {len(names)} fields of its first line is a column asked for"
         if len(names) > 1
@@ -94,7 +97,8 @@ def find_columns(
                 Problem(str(path), f"column {name!r} occurs {count} times", "Give each column a name of its own.")
             )
         else:
-            remedy = _remedy(role, name, names if is_header else (), advice=advice)
+            quotable = names if is_header and len(names) <= _MOST_NAMES else ()
+            remedy = _remedy(role, name, quotable, advice=advice)
             problems.append(Problem(str(path), f"there is no column {name!r}; {told}", remedy))
     return positions, problems
 

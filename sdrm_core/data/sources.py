@@ -2,13 +2,15 @@
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from sdrm_core.config import SourceConfig
 from sdrm_core.data.catalogue import CATALOGUE, NamedDataset
 from sdrm_core.data.download import cached, fetch
-from sdrm_core.errors import DataError, Problem
+from sdrm_core.errors import DataError, Problem, SourceChangingError
 
 _CHUNK_BYTES = 1 << 20
 _HIDDEN = (".", "_")  # what Spark and others write beside the data
@@ -22,11 +24,13 @@ class LocatedSource:
         uri: what the configuration named.
         files: the files, in the order in which they are read.
         sha256: of all their bytes, in that order.
+        states: of the files before their bytes were read; none if nobody asks (``unchanged``).
     """
 
     uri: str
     files: tuple[Path, ...]
     sha256: str
+    states: tuple[tuple[int, ...], ...] = ()
 
 
 def locate(source: SourceConfig, *, cache: Path) -> LocatedSource:
@@ -45,6 +49,7 @@ def locate(source: SourceConfig, *, cache: Path) -> LocatedSource:
         file = _named_file(dataset, source, cache=cache)
         return LocatedSource(uri=source.uri, files=(file,), sha256=_digest((file,)))
     files = local_files(source.uri)
+    states = tuple(map(_state, files))
     digest = _digest(files)
     if source.sha256 not in (None, digest):
         raise DataError(
@@ -54,7 +59,31 @@ def locate(source: SourceConfig, *, cache: Path) -> LocatedSource:
                 remedy="Give the file that was meant, or correct source.sha256.",
             )
         )
-    return LocatedSource(uri=source.uri, files=files, sha256=digest)
+    return LocatedSource(uri=source.uri, files=files, sha256=digest, states=states)
+
+
+@contextmanager
+def unchanged(located: LocatedSource) -> Iterator[None]:
+    """Make sure that what the block reads are the bytes of ``located.sha256``.
+
+    Raises:
+        SourceChangingError: a file was written to or replaced meanwhile, whatever else went wrong; trying again may
+            help.
+    """
+    try:
+        yield
+    finally:
+        changed = [path for path, state in zip(located.files, located.states, strict=False) if _state(path) != state]
+        if changed:
+            what = "was written to while it was read"
+            remedy = "Start once it is complete; write it under another name and rename it then."
+            raise SourceChangingError([Problem(str(path), what, remedy) for path in changed]) from None
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """Return what changes when a file is written to or replaced."""
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _named_file(dataset: NamedDataset, source: SourceConfig, *, cache: Path) -> Path:

@@ -17,8 +17,12 @@ from sdrm_core.quality.ranking import METRICS, rank_users
 
 SELECTION_METRIC = METRICS.index("ndcg@10")
 
+# The right penalty grows with the number of users: what is right for ten times as many must be among them too.
 _EASE_PENALTIES = (300.0, 30.0, 100.0, 1000.0, 3000.0)
-_IALS_SETTINGS = ((1.0, 10.0), (1.0, 30.0), (3.0, 30.0), (10.0, 30.0))  # confidence and penalty
+_IALS_SETTINGS = (  # confidence and penalty
+    *((1.0, 10.0), (1.0, 30.0), (3.0, 30.0), (10.0, 30.0), (1.0, 60.0), (3.0, 60.0), (3.0, 100.0), (10.0, 100.0)),
+    *((3.0, 300.0), (10.0, 300.0)),
+)
 
 
 class Fit(Protocol):
@@ -38,7 +42,14 @@ def require_possible(judges: Collection[JudgeName], *, n_items: int) -> None:
         require_few_items(n_items)
 
 
-def prepare_judge(name: JudgeName, user_items: csr_matrix, *, validation: list[Fold], seed: int) -> Fit:
+def prepare_judge(
+    name: JudgeName,
+    user_items: csr_matrix,
+    *,
+    validation: list[Fold],
+    seed: int,
+    user_weights: np.ndarray | None = None,
+) -> Fit:
     """Return the fit of the named judge with the settings that rank best for validation users.
 
     Without validation users it is the first, middling setting. The neural judges have nothing to choose but when
@@ -49,6 +60,7 @@ def prepare_judge(name: JudgeName, user_items: csr_matrix, *, validation: list[F
         user_items: (n_users, n_items), what it learns from while its settings are chosen.
         validation: folds of the validation users.
         seed: seed of random starting points.
+        user_weights: (n_users,) likewise; None: 1 each.
 
     Raises:
         ConfigError: the judge needs a package that is not installed.
@@ -57,7 +69,8 @@ def prepare_judge(name: JudgeName, user_items: csr_matrix, *, validation: list[F
     candidates = _candidates(name, validation, seed)
     if len(candidates) == 1 or not validation[0].inputs.shape[0]:
         return candidates[0]
-    quality = [rank_folds(fit(user_items), validation)[:, SELECTION_METRIC].mean() for fit in candidates]
+    judges = (fit(user_items, user_weights=user_weights) for fit in candidates)
+    quality = [rank_folds(judge, validation)[:, SELECTION_METRIC].mean() for judge in judges]
     return candidates[int(np.argmax(quality))]
 
 

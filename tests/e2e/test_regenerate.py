@@ -16,9 +16,9 @@ from sdrm_core.errors import ArtifactError, DataError, GateFailed
 from sdrm_core.model.temperature import more_random
 from sdrm_core.storage import sha256_of
 from tasks.describe import describe
-from tasks.manifest import ROLES_OF_SEED
 from tasks.more import sample_more
 from tasks.releases import require_readable_latest
+from tasks.role_key import ROLES_OF_SEED
 from tests.conftest import small_night
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -235,7 +235,7 @@ def test_a_night_that_crashed_goes_on_where_it_ended_and_makes_the_same_release(
         broken.setattr("flows.regenerate.measure_privacy", Mock(side_effect=RuntimeError("power failure")))
         with pytest.raises(RuntimeError, match="power failure"):
             regenerate(config)
-    monkeypatch.setattr("tasks.publish.create_markdown_artifact", Mock(side_effect=httpx.ConnectError("no server")))
+    monkeypatch.setattr("tasks.pages.create_markdown_artifact", Mock(side_effect=httpx.ConnectError("no server")))
     again = regenerate(config)
     assert again.digest == release.digest
     assert [path for path in again.path.parent.iterdir() if path.is_dir()] == [again.path]  # published, and once

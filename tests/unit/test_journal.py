@@ -20,3 +20,17 @@ def test_a_line_says_how_it_ended(tmp_path, error, verdict):
     with pytest.raises(type(error)), journal(small_night(tmp_path)):
         raise error
     assert json.loads((tmp_path / "work" / "runs.jsonl").read_text())["verdict"] == verdict
+
+
+def test_half_a_line_of_a_run_that_died_spoils_no_other(tmp_path):
+    config = small_night(tmp_path)
+    with journal(config):
+        pass
+    path = tmp_path / "work" / "runs.jsonl"
+    path.write_text(path.read_text() + '{"half')
+    for _ in range(2):
+        with journal(config):
+            pass
+    whole, half, *later = path.read_text().splitlines()
+    assert half == '{"half'
+    assert [json.loads(line)["verdict"] for line in (whole, *later)] == ["published"] * 3

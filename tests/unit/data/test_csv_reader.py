@@ -256,6 +256,15 @@ def test_the_first_row_of_a_file_without_a_header_is_not_told(tmp_path, first):
     assert not any("alice" in problem for problem in problems)
 
 
+def test_the_columns_of_a_matrix_of_users_are_not_told(tmp_path):
+    names = ["item_id", *(f"alice-{number}@example.com" for number in range(150))]
+    row = ["i1", *["1"] * 150]
+    content = "\n".join(",".join(fields) for fields in (names, row)) + "\n"
+    problems = refused(tmp_path, "log.csv", content.encode())
+    assert "there are 151 columns, as many as of a matrix of users by items" in problems[0]
+    assert not any("alice" in problem for problem in problems)
+
+
 @pytest.mark.parametrize(
     "row", ['alice@example.com,i1,"5\nbob@example.com,i2,4\n', 'u1,i1,"five\nbob@example.com,i2,4\n"\nu2,i2,3\n']
 )

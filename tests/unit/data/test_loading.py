@@ -1,8 +1,9 @@
 import pytest
 
 from sdrm_core.config import ColumnsConfig, SourceConfig
+from sdrm_core.data import loading
 from sdrm_core.data.loading import load_interactions
-from sdrm_core.errors import ConfigError
+from sdrm_core.errors import ConfigError, SourceChangingError
 
 from .logs import HEADER
 
@@ -48,3 +49,27 @@ def test_a_file_is_named_by_its_bytes_whatever_the_seed(tmp_path):
     assert table["item_id"].to_pylist() == ["a", "b"]
     assert (facts.uri, facts.rows, len(facts.sha256)) == (str(path), 2, 64)
     assert load_interactions(source, cache=tmp_path, seed=1)[1] == facts
+
+
+@pytest.mark.parametrize("change", ["appended", "replaced", "damaged"])
+def test_a_file_that_is_written_to_while_it_is_read_is_worth_another_try(tmp_path, monkeypatch, change):
+    path = tmp_path / "log.csv"
+    path.write_bytes(HEADER + b"1,a,5\n2,b,3\n")
+    read = loading.read_interactions
+
+    def read_late(*arguments):
+        if change == "replaced":
+            (tmp_path / "new.csv").write_bytes(path.read_bytes())
+            (tmp_path / "new.csv").rename(path)
+        else:
+            path.write_bytes(path.read_bytes() + (b"3,a,4\n" if change == "appended" else b"3,a"))
+        return read(*arguments)
+
+    monkeypatch.setattr(loading, "read_interactions", read_late)
+    with pytest.raises(SourceChangingError, match=r"log\.csv: was written to while it was read") as caught:
+        load_interactions(SourceConfig(uri=str(path)), cache=tmp_path, seed=0)
+    assert isinstance(caught.value, OSError)  # which the stage repeats
+    monkeypatch.undo()
+    assert (
+        load_interactions(SourceConfig(uri=str(path)), cache=tmp_path, seed=0)[1].uri if change != "damaged" else True
+    )

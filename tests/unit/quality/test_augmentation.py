@@ -1,9 +1,13 @@
 import numpy as np
 import pytest
+from scipy.sparse import vstack
 
 from sdrm_core.config import UtilityConfig
 from sdrm_core.quality.augmentation import measure_augmentation
 from sdrm_core.quality.baselines import sample_by_popularity
+from sdrm_core.quality.ease import fit_ease
+from sdrm_core.quality.panel import SELECTION_METRIC, rank_folds
+from sdrm_core.quality.utility import make_folds
 
 from .communities import community_users
 
@@ -28,6 +32,24 @@ def test_fresh_users_of_the_same_source_are_a_gain(roles):
         assert gain.difference.low > 0
         assert gain.verdict == "better"
         assert report.judges[judge].weight >= 0.3
+
+
+def test_no_weight_with_other_settings_ranks_better_for_validation_users(roles):
+    synthetic = community_users(users=400, seed=4, **SOURCE)
+    gain = measure_augmentation([synthetic], **roles, config=CONFIG, seed=0).judges["ease"]
+    choosing, judging = (make_folds(roles[role], config=CONFIG, seed=0) for role in ("validation", "evaluation"))
+    both, n_users = vstack([roles["train"], synthetic]).tocsr(), (roles["train"].shape[0], synthetic.shape[0])
+
+    def ndcg(penalty, weight, folds):
+        judge = fit_ease(both, penalty=penalty, user_weights=np.repeat([1.0, weight], n_users))
+        return rank_folds(judge, folds)[:, SELECTION_METRIC].mean()
+
+    options = [(penalty, weight) for penalty in (30, 100, 300, 1000, 3000) for weight in (0.03, 0.1, 0.3, 1)]
+    best = max(options, key=lambda option: ndcg(*option, choosing))
+    assert gain.weight == best[1]
+    alone = max((30, 100, 300, 1000, 3000), key=lambda penalty: ndcg(penalty, 0.0, choosing))
+    expected = ndcg(*best, judging) - ndcg(alone, 0.0, judging)
+    assert gain.metrics["ndcg@10"].difference.value == pytest.approx(expected)
 
 
 def test_independent_items_get_a_small_weight_and_no_gain(roles):

@@ -5,8 +5,11 @@ import shutil
 import pytest
 
 from sdrm_core.config import PathsConfig
-from sdrm_core.errors import DataError
-from tasks.preflight import require_space, require_writable
+from sdrm_core.errors import ConfigError, DataError
+from sdrm_core.storage import write_json
+from tasks.preflight import require_space, require_startable, require_writable
+from tasks.role_key import KEY_VARIABLE, ROLES_OF_KEY, ROLES_OF_SEED
+from tests.conftest import small_night
 
 
 def test_directories_are_made_and_left_empty(tmp_path):
@@ -35,3 +38,20 @@ def test_more_users_than_the_disk_holds_are_refused_with_a_number_that_fits(tmp_
     with pytest.raises(DataError, match="Ask for at most"):
         require_space(tmp_path, users=free, interactions_per_user=50)
     require_space(tmp_path, users=10, interactions_per_user=50)
+
+
+def test_a_night_that_lost_the_key_of_the_roles_does_not_begin(tmp_path, monkeypatch):
+    config = small_night(tmp_path)
+    release = config.paths.releases / config.dataset / "2026-01-01"
+    release.mkdir(parents=True)
+    (release.parent / "latest.json").write_text('{"version": "2026-01-01"}')
+    manifest = {"run": "", "model": {"sha256": ""}, "attempts": 1, "files": [], "roles": ROLES_OF_KEY}
+    write_json(release / "manifest.json", manifest)
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
+    with pytest.raises(ConfigError, match=r"by a secret key, and there is none now.*Give the same key again"):
+        require_startable(config)
+    monkeypatch.setenv(KEY_VARIABLE, "0123456789abcdef")
+    require_startable(config)
+    monkeypatch.delenv(KEY_VARIABLE)
+    write_json(release / "manifest.json", manifest | {"roles": ROLES_OF_SEED})
+    require_startable(config)

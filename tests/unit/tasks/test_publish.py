@@ -30,6 +30,13 @@ def test_what_a_dead_run_left_beside_the_releases_is_removed_once_it_is_old(run,
     assert not staging.exists()
 
 
+def test_what_another_run_takes_away_in_this_moment_is_no_error(run, tmp_path):
+    (tmp_path / "releases" / "demo").mkdir(parents=True)
+    (tmp_path / "releases" / "demo" / ".staging-gone").symlink_to(tmp_path / "nowhere")
+    with staging_beside(run) as staging:
+        assert staging.is_dir()
+
+
 def test_another_model_or_attempt_makes_other_people_with_other_ids(run):
     def ids(**changes):
         counts = Counts.of(users=50, items=9, interactions=200)

@@ -35,8 +35,11 @@ def test_where_the_latest_is_gone_it_is_the_newest_that_is_left(config):
     assert latest_release(config).name == "2026-01-01"
     (latest_release(config) / "manifest.json").unlink()
     assert latest_release(config) == older
+    staging = older.with_name(".staging-1")
+    staging.mkdir()
+    (staging / "manifest.json").write_text("{}")
     (latest_release(config) / "manifest.json").unlink()
-    assert latest_release(config) is None
+    assert latest_release(config) is None, "what was never published is no release"
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}"])

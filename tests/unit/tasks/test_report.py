@@ -10,7 +10,6 @@ import pytest
 
 from sdrm_core.privacy.verdicts import Histogram
 from sdrm_core.storage import sha256_of, write_json
-from tasks.manifest import ROLES_OF_SEED
 from tasks.report import (
     markdown_code,
     markdown_text,
@@ -19,6 +18,7 @@ from tasks.report import (
     render_operator_report,
     render_report,
 )
+from tasks.role_key import ROLES_OF_SEED
 from tasks.wording import figure, interval
 from tests.unit.tasks.example_release import render_inputs, training_curves
 

@@ -126,6 +126,14 @@ class TestFinishedOnce:
         assert (first, train.worked) == (again, 1)
         assert parse_json(stages_directory(run) / "train.json")["cached"] is True
 
+    @pytest.mark.parametrize("damaged", ["{", "[]", "{}", '{"result": {}, "meter": {}}'])
+    def test_a_damaged_record_of_what_is_finished_is_made_again(self, run, train, before, damaged):
+        first = train(run, before=before)
+        (record,) = (run.directory / "finished").iterdir()
+        record.write_text(damaged)
+        assert (train(run, before=before), train.worked) == (first, 2)
+        assert (train(run, before=before), train.worked) == (first, 2)
+
     def test_other_input_is_another_question(self, run, train, before, tmp_path):
         train(run, before)
         train(run, before, epochs=4)
