@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache, wraps
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, get_type_hints
 
@@ -26,6 +27,7 @@ UNDERLYING = ("data", "loops.py", "randomness.py", "threads.py")
 P = ParamSpec("P")
 R = TypeVar("R", bound=Record)
 
+_COMPUTING = ("implicit", "numba", "numpy", "scikit-learn", "scipy", "torch")  # other versions, other last bits
 _LOCK = ".lock"
 _SHOWN = 4
 _MISSING = object()
@@ -38,7 +40,7 @@ def digest_of(*parts: Any) -> str:
 
 @lru_cache
 def code_digest(*rooms: str) -> str:
-    """Return the digest of the source files of these modules and packages of ``sdrm_core``.
+    """Return the digest of these modules and packages of ``sdrm_core``, and of the libraries they compute with.
 
     A result that a changed method would not give again must not be taken for its result; a version number is
     not changed often enough to tell.
@@ -103,7 +105,14 @@ def _whole_code() -> str:
 
 
 def _digest_of_files(files: Iterable[Path], *, root: Path) -> str:
-    return digest_of(*((str(path.relative_to(root)), path.read_text(encoding="utf-8")) for path in sorted(files)))
+    texts = [(str(path.relative_to(root)), path.read_text(encoding="utf-8")) for path in sorted(files)]
+    return digest_of(texts, [_version(library) for library in _COMPUTING])
+
+
+def _version(library: str) -> str:
+    with suppress(PackageNotFoundError):
+        return version(library)
+    return ""
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """A directory of results belongs to one question, one data set and, while it works, one process."""
 
 import shutil
+from importlib.metadata import version
 
 import pytest
 
@@ -8,6 +9,7 @@ from sdrm_core.config import PipelineConfig
 from sdrm_core.errors import ConfigError, DataError, SdrmError
 from sdrm_core.records import Artifact, Run, TrainedVae
 from sdrm_core.storage import parse_json, write_json
+from tasks import resumable
 from tasks.resumable import bind_input, claimed, code_digest, finished_once, working_in
 from tasks.stage import Meter, stages_directory
 
@@ -95,6 +97,13 @@ def test_other_data_are_refused(tmp_path):
 def test_the_digest_of_the_code_is_of_what_it_names():
     assert code_digest("quality") == code_digest("quality") != code_digest("privacy")
     assert code_digest("model", "randomness.py") != code_digest("model")
+
+
+def test_another_version_of_a_library_is_other_code(monkeypatch):
+    before = code_digest.__wrapped__("quality")
+    assert code_digest.__wrapped__("quality") == before
+    monkeypatch.setattr(resumable, "version", lambda library: "2.0" if library == "implicit" else version(library))
+    assert code_digest.__wrapped__("quality") != before
 
 
 class TestFinishedOnce:
