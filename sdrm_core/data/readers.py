@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -11,7 +12,7 @@ from sdrm_core.data.formats import check_head, format_of
 from sdrm_core.data.ids import parse_ids
 from sdrm_core.data.json_reader import read_jsonl
 from sdrm_core.data.parquet_reader import read_parquet
-from sdrm_core.data.raw import ITEM, RATING, TIMESTAMP, USER, RawFile, wanted_columns
+from sdrm_core.data.raw import ITEM, RATING, TIMESTAMP, USER, RawColumn, RawFile, wanted_columns
 from sdrm_core.data.sources import LocatedSource
 from sdrm_core.data.values import parse_ratings, parse_timestamps
 from sdrm_core.errors import DataError, Problem, collected
@@ -39,6 +40,7 @@ def read_interactions(located: LocatedSource, source: SourceConfig) -> pa.Table:
             file, found = _read_file(path, source)
             problems += found
             files += [] if file is None else [file]
+    problems += [problem for file in files for problem in _repeated_headers(file)]
     columns = {}
     columns[USER], found_users = parse_ids(files, USER, wanted=source.user_id_type)
     columns[ITEM], found_items = parse_ids(files, ITEM, wanted=source.item_id_type)
@@ -52,6 +54,31 @@ def read_interactions(located: LocatedSource, source: SourceConfig) -> pa.Table:
     if problems:
         raise DataError(problems)
     return pa.table(columns)
+
+
+def _repeated_headers(file: RawFile) -> list[Problem]:
+    """Return a problem if rows of a format without types are column names: they would make text of all ids.
+
+    Where there are ratings or time stamps, a name among these tells already.
+    """
+    if set(file.columns) != {USER, ITEM} or not all(column.is_untyped for column in file.columns.values()):
+        return []
+    rows = np.intersect1d(_rows_of_own_name(file.columns[USER]), _rows_of_own_name(file.columns[ITEM]))
+    if not len(rows):
+        return []
+    remedy = "Remove them: files that were put together keep their headers, and source.header is for files without one."
+    return [Problem(str(file.path), f"column names in {len(rows):,} rows", remedy, example=file.locate(int(rows[0])))]
+
+
+def _rows_of_own_name(column: RawColumn) -> np.ndarray:
+    """Return the rows, ascending, whose value is the column's name."""
+    name, rows, start = pa.scalar(column.name.encode(), pa.binary()), [np.zeros(0, np.int64)], 0
+    for chunk in column.values.chunks:
+        code = chunk.dictionary.index(name).as_py()
+        if code >= 0:
+            rows.append(start + np.flatnonzero(chunk.indices.fill_null(-1).to_numpy() == code))
+        start += len(chunk)
+    return np.concatenate(rows)
 
 
 def _too_little(uri: str, *, users: pa.ChunkedArray, items: pa.ChunkedArray) -> list[Problem]:

@@ -256,6 +256,22 @@ def test_the_first_row_of_a_file_without_a_header_is_not_told(tmp_path, first):
     assert not any("alice" in problem for problem in problems)
 
 
+@pytest.mark.parametrize("settings", [{}, {"header": ["user_id", "item_id"]}])
+def test_column_names_among_the_rows_are_no_user_and_no_item(tmp_path, settings):
+    month = b"user_id,item_id\n1,7\n2,8\n"
+    source = {"feedback": "implicit", "columns": ColumnsConfig(rating=None), **settings}
+    [problem] = refused(tmp_path, "log.csv", month + month, **source)
+    n_rows, line = (2, 1) if settings else (1, 4)
+    assert f"log.csv: column names in {n_rows} rows (for example line {line})" in problem
+    assert "keep their headers" in problem
+
+
+def test_a_name_of_a_column_is_an_id_like_any_other(tmp_path):
+    content = b"user_id,item_id\nuser_id,7\nbob,item_id\n"
+    table = read_bytes(tmp_path, "log.csv", content, feedback="implicit", columns=ColumnsConfig(rating=None))
+    assert table["user_id"].to_pylist() == ["user_id", "bob"]
+
+
 def test_the_columns_of_a_matrix_of_users_are_not_told(tmp_path):
     names = ["item_id", *(f"alice-{number}@example.com" for number in range(150))]
     row = ["i1", *["1"] * 150]
