@@ -79,15 +79,8 @@ def find_columns(
     problems = []
     wanted = wanted_columns(source)
     is_header = not may_be_data or any(name in names for name in wanted.values())
-    told = (
-        f"there are {len(names):,} columns, as many as of a matrix of users by items; a log has a row an interaction"
-        if len(names) > _MOST_NAMES
-        else f"the columns are {_listed(names)}"
-        if is_header
-        else f"none of the {len(names)} fields of its first line is a column asked for"
-        if len(names) > 1
-        else "its first line is one field, not a column asked for"
-    )
+    quotable = names if is_header and len(names) <= _MOST_NAMES else ()
+    told = f"the columns are {_listed(quotable)}" if quotable else _not_quoted(len(names))
     for role, name in wanted.items():
         count = names.count(name)
         if count == 1:
@@ -97,10 +90,18 @@ def find_columns(
                 Problem(str(path), f"column {name!r} occurs {count} times", "Give each column a name of its own.")
             )
         else:
-            quotable = names if is_header and len(names) <= _MOST_NAMES else ()
             remedy = _remedy(role, name, quotable, advice=advice)
             problems.append(Problem(str(path), f"there is no column {name!r}; {told}", remedy))
     return positions, problems
+
+
+def _not_quoted(n_columns: int) -> str:
+    """Return what is there in place of a wanted column, where it may be of users."""
+    if n_columns > _MOST_NAMES:
+        return f"there are {n_columns:,} columns, as of a matrix of users by items; a log has a row an interaction"
+    if n_columns > 1:
+        return f"none of the {n_columns} fields of its first line is a column asked for"
+    return "its first line is one field, not a column asked for"
 
 
 def _remedy(role: str, name: str, names: Sequence[str], *, advice: str) -> str:

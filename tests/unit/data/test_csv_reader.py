@@ -277,7 +277,7 @@ def test_the_columns_of_a_matrix_of_users_are_not_told(tmp_path):
     row = ["i1", *["1"] * 150]
     content = "\n".join(",".join(fields) for fields in (names, row)) + "\n"
     problems = refused(tmp_path, "log.csv", content.encode())
-    assert "there are 151 columns, as many as of a matrix of users by items" in problems[0]
+    assert "there are 151 columns, as of a matrix of users by items" in problems[0]
     assert not any("alice" in problem for problem in problems)
 
 
