@@ -101,7 +101,7 @@ def _not_quoted(n_columns: int) -> str:
         return f"there are {n_columns:,} columns, as of a matrix of users by items; a log has a row an interaction"
     if n_columns > 1:
         return f"none of the {n_columns} fields of its first line is a column asked for"
-    return "its first line is one field, not a column asked for"
+    return "its first line is one field, not a column asked for" if n_columns else "there are none at all"
 
 
 def _remedy(role: str, name: str, names: Sequence[str], *, advice: str) -> str:
