@@ -122,7 +122,7 @@ def _augmentation(job: Job, table: Table) -> Iterable[str]:
     yield "## Augmentation: what adding synthetic to real users gains\n"
     yield (
         "Metric of real and synthetic users together minus that of real users alone; the weight of a synthetic user "
-        "beside a real one is chosen on validation users.\n"
+        "beside a real one and the recommender's settings are chosen on validation users.\n"
     )
     yield _grid(
         ["arm", "metric", *(JUDGES[judge] for judge in judges)],
