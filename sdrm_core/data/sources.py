@@ -24,7 +24,7 @@ class LocatedSource:
         uri: what the configuration named.
         files: the files, in the order in which they are read.
         sha256: of all their bytes, in that order.
-        states: of the files before their bytes were read; none if nobody asks (``unchanged``).
+        states: of the files before their bytes were read, for ``unchanged``.
     """
 
     uri: str
@@ -46,20 +46,22 @@ def locate(source: SourceConfig, *, cache: Path) -> LocatedSource:
     """
     dataset = CATALOGUE.get(source.uri)
     if dataset is not None:
-        file = _named_file(dataset, source, cache=cache)
-        return LocatedSource(uri=source.uri, files=(file,), sha256=_digest((file,)))
-    files = local_files(source.uri)
-    states = tuple(map(_state, files))
-    digest = _digest(files)
-    if source.sha256 not in (None, digest):
+        return _located(source.uri, (_named_file(dataset, source, cache=cache),))
+    located = _located(source.uri, local_files(source.uri))
+    if source.sha256 not in (None, located.sha256):
         raise DataError(
             Problem(
                 where=source.uri,
-                what=f"the bytes have the SHA-256 {digest}, source.sha256 expects {source.sha256}",
+                what=f"the bytes have the SHA-256 {located.sha256}, source.sha256 expects {source.sha256}",
                 remedy="Give the file that was meant, or correct source.sha256.",
             )
         )
-    return LocatedSource(uri=source.uri, files=files, sha256=digest, states=states)
+    return located
+
+
+def _located(uri: str, files: tuple[Path, ...]) -> LocatedSource:
+    states = tuple(map(_state, files))  # first: what is written while the bytes are read must be seen
+    return LocatedSource(uri=uri, files=files, sha256=_digest(files), states=states)
 
 
 @contextmanager

@@ -1,14 +1,15 @@
 """What adding synthetic users to the real ones gains a recommender."""
 
 from collections.abc import Sequence
-from functools import partial
+from itertools import product
 
 import numpy as np
 from scipy.sparse import csr_matrix, vstack
 
 from sdrm_core.config import UtilityConfig
 from sdrm_core.quality.checks import require_comparable
-from sdrm_core.quality.panel import SELECTION_METRIC, prepare_judge, rank_folds
+from sdrm_core.quality.judges import Judge
+from sdrm_core.quality.panel import Fit, judge_candidates, prepare_judge, rank_folds, selection_quality
 from sdrm_core.quality.utility import MetricReport, make_folds, report_arms
 from sdrm_core.records import Record
 
@@ -67,26 +68,18 @@ def measure_augmentation(
     n_users = judging[0].inputs.shape[0]
     judges = {}
     for name in config.judges if n_users >= 2 else ():
-        prepare = partial(prepare_judge, name, validation=choosing, seed=seed)
-        fits, quality = [], []
-        for weight in _WEIGHTS:
-            both, weights = _added(train, synthetics[0], weight)
-            fits.append(prepare(both, user_weights=weights))
-            judge = fits[-1](both, user_weights=weights)
-            quality.append(rank_folds(judge, choosing)[:, SELECTION_METRIC].sum())
-        best = int(np.argmax(quality))
-        weight, fit = _WEIGHTS[best], fits[best]
-        augmented = []
-        for one in synthetics:
-            both, weights = _added(train, one, weight)
-            augmented.append(rank_folds(fit(both, user_weights=weights), judging))
-        values = {"real": rank_folds(prepare(train)(train), judging)[None], "augmented": np.stack(augmented)}
+        options = list(product(_WEIGHTS, judge_candidates(name, validation=choosing, seed=seed)))
+        quality = [selection_quality(_fit_both(fit, train, synthetics[0], weight), choosing) for weight, fit in options]
+        weight, fit = options[int(np.argmax(quality))]
+        augmented = [rank_folds(_fit_both(fit, train, one, weight), judging) for one in synthetics]
+        alone = prepare_judge(name, train, validation=choosing, seed=seed)(train)
+        values = {"real": rank_folds(alone, judging)[None], "augmented": np.stack(augmented)}
         reports = report_arms(values, draws=config.bootstrap_draws, seed=seed)
         judges[str(name)] = JudgeGain(weight=weight, metrics=reports["augmented"])
     return AugmentationReport(evaluation_users=n_users, synthetic_users=synthetics[0].shape[0], judges=judges)
 
 
-def _added(train: csr_matrix, synthetic: csr_matrix, weight: float) -> tuple[csr_matrix, np.ndarray]:
-    """Return the users of both and (n_users,) their weights."""
+def _fit_both(fit: Fit, train: csr_matrix, synthetic: csr_matrix, weight: float) -> Judge:
+    both = csr_matrix(vstack([train, synthetic], format="csr"))
     weights = np.repeat([1.0, weight], [train.shape[0], synthetic.shape[0]])
-    return csr_matrix(vstack([train, synthetic], format="csr")), weights
+    return fit(both, user_weights=weights)

@@ -20,8 +20,16 @@ SELECTION_METRIC = METRICS.index("ndcg@10")
 # The right penalty grows with the number of users: what is right for ten times as many must be among them too.
 _EASE_PENALTIES = (300.0, 30.0, 100.0, 1000.0, 3000.0)
 _IALS_SETTINGS = (  # confidence and penalty
-    *((1.0, 10.0), (1.0, 30.0), (3.0, 30.0), (10.0, 30.0), (1.0, 60.0), (3.0, 60.0), (3.0, 100.0), (10.0, 100.0)),
-    *((3.0, 300.0), (10.0, 300.0)),
+    (1.0, 10.0),
+    (1.0, 30.0),
+    (3.0, 30.0),
+    (10.0, 30.0),
+    (1.0, 60.0),
+    (3.0, 60.0),
+    (3.0, 100.0),
+    (10.0, 100.0),
+    (3.0, 300.0),
+    (10.0, 300.0),
 )
 
 
@@ -42,14 +50,7 @@ def require_possible(judges: Collection[JudgeName], *, n_items: int) -> None:
         require_few_items(n_items)
 
 
-def prepare_judge(
-    name: JudgeName,
-    user_items: csr_matrix,
-    *,
-    validation: list[Fold],
-    seed: int,
-    user_weights: np.ndarray | None = None,
-) -> Fit:
+def prepare_judge(name: JudgeName, user_items: csr_matrix, *, validation: list[Fold], seed: int) -> Fit:
     """Return the fit of the named judge with the settings that rank best for validation users.
 
     Without validation users it is the first, middling setting. The neural judges have nothing to choose but when
@@ -60,18 +61,20 @@ def prepare_judge(
         user_items: (n_users, n_items), what it learns from while its settings are chosen.
         validation: folds of the validation users.
         seed: seed of random starting points.
-        user_weights: (n_users,) likewise; None: 1 each.
 
     Raises:
         ConfigError: the judge needs a package that is not installed.
         DataError: the judge cannot work on a catalogue of this size.
     """
-    candidates = _candidates(name, validation, seed)
+    candidates = judge_candidates(name, validation=validation, seed=seed)
     if len(candidates) == 1 or not validation[0].inputs.shape[0]:
         return candidates[0]
-    judges = (fit(user_items, user_weights=user_weights) for fit in candidates)
-    quality = [rank_folds(judge, validation)[:, SELECTION_METRIC].mean() for judge in judges]
-    return candidates[int(np.argmax(quality))]
+    return candidates[int(np.argmax([selection_quality(fit(user_items), validation) for fit in candidates]))]
+
+
+def selection_quality(judge: Judge, validation: list[Fold]) -> float:
+    """Return what settings are chosen by, the higher the better; 0 without validation users."""
+    return float(rank_folds(judge, validation)[:, SELECTION_METRIC].sum())
 
 
 def rank_folds(judge: Judge, folds: list[Fold]) -> np.ndarray:
@@ -81,7 +84,8 @@ def rank_folds(judge: Judge, folds: list[Fold]) -> np.ndarray:
     return mean
 
 
-def _candidates(name: JudgeName, validation: list[Fold], seed: int) -> list[Fit]:
+def judge_candidates(name: JudgeName, *, validation: list[Fold], seed: int) -> list[Fit]:
+    """Return the named judge with each of its settings, a middling one first; see ``prepare_judge``."""
     match name:
         case "popularity":
             return [fit_popularity]

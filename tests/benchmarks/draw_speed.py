@@ -3,9 +3,6 @@
 python -m tests.benchmarks.draw_speed
 """
 
-import time
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from scipy.sparse import csr_matrix, random_array
@@ -13,18 +10,10 @@ from torch import Tensor
 
 from sdrm_core.model.selection import best_by_tensors, best_items
 from sdrm_core.model.stratified import spread_by_loops, spread_by_tensors
+from tests.benchmarks.similarity_speed import seconds
 
 N_USERS = 1024
 REPEATS = 7
-
-
-def seconds(work: Callable[[], object]) -> float:
-    durations = []
-    for _ in range(REPEATS):
-        began = time.perf_counter()
-        work()
-        durations.append(time.perf_counter() - began)
-    return min(durations)
 
 
 def users_to_draw(n_items: int, *, mean_items: int, n_pairs: int) -> tuple[Tensor, np.ndarray, csr_matrix]:
@@ -41,10 +30,10 @@ def ratios(n_items: int, *, mean_items: int, n_pairs: int) -> tuple[float, float
     uniform, n_strata = torch.rand(scores.shape), 1031
     shifts, factors = torch.arange(n_items) % n_strata, torch.arange(n_items) % (n_strata - 1) + 1
     starts, steps = shifts.int().numpy(), factors.int().numpy()
-    spread_tensors = seconds(lambda: spread_by_tensors(uniform.clone(), shifts, factors, n_strata))
-    spread_loops = seconds(lambda: spread_by_loops(uniform.clone().numpy(), starts.copy(), steps, n_strata))
-    best_tensors = seconds(lambda: best_by_tensors(scores.clone(), counts, pairs=pairs))
-    best_loops = seconds(lambda: best_items(scores.clone(), counts, pairs=pairs))
+    spread_tensors, _ = seconds(lambda: spread_by_tensors(uniform.clone(), shifts, factors, n_strata), REPEATS)
+    spread_loops, _ = seconds(lambda: spread_by_loops(uniform.clone().numpy(), starts.copy(), steps, n_strata), REPEATS)
+    best_tensors, _ = seconds(lambda: best_by_tensors(scores.clone(), counts, pairs=pairs), REPEATS)
+    best_loops, _ = seconds(lambda: best_items(scores.clone(), counts, pairs=pairs), REPEATS)
     return spread_tensors / spread_loops, best_tensors / best_loops
 
 

@@ -7,6 +7,7 @@ import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +15,8 @@ from scipy.sparse import csr_matrix
 
 from sdrm_core.privacy.similarity import nearest, pair_products
 from tests.benchmarks.privacy_data import movielens_1m
+
+Result = TypeVar("Result")
 
 
 def scipy_closest(queries: csr_matrix, reference: csr_matrix, *, block_rows: int = 1024) -> np.ndarray:
@@ -30,7 +33,8 @@ def scipy_closest(queries: csr_matrix, reference: csr_matrix, *, block_rows: int
     return np.concatenate(closest)
 
 
-def seconds(work: Callable[[], np.ndarray], repeats: int) -> tuple[float, np.ndarray]:
+def seconds(work: Callable[[], Result], repeats: int) -> tuple[float, Result]:
+    """Return the least of so many durations, and what the work returned."""
     durations = []
     for _ in range(repeats):
         began = time.perf_counter()
