@@ -141,7 +141,7 @@ class RolesConfig(Section):
     """Shares of users by role; a user keeps the role on every night, by a keyed hash of the id."""
 
     train: Share = Field(0.7, description="fits the model and its target statistics")
-    validation: Share = Field(0.1, description="early stopping and hyper-parameters, nothing else")
+    validation: Share = Field(0.1, description="early stopping, temperature and judges' settings, nothing else")
     holdout: Share = Field(0.1, description="privacy comparison: users the model never saw")
     evaluation: Share = Field(0.1, description="utility: held-out users to recommend to")
     key_block: str | None = Field(

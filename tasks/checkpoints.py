@@ -79,12 +79,11 @@ def gate_release(run: Run, samples: Samples, measures: Measures) -> None:
     """Check that the measures of fidelity, utility and privacy are within the configured bounds."""
 
     def judge() -> GateReport:
-        facts = release_facts(
-            fidelity=read_json(measures.fidelity),
-            utility=read_json(measures.utility),
-            privacy=read_json(measures.privacy),
-        )
-        return check("release", release_suite(run.config.gates, run.config.privacy), pd.DataFrame([facts]))
+        fidelity, utility, privacy = map(read_json, (measures.fidelity, measures.utility, measures.privacy))
+        answers = {gate["gate"]: gate["sentence"] for gate in privacy["gates"]}
+        facts = release_facts(fidelity=fidelity, utility=utility, privacy=privacy)
+        suite = release_suite(run.config.gates, run.config.privacy, answers=answers)
+        return check("release", suite, pd.DataFrame([facts]))
 
     _pass_or_stop(run, "release", judge, attempt=samples.attempt)
 

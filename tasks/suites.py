@@ -3,6 +3,7 @@
 Nothing here knows how an expectation is evaluated; ``tasks.gates`` does that.
 """
 
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 from sdrm_core.config import (
@@ -132,11 +133,16 @@ def privacy_fact(gate: PrivacyGate) -> str:
     return f"privacy_{gate}"
 
 
-def release_suite(gates: GatesConfig, privacy: PrivacyConfig) -> Suite:
+def release_suite(gates: GatesConfig, privacy: PrivacyConfig, *, answers: Mapping[str, str] | None = None) -> Suite:
     """Return what a release must measure up to; its table is one row of facts.
 
     The columns are the measures below and, for each privacy gate, ``privacy_<gate>`` with its verdict. A gate whose
     INCONCLUSIVE the operator accepts still says so, as a warning, which does not stop the run.
+
+    Args:
+        gates: bounds of the measures.
+        privacy: which privacy gates may be inconclusive, or are only reported.
+        answers: the privacy gates' answers in words, by gate, to be shown beside the verdicts.
     """
     bounds = gates.release
     remedy = "See the run's fidelity and utility reports; more data or longer training helps. Bounds: gates.release."
@@ -152,7 +158,11 @@ def release_suite(gates: GatesConfig, privacy: PrivacyConfig) -> Suite:
         *fact("coverage", bounds.min_coverage, 1, why=covered, remedy=remedy),
         *fact("svd_recall_ratio", bounds.min_svd_recall_ratio, None, why=useful, remedy=remedy),
         *_likeness(gates.synthetic),
-        *(expectation for gate in get_args(PrivacyGate) for expectation in _privacy(gate, privacy)),
+        *(
+            expectation
+            for gate in get_args(PrivacyGate)
+            for expectation in _privacy(gate, privacy, answer=(answers or {}).get(gate, ""))
+        ),
     ]
 
 
@@ -182,16 +192,19 @@ def _likeness(config: SyntheticGateConfig) -> Suite:
     ]
 
 
-def _privacy(gate: PrivacyGate, config: PrivacyConfig) -> Suite:
+def _privacy(gate: PrivacyGate, config: PrivacyConfig, *, answer: str) -> Suite:
     column = privacy_fact(gate)
-    remedy = f"See gate {gate} in privacy.html, in the run's working directory."
+    remedy = f"{answer} See gate {gate} in privacy.html, in the run's working directory.".lstrip()
     missing = not_null(column, why="a privacy gate without a verdict has not passed", remedy=remedy)
     if gate in config.report_only:
         openly = "the configuration only reports this gate, for data that is public anyway, and names it openly"
         return [missing, in_set(column, ["PASS"], why=openly, remedy=remedy, severity="warning")]
-    why = "nothing that leaks is published"
+    why = answer or "nothing that leaks is published"
     if gate not in config.accept_inconclusive:
-        remedy += f" INCONCLUSIVE, never FAIL, may be accepted: add {gate} to privacy.accept_inconclusive."
+        remedy += (
+            " After a FAIL: more users, or no release."
+            f" INCONCLUSIVE, never FAIL, may be accepted: add {gate} to privacy.accept_inconclusive."
+        )
         return [missing, in_set(column, ["PASS"], why=why, remedy=remedy)]
     openly = "INCONCLUSIVE is accepted here by the configuration, and named openly"
     return [

@@ -103,12 +103,10 @@ def judge_rare_pairs(evidence: Evidence, config: PrivacyConfig, draw: np.random.
         Verdict.FAIL: "The release exposes rare combinations of items that point at people trained on.",
         Verdict.INCONCLUSIVE: "Whether rare combinations of items are exposed cannot be told yet.",
     }
-    verdict = _verdict("rare_pairs", (figure, edge), sentences, evidence, {"odds_ratio": 1.0})
     n_items = evidence.everyone.shape[1]
-    if found.n_items == n_items:
-        return verdict
-    looked_at = f"{verdict.sentence} Pairs of a random {found.n_items:,} of {n_items:,} items were looked at."
-    return verdict.model_copy(update={"sentence": looked_at})
+    some = f"Pairs of a random {found.n_items:,} of {n_items:,} items were looked at."
+    looked_at = some if found.n_items < n_items else ""
+    return _verdict("rare_pairs", (figure, edge), sentences, evidence, {"odds_ratio": 1.0}, looked_at=looked_at)
 
 
 def judge_completion(evidence: Evidence, config: PrivacyConfig, draw: np.random.Generator) -> GateVerdict:
@@ -124,7 +122,10 @@ def judge_completion(evidence: Evidence, config: PrivacyConfig, draw: np.random.
     n_holdout = int((~evidence.is_train).sum())
     some = f"A random {MAX_USERS:,} of {n_holdout:,} held-out users were attacked; more of them would not tell."
     would_tell = some if n_holdout > MAX_USERS else ""
-    return _verdict("completion", (figure,), sentences, evidence, baseline, would_tell=would_tell)
+    n_items = evidence.everyone.shape[1]
+    popular = f"Only the {found.n_items:,} most popular of {n_items:,} items were looked at."
+    looked_at = popular if found.n_items < n_items else ""
+    return _verdict("completion", (figure,), sentences, evidence, baseline, would_tell=would_tell, looked_at=looked_at)
 
 
 def _judge_copies(
@@ -190,6 +191,7 @@ def _verdict(
     baseline: dict[str, float],
     *,
     would_tell: str = "",
+    looked_at: str = "",
 ) -> GateVerdict:
     deciding = strictest(figures)
     sentence, needed = sentences[deciding.verdict], None
@@ -203,7 +205,7 @@ def _verdict(
     return GateVerdict(
         gate=gate,
         verdict=deciding.verdict,
-        sentence=sentence,
+        sentence=f"{sentence} {looked_at}".rstrip(),
         figures=(deciding, *(figure for figure in figures if figure is not deciding)),
         holdout_needed=needed,
         baseline={name: value for name, value in baseline.items() if isfinite(value)},

@@ -85,6 +85,15 @@ class TestPublished:
         assert all(stage["seconds"] >= 0 and stage["peak_rss_mb"] > 0 for stage in manifest["stages"].values())
         assert {"privacy", "utility", "fidelity", "model", "schema", "config", "seed", "code_version"} <= set(manifest)
 
+    def test_the_last_gates_page_says_what_the_privacy_gates_answered(self, night):
+        config, release = night
+        answers = json.loads((release.path / "manifest.json").read_text())["privacy"]["gates"]
+        (report,) = config.paths.work.glob("*/gates/release.json")
+        verdicts = [one for one in json.loads(report.read_text())["results"] if "PASS" in one["rule"]]
+        assert len(verdicts) >= len(answers)
+        for one in verdicts:
+            assert answers[one["column"].removeprefix("privacy_")]["sentence"] in one["remedy"]
+
     def test_rows_are_sorted_unique_and_of_the_catalogue_as_it_came(self, night, source):
         _, release = night
         rows = pq.read_table(release.path / "interactions").to_pandas()

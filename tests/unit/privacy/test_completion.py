@@ -58,6 +58,14 @@ def test_of_a_large_catalogue_the_most_popular_items_are_attacked(evidence, monk
     assert found.n_users == (np.diff(evidence.real[:, popular].tocsr().indptr) >= 2).sum()
 
 
+def test_the_verdict_says_that_only_the_most_popular_items_were_attacked(evidence, monkeypatch):
+    whole, n_items = judge_completion(evidence, PrivacyConfig(), np.random.default_rng(0)), evidence.everyone.shape[1]
+    monkeypatch.setattr(completion, "MAX_ITEMS", 20)
+    part = judge_completion(evidence, PrivacyConfig(), np.random.default_rng(0))
+    assert "looked at" not in whole.sentence
+    assert part.sentence.endswith(f"Only the 20 most popular of {n_items} items were looked at.")
+
+
 def test_of_few_people_the_verdict_hardly_hangs_on_how_their_items_are_divided(simulate, monkeypatch):
     users = simulate(500, seed=31)
     few = gather(users[:60], RealUsers.of(users[:400], users[400:], config=PrivacyConfig(), seed=0))

@@ -154,6 +154,22 @@ def test_release_suite_only_reports_a_gate_where_told_to_and_still_asks_for_its_
     assert [each["severity"] for each in release_suite(GatesConfig(), config)].count("warning") == 2
 
 
+def test_a_privacy_gates_own_words_stand_beside_its_verdict():
+    words = "Someone can tell who took part."
+    plain, told = (
+        [each["meta"] for each in release_suite(GatesConfig(), PrivacyConfig(), answers=answers) if membership(each)][
+            -1
+        ]
+        for answers in ({}, {"membership": words})
+    )
+    assert told["why"] == words
+    assert told["remedy"] == f"{words} {plain['remedy']}"
+
+
+def membership(expectation):
+    return expectation["kwargs"].get("column") == "privacy_membership"
+
+
 def test_release_suite_expects_a_verdict_of_every_privacy_gate():
     columns = columns_of(release_suite(GatesConfig(), PrivacyConfig()), {NOT_NULL})
     assert {column for column in columns if column.startswith("privacy_")} == {
