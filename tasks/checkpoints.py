@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from sdrm_core.config import PrivacyGate
-from sdrm_core.data.matrix import is_publishable
+from sdrm_core.data.anonymity import is_publishable
 from sdrm_core.data.roles import Role
 from sdrm_core.errors import GateFailed
 from sdrm_core.records import Artifact, GateReport, Ingested, Measures, Run, Samples, UserItemMatrix
@@ -104,7 +104,7 @@ def likeness(fidelity: dict[str, Any]) -> dict[str, Any]:
     The density is that of what may be published: of few people the most active make much of the rest.
     """
     return {
-        "density_ratio": fidelity["published_density_ratio"],
+        "density_ratio": fidelity["published"]["density_ratio"]["synthetic"],
         "activity_ks": fidelity["figures"]["activity_ks"]["synthetic"],
     }
 

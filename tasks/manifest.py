@@ -111,14 +111,14 @@ def _public_utility(measures: Measures) -> dict[str, Any]:
 
 
 def _public_fidelity(measures: Measures, *, n_holdout: int) -> dict[str, Any]:
-    """Return the figures of likeness but those of few people: of the most active ones, and of a small holdout.
+    """Return the figures of likeness without what few people tell: the most active ones, and a small holdout.
 
     Rounded: the difference of two nights' exact figures is a person's who joined or left.
     """
     report: dict[str, Any] = read_json(measures.fidelity)
-    del report["published_density_ratio"]
     hidden = {"holdout": None} if n_holdout < MIN_HOLDOUT_USERS else {}
-    figures = {name: row | hidden for name, row in report["figures"].items() if name != "activity_max"}
+    figures = report["figures"] | report.pop("published")
+    figures = {name: row | hidden for name, row in figures.items() if name != "activity_max"}
     figures, curves = _rounded(figures, digits=_DIGITS), _rounded(report["curves"], digits=_CURVE_DIGITS)
     return report | {"figures": figures, "curves": curves}
 

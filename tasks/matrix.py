@@ -8,12 +8,12 @@ import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
 from sdrm_core.config import PipelineConfig
+from sdrm_core.data.anonymity import publishable_items
 from sdrm_core.data.interactions import index_interactions
 from sdrm_core.data.kcore import k_core
 from sdrm_core.data.matrix import item_popularity, to_user_items
 from sdrm_core.data.roles import Role, assign_roles, derive_key
 from sdrm_core.errors import DataError, Problem, collected
-from sdrm_core.model.draw import publishable_items
 from sdrm_core.quality.folds import rankable_users
 from sdrm_core.quality.panel import require_possible
 from sdrm_core.records import Counts, Ingested, UserItemMatrix

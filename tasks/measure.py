@@ -1,12 +1,9 @@
 """Judge synthetic users: fidelity, utility and privacy, each its own task and its own file."""
 
-import numpy as np
 from scipy.sparse import csr_matrix
 
 from sdrm_core.config import PipelineConfig
-from sdrm_core.data.matrix import is_publishable
 from sdrm_core.data.roles import Role
-from sdrm_core.model.activity import publishable_activity
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.privacy.judge import judge_privacy
 from sdrm_core.quality import fidelity, utility
@@ -72,16 +69,13 @@ def measure_privacy(run: Run, matrix: UserItemMatrix, samples: Samples) -> Artif
 
 
 def fidelity_of(users: csr_matrix, matrix: UserItemMatrix, *, config: PipelineConfig) -> fidelity.FidelityReport:
-    """Compare ``users`` (n_users, n_items) with what may be published of the training users."""
-    train, k_anonymity = users_of(matrix, Role.TRAIN), config.privacy.k_anonymity
-    n_publishable = int(is_publishable(train, k_anonymity=k_anonymity).sum())
+    """Compare ``users`` (n_users, n_items) with the training users, and with those that no generator saw."""
     return fidelity.measure_fidelity(
         users,
-        train=train,
+        train=users_of(matrix, Role.TRAIN),
         holdout=users_of(matrix, Role.HOLDOUT),
-        k_anonymity=k_anonymity,
+        k_anonymity=config.privacy.k_anonymity,
         seed=config.seed,
-        activity=publishable_activity(np.diff(train.indptr), k_anonymity=k_anonymity, n_publishable=n_publishable),
     )
 
 

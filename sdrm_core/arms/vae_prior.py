@@ -12,8 +12,9 @@ from sdrm_core.arms.arm import require_users
 from sdrm_core.arms.blocks import activity_of, sample_in_blocks
 from sdrm_core.arms.storing import load_arm, save_arm
 from sdrm_core.config import ArmName, PipelineConfig, VaeConfig
+from sdrm_core.data.anonymity import publishable_items
 from sdrm_core.data.matrix import item_popularity
-from sdrm_core.model.draw import ItemDraw, Offsets, publishable_items
+from sdrm_core.model.draw import ItemDraw, Offsets
 from sdrm_core.model.pretraining import REPEAT_INPUT, train_vae
 from sdrm_core.model.training import OnEpoch
 from sdrm_core.model.vae import MultiVAE

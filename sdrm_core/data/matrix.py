@@ -24,12 +24,6 @@ def item_popularity(user_items: csr_matrix) -> np.ndarray:
     return popularity
 
 
-def is_publishable(train: csr_matrix, *, k_anonymity: int) -> np.ndarray:
-    """Return (n_items,) bool: whether at least ``k_anonymity`` training users (n_train, n_items) have the item."""
-    publishable: np.ndarray = item_popularity(train) >= k_anonymity
-    return publishable
-
-
 def cell_rows(user_items: csr_matrix) -> np.ndarray:
     """Return (nnz,) the row of each stored cell."""
     return np.repeat(np.arange(user_items.shape[0]), np.diff(user_items.indptr))

@@ -8,21 +8,6 @@ from scipy.special import ndtri
 _GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
 
-def publishable_activity(counts: np.ndarray, *, k_anonymity: int, n_publishable: int) -> np.ndarray:
-    """Return the numbers of items that synthetic users may have, ascending: those of the training users, cut.
-
-    The counts are capped at the number of publishable items, and at what ``k_anonymity`` training users reach: the
-    count of the most active user would identify that user.
-
-    Args:
-        counts: (n_train_users,) items per training user.
-        k_anonymity: training users that must have at least the largest count.
-        n_publishable: items that may be published.
-    """
-    ordered = np.sort(counts).astype(np.int64)
-    return np.minimum(ordered, min(ordered[-min(k_anonymity, len(ordered))], n_publishable))
-
-
 def normal_scores(counts: np.ndarray, *, reference: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return the standard normal quantile of each user's place among the reference users.
 

@@ -9,30 +9,12 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from sdrm_core.errors import DataError, Problem
 from sdrm_core.model.selection import best_items, binary_matrix
 from sdrm_core.model.stratified import stratified_uniform
 from sdrm_core.model.vae import MultiVAE
 
 FEW = 2  # items of fewer than FEW * k_anonymity training users count as rare
 _SPARSE = 3  # data are fully sparse if rare items hold one third of the interactions
-
-
-def publishable_items(popularity: np.ndarray, *, k_anonymity: int) -> np.ndarray:
-    """Return the columns, ascending, of items that at least ``k_anonymity`` training users have.
-
-    Args:
-        popularity: (n_items,) training users an item has.
-        k_anonymity: users it must have.
-
-    Raises:
-        DataError: there is none.
-    """
-    publishable = np.flatnonzero(popularity >= k_anonymity)
-    if not len(publishable):
-        what = f"asks for {k_anonymity} training users an item, the most popular has {int(popularity.max(initial=0))}"
-        raise DataError(Problem("privacy.k_anonymity", what, "Lower it, or use more data"))
-    return publishable
 
 
 def reliance_on_few(popularity: np.ndarray, *, k_anonymity: int) -> float:

@@ -8,11 +8,11 @@ import torch
 from scipy.sparse import csr_matrix
 
 from sdrm_core.config import PipelineConfig
+from sdrm_core.data.anonymity import publishable_activity, publishable_items
 from sdrm_core.data.matrix import item_popularity
-from sdrm_core.model.activity import publishable_activity
 from sdrm_core.model.devices import Workers
 from sdrm_core.model.diffusing import Posteriors, train_denoiser
-from sdrm_core.model.draw import FEW, Offsets, publishable_items, reliance_on_few, target_popularity
+from sdrm_core.model.draw import FEW, Offsets, reliance_on_few, target_popularity
 from sdrm_core.model.offsets import OffsetFit
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.model.temperature import UNJUDGED, LeakMeasure, choose_temperature

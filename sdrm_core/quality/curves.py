@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from sdrm_core.data.anonymity import shared_activity
 from sdrm_core.data.matrix import item_popularity
 from sdrm_core.records import Record
 
@@ -43,7 +44,7 @@ def fidelity_curves(synthetic: csr_matrix, train: csr_matrix, *, publishable: np
     edges = _log_spaced(1, n_items + 1)[:-1] - 1
     by_real_rank = np.argsort(-real, kind="stable")
     activity = np.sort(np.diff(train.indptr))
-    at_least = _log_spaced(1, max(1, int(activity[-min(k_anonymity, len(activity))])))
+    at_least = _log_spaced(1, max(1, shared_activity(activity, k_anonymity=k_anonymity)))
     return Curves(
         popularity_rank=_bin_means(np.arange(1, n_items + 1), edges),
         popularity_real=_bin_means(real[by_real_rank], edges),

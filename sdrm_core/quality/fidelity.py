@@ -1,11 +1,12 @@
 """Does the synthetic data look like its source: each figure beside what perfect and what naive look like."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from sdrm_core.data.matrix import is_publishable
+from sdrm_core.data.anonymity import is_publishable, publishable_activity
 from sdrm_core.quality.baselines import sample_by_popularity
 from sdrm_core.quality.checks import require_comparable
 from sdrm_core.quality.curves import Curves, fidelity_curves
@@ -34,6 +35,9 @@ FIGURES: dict[str, tuple[Goal, str]] = {
     "classifier_auc": ("match", "area under the ROC curve of a classifier that tells them from training users"),
 }
 
+# Of numbers of items that are not cut to what may be published these tell what the most active users have.
+_TELLING = ("activity_mean", "activity_sd", "density_ratio")
+
 
 class Figure(Record):
     """One figure of the synthetic users against the training users, and what to hold it against.
@@ -61,8 +65,8 @@ class FidelityReport(Record):
     Attributes:
         figures: name → figure.
         curves: popularity and activity, real and synthetic.
-        published_density_ratio: density over that of what may be published of the training users' activity. Beside
-            ``density_ratio`` it tells what had to be cut, and so stays in the house.
+        published: mean, deviation and density again, with real users' numbers of items cut to what may be published:
+            the uncut ones beside these tell what was cut, and so stay in the house.
         train_users: users compared with.
         synthetic_users: users measured.
         holdout_users: users behind the column ``holdout``; few of them make its distances larger.
@@ -70,7 +74,7 @@ class FidelityReport(Record):
 
     figures: dict[str, Figure]
     curves: Curves
-    published_density_ratio: float
+    published: dict[str, Figure]
     train_users: int
     synthetic_users: int
     holdout_users: int
@@ -87,7 +91,6 @@ def measure_fidelity(
     holdout: csr_matrix,
     k_anonymity: int,
     seed: int,
-    activity: np.ndarray | None = None,
 ) -> FidelityReport:
     """Compare synthetic users with the training users.
 
@@ -97,7 +100,6 @@ def measure_fidelity(
         holdout: (n_holdout, n_items), real users it never saw; may be empty.
         k_anonymity: training users that must have an item for a release to contain it.
         seed: the run's seed.
-        activity: (n_train,) items per training user, cut to what may be published; None: nothing had to be cut.
 
     Raises:
         DataError: item counts differ, or there is no synthetic user or no training interaction.
@@ -111,8 +113,8 @@ def measure_fidelity(
     }
     publishable = is_publishable(train, k_anonymity=k_anonymity)
     pairs = CooccurrenceReference(train, seed=seed)
-    measured: dict[str, dict[str, float | None]] = {
-        name: _margins(users, train, publishable)
+    measured = {
+        name: popularity_figures(users, train, publishable=publishable)
         | {
             "cooccurrence_correlation": pairs.correlation_with(users),
             "classifier_auc": classifier_auc(users, train, seed=seed),
@@ -120,26 +122,40 @@ def measure_fidelity(
         for name, users in candidates.items()
         if users.shape[0]
     }
-    ideal = _margins(train, train, publishable) | {"cooccurrence_correlation": 1.0, "classifier_auc": 0.5}
-    items_per_user = float(np.mean(np.diff(train.indptr) if activity is None else activity))
-    figures = {
-        name: Figure(
-            goal=goal,
-            meaning=meaning,
-            ideal=ideal[name],
-            **{candidate: measured.get(candidate, {}).get(name) for candidate in candidates},
-        )
-        for name, (goal, meaning) in FIGURES.items()
-    }
+    ideal = popularity_figures(train, train, publishable=publishable)
+    ideal |= {"cooccurrence_correlation": 1.0, "classifier_auc": 0.5}
+    known = np.diff(train.indptr)
+    counts = {name: np.diff(users.indptr) for name, users in candidates.items() if users.shape[0]}
+    cut = publishable_activity(known, k_anonymity=k_anonymity, n_publishable=int(publishable.sum()))
+    shown = {name: of if name == "synthetic" else np.minimum(of, cut[-1]) for name, of in counts.items()}
     return FidelityReport(
-        figures=figures,
+        figures=_figures(
+            {name: measured[name] | activity_figures(of, known) for name, of in counts.items()},
+            ideal=ideal | activity_figures(known, known),
+        ),
+        published=_figures(
+            {name: activity_figures(of, cut) for name, of in shown.items()},
+            ideal={name: value for name, value in activity_figures(cut, cut).items() if name in _TELLING},
+        ),
         curves=fidelity_curves(synthetic, train, publishable=publishable, k_anonymity=k_anonymity),
-        published_density_ratio=synthetic.nnz / synthetic.shape[0] / items_per_user,
         train_users=train.shape[0],
         synthetic_users=synthetic.shape[0],
         holdout_users=holdout.shape[0],
     )
 
 
-def _margins(users: csr_matrix, train: csr_matrix, publishable: np.ndarray) -> dict[str, float | None]:
-    return popularity_figures(users, train, publishable=publishable) | activity_figures(users, train)
+def _figures(
+    measured: Mapping[str, Mapping[str, float | None]], *, ideal: Mapping[str, float | None]
+) -> dict[str, Figure]:
+    """Return each figure of ``ideal``, in the order of ``FIGURES``, with what was measured of each kind of users."""
+    kinds = ("synthetic", "holdout", "popularity_sampler")
+    return {
+        name: Figure(
+            goal=goal,
+            meaning=meaning,
+            ideal=ideal[name],
+            **{kind: measured[kind][name] if kind in measured else None for kind in kinds},
+        )
+        for name, (goal, meaning) in FIGURES.items()
+        if name in ideal
+    }

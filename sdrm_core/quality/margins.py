@@ -34,21 +34,20 @@ def popularity_figures(
     }
 
 
-def activity_figures(candidate: csr_matrix, reference: csr_matrix) -> dict[str, float | None]:
+def activity_figures(counts: np.ndarray, known: np.ndarray) -> dict[str, float | None]:
     """Compare the number of items a user has.
 
     Args:
-        candidate: (n_candidate, n_items), the users looked at; at least one.
-        reference: (n_reference, n_items), the training users.
+        counts: (n_candidate,) items per user looked at; at least one user.
+        known: (n_reference,) items per training user.
     """
-    counts, known = np.diff(candidate.indptr), np.diff(reference.indptr)
     return {
         "activity_ks": _ks_distance(counts, known),
         "activity_mean": float(counts.mean()),
         "activity_sd": float(counts.std()),
         "activity_max": float(counts.max()),
         "empty_user_share": float((counts == 0).mean()),
-        "density_ratio": float(counts.mean() / known.mean()),
+        "density_ratio": float(counts.mean() / known.mean()) if known.any() else None,
     }
 
 

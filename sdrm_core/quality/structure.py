@@ -48,6 +48,8 @@ class CooccurrenceReference:
         return csr_matrix(selected.T @ selected)
 
     def _pair_cosines(self, co_counts: csr_matrix) -> np.ndarray:
+        if not len(self._rows):  # SciPy selects no array of no cells
+            return np.zeros(0)
         norms = np.sqrt(co_counts.diagonal())
         scale = norms[self._rows] * norms[self._columns]
         together = np.asarray(co_counts[self._rows, self._columns]).ravel()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest, norm
 
-from sdrm_core.model.activity import counts_at, normal_scores, publishable_activity, scores_of, spread_quantiles
+from sdrm_core.model.activity import counts_at, normal_scores, scores_of, spread_quantiles
 
 REFERENCE = np.array([2, 2, 3, 5, 5, 5, 8, 20])
 
@@ -48,10 +48,3 @@ def test_the_mean_count_of_a_small_release_is_that_of_the_training_users():
     for shift in (0.1, 0.5, 0.9):
         counts = counts_at(spread_quantiles(0, 656, shift=shift), reference=reference)
         assert counts.mean() == pytest.approx(reference.mean(), rel=0.02)
-
-
-def test_nobody_is_as_active_as_fewer_people_than_anonymity_asks_for():
-    counts = np.array([3, 90, 7, 5, 40, 30])
-    assert publishable_activity(counts, k_anonymity=3, n_publishable=100).tolist() == [3, 5, 7, 30, 30, 30]
-    assert publishable_activity(counts, k_anonymity=3, n_publishable=6).tolist() == [3, 5, 6, 6, 6, 6]
-    assert publishable_activity(counts, k_anonymity=9, n_publishable=100).tolist() == [3] * 6

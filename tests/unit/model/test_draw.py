@@ -5,11 +5,9 @@ from scipy.sparse import csr_matrix
 
 from sdrm_core.config import VaeConfig
 from sdrm_core.data.matrix import item_popularity
-from sdrm_core.errors import DataError
 from sdrm_core.model.draw import (
     ItemDraw,
     Offsets,
-    publishable_items,
     reliance_on_few,
     stack_users,
     target_popularity,
@@ -40,18 +38,6 @@ def pair_matrix(n_items, *pairs):
     for first, second, offset in pairs:
         matrix[first, second] = matrix[second, first] = offset
     return csr_matrix(matrix)
-
-
-def test_publishable_items_are_those_with_enough_users():
-    train = csr_matrix(np.array([[1, 1, 0, 1], [1, 0, 0, 1], [1, 0, 0, 0]], dtype=np.float32))
-    popularity = item_popularity(train)
-    assert popularity.tolist() == [3, 1, 0, 2]
-    assert publishable_items(popularity, k_anonymity=2).tolist() == [0, 3]
-
-
-def test_nothing_publishable_is_an_error_with_both_numbers():
-    with pytest.raises(DataError, match=r"k_anonymity: asks for 2 training users an item, .* has 1"):
-        publishable_items(np.array([1, 1, 0]), k_anonymity=2)
 
 
 def test_items_of_few_people_are_levelled_where_they_are_the_most():

@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
 
 from sdrm_core.errors import DataError
 from sdrm_core.quality.baselines import sample_by_popularity
@@ -52,7 +52,7 @@ def test_popularity_figures_by_hand():
 def test_activity_figures_by_hand():
     reference = binary([[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]])
     candidate = binary([[0, 0, 0, 0], [1, 1, 0, 0]])
-    assert activity_figures(candidate, reference) == {
+    assert activity_figures(np.diff(candidate.indptr), np.diff(reference.indptr)) == {
         "activity_ks": 0.5,
         "activity_mean": 1.0,
         "activity_sd": 1.0,
@@ -69,6 +69,11 @@ def test_cooccurrence_compares_cosines_of_frequent_pairs():
     assert pairs.correlation_with(reference) == pytest.approx(1)
     # two pairs are frequent; cosines 5/sqrt(18*11) < 6/sqrt(11*10), and 1/sqrt(3) < 2/sqrt(6) in the candidate
     assert pairs.correlation_with(candidate) == pytest.approx(1)
+
+
+def test_where_no_pair_of_items_is_frequent_nothing_is_known_of_pairs():
+    reference = binary(np.eye(6))
+    assert CooccurrenceReference(reference, seed=0).correlation_with(reference) is None
 
 
 def test_a_classifier_cannot_tell_fresh_real_users_but_tells_independent_items(train):
@@ -92,10 +97,25 @@ def test_holdout_users_show_what_perfect_looks_like(train):
         assert figure.holdout == figure.synthetic
 
 
-def test_density_is_held_against_what_may_be_published_too(train):
-    counts = np.diff(train.indptr)
-    report = measure_fidelity(train, train=train, holdout=train, k_anonymity=1, seed=0, activity=counts / 2)
-    assert (report.published_density_ratio, report.synthetic("density_ratio")) == (2, 1)
+def test_what_is_published_of_activity_is_held_against_what_may_be_published():
+    most_active = np.ones((1, 40))
+    others = np.eye(30, 40) + np.eye(30, 40, 1)
+    train, synthetic = binary(np.vstack([others, most_active])), binary(np.vstack([others, others[:1]]))
+    report = measure_fidelity(synthetic, train=train, holdout=train, k_anonymity=2, seed=0)
+    assert report.synthetic("density_ratio") == pytest.approx(62 / 100)
+    shown = report.published
+    assert (shown["density_ratio"].synthetic, shown["density_ratio"].holdout) == (1, 1)
+    assert (shown["activity_sd"].ideal, shown["activity_mean"].ideal) == (0, 2)
+    assert report.figures["activity_sd"].ideal > 1
+
+
+def test_how_active_the_most_active_user_is_changes_nothing_that_is_published(train):
+    tops = [binary([[1] * most + [0] * (60 - most)]) for most in (58, 60)]
+    shown = [
+        measure_fidelity(train, train=vstack([train, top]).tocsr(), holdout=train, k_anonymity=5, seed=0).published
+        for top in tops
+    ]
+    assert shown[0] == shown[1]
 
 
 def test_the_report_is_plain_json_even_when_figures_are_undefined():

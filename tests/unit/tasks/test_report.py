@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
+import tasks.manifest
 from sdrm_core.privacy.verdicts import Histogram
 from sdrm_core.storage import sha256_of, write_json
 from tasks.report import (
@@ -192,10 +193,22 @@ def test_figures_of_a_handful_of_held_out_people_are_not_published(tmp_path):
     assert "standard deviation" in render_card(manifest)
 
 
-def test_what_few_people_have_more_of_than_may_be_published_cannot_be_worked_out(tmp_path):
-    fidelity = render_inputs(tmp_path)["manifest"]["fidelity"]
-    assert "published_density_ratio" not in fidelity
-    assert "activity_max" not in fidelity["figures"]
+def test_what_few_people_have_more_of_than_may_be_published_cannot_be_worked_out(tmp_path, monkeypatch):
+    measured = tasks.manifest.read_json
+
+    def cut_by_one(artifact):
+        report = measured(artifact)
+        for name in report.get("published", {}):
+            report["published"][name]["ideal"] = report["figures"][name]["ideal"] - 1
+        return report
+
+    whole = render_inputs(tmp_path / "whole")["manifest"]["fidelity"]
+    monkeypatch.setattr("tasks.manifest.read_json", cut_by_one)
+    cut = render_inputs(tmp_path / "cut")["manifest"]["fidelity"]
+    assert set(cut) == {"figures", "curves", "train_users", "synthetic_users", "holdout_users"}
+    assert "activity_max" not in cut["figures"]
+    for name in ("activity_mean", "activity_sd", "density_ratio"):
+        assert cut["figures"][name]["ideal"] == pytest.approx(whole["figures"][name]["ideal"] - 1, abs=0.01)
 
 
 def test_what_a_recommender_achieves_for_a_handful_of_people_is_not_published(tmp_path):
