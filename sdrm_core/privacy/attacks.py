@@ -19,7 +19,7 @@ def membership_scores(evidence: Evidence) -> dict[str, np.ndarray]:
     - density ratio: log kernel density of the synthetic users at the user, less that of the other real users.
     - rare items: similarity to the nearest synthetic user where rare items weigh more.
     """
-    found, normal = evidence.real_to_synthetic, evidence.real_to_real
+    found, normal = evidence.real_to_synthetic, evidence.complete_to_complete
     return {
         "nearest": found.closest,
         "nearest less reference": found.closest - normal.closest,

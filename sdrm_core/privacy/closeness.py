@@ -1,6 +1,7 @@
 """Are synthetic users closer to the people trained on than to people never seen?"""
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, islice
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from sdrm_core.privacy.similarity import Neighbours
 from sdrm_core.privacy.statistics import CONFIDENCE, Estimate, adjusted
 
 PERMUTATIONS = 499
+_AT_ONCE = 50  # labels of all of a million people, 500 times, would take half a gigabyte
 
 
 def measure_closeness(evidence: Evidence, draw: np.random.Generator) -> tuple[Estimate, float]:
@@ -27,12 +29,15 @@ def measure_closeness(evidence: Evidence, draw: np.random.Generator) -> tuple[Es
     miss = _miss_chances(int(evidence.is_train.sum()), int(is_holdout.sum()), evidence.synthetic_to_real.index.shape[1])
 
     def shares_and_taste(labels: np.ndarray) -> np.ndarray:
-        shares = (_share(found, labels, miss) for found in (evidence.synthetic_to_real, evidence.real_to_real))
+        shares = (_share(found, labels, miss) for found in (evidence.synthetic_to_real, evidence.complete_to_complete))
         return np.array([*shares, *evidence.taste[labels].mean(axis=0)])
 
-    labelings = [is_holdout, *(draw.permutation(is_holdout) for _ in range(PERMUTATIONS))]
+    labelings = chain([is_holdout], (draw.permutation(is_holdout) for _ in range(PERMUTATIONS)))
+    rows: list[np.ndarray] = []
     with ThreadPoolExecutor() as pool:
-        found = np.array(list(pool.map(shares_and_taste, labelings)))
+        while some := list(islice(labelings, _AT_ONCE)):
+            rows.extend(pool.map(shares_and_taste, some))
+    found = np.array(rows)
     # The true labels take part in the fit: they must be treated as each permutation of them is.
     excess = adjusted(found[:, 0], found[:, 1:]) - found[:, 0].mean()
     effect, spread = 0.5 + float(excess[0]), excess[1:]

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 from scipy.sparse import csr_matrix
-from scipy.stats import poisson
+from scipy.stats import hypergeom, poisson
 
 from sdrm_core.data.matrix import keep_items
 from sdrm_core.privacy.evidence import Evidence
@@ -75,7 +75,7 @@ def unique_copies(evidence: Evidence) -> Copies:
     hits = np.array([owner.get(items, -1) for items in _item_sets(evidence.released)])
     n_synthetic, n_real, is_train = len(hits), people.shape[0], np.arange(people.shape[0]) < evidence.n_train
     hits = hits[hits >= 0]
-    struck, n_items = np.unique(hits), np.diff(people.indptr)
+    struck, n_items, owners = np.unique(hits), np.diff(people.indptr), np.fromiter(owner.values(), np.int64)
     twins = np.repeat([_n_items(items) for items, count in holders.items() if count == 2], 2)
 
     def p_beside_people(users: np.ndarray, least: int) -> float:
@@ -85,8 +85,10 @@ def unique_copies(evidence: Evidence) -> Copies:
     any_length = min(p_beside_people(hits, least) for least in (MIN_SET_ITEMS, _LONG_ITEMS))
     return Copies(
         share=_share(int(is_train[hits].sum()), n=n_synthetic),
-        p_versus_holdout=struck_p_value(struck, is_train),
-        p_one_person=_one_person(hits, np.zeros(0, np.int64), is_train, n_synthetic=n_synthetic),
+        p_versus_holdout=struck_p_value(np.searchsorted(owners, struck), is_train[owners]),  # who can be struck
+        p_one_person=_one_person(
+            hits, np.zeros(0, np.int64), n_items=n_items, is_train=is_train, n_synthetic=n_synthetic
+        ),
         p_versus_real=min(2 * any_length, 1.0),  # two looks: short records have twins among people too
         p_recurrence=p_beside_people(struck, _LONG_ITEMS),
         real_rate=len(twins) / n_real,
@@ -97,13 +99,14 @@ def unique_copies(evidence: Evidence) -> Copies:
 def near_copies(evidence: Evidence) -> Copies:
     """Measure synthetic users closer to a training user than all but few real people are to anyone.
 
-    How few is chosen among five shares: the one at which synthetic users are closest, compared with real people of
-    as many items. The choice looks at no role, so the comparison of the roles stays exact.
+    How few is chosen among five shares: the one at which synthetic users are most significantly closer than people of
+    as many items. The choice looks at no role, and only people who have enough items to be recognised are compared: of
+    those trained on they are more, for their own items make what may be published.
     """
-    to_person = nearest(evidence.synthetic, evidence.published, device=evidence.device)
+    published, to_people = evidence.published, evidence.published_to_published
+    to_person = nearest(evidence.synthetic, published, device=evidence.device)
     to_real = _tail(to_person.closest, evidence.synthetic, evidence)
-    to_published = nearest(evidence.published, evidence.synthetic, device=evidence.device)
-    to_synthetic = _tail(to_published.closest, evidence.published, evidence)
+    to_synthetic = _tail(nearest(published, evidence.synthetic, device=evidence.device).closest, published, evidence)
     n_synthetic, n_real = len(to_real), len(to_synthetic)
     versus_real = {
         share: excess_p_value(
@@ -113,12 +116,21 @@ def near_copies(evidence: Evidence) -> Copies:
     }
     closest = min(_TAIL_SHARES, key=versus_real.__getitem__)
     struck_by_synthetic = to_person.index[to_real <= NEAR_SHARE, 0]
-    normal = evidence.real_to_real
-    struck_by_people = normal.index[_tail(normal.closest, evidence.complete, evidence) <= NEAR_SHARE, 0]
+    struck_by_people = to_people.index[_tail(to_people.closest, published, evidence) <= NEAR_SHARE, 0]
+    n_items = np.diff(published.indptr)
+    is_recognisable = n_items >= MIN_SET_ITEMS
     copies = Copies(
         share=_share(int((to_real <= NEAR_SHARE).sum()), n=n_synthetic),
-        p_versus_holdout=struck_p_value(np.flatnonzero(to_synthetic <= closest), evidence.is_train),
-        p_one_person=_one_person(struck_by_synthetic, struck_by_people, evidence.is_train, n_synthetic=n_synthetic),
+        p_versus_holdout=struck_p_value(
+            np.flatnonzero(to_synthetic[is_recognisable] <= closest), evidence.is_train[is_recognisable]
+        ),
+        p_one_person=_one_person(
+            struck_by_synthetic,
+            struck_by_people,
+            n_items=n_items,
+            is_train=evidence.is_train,
+            n_synthetic=n_synthetic,
+        ),
         p_versus_real=min(versus_real[closest] * len(_TAIL_SHARES), 1.0),
         p_recurrence=1.0,
         real_rate=NEAR_SHARE,
@@ -136,7 +148,7 @@ def _tail(similarity: np.ndarray, users: csr_matrix, evidence: Evidence) -> np.n
 
     1 also for users of fewer than five items: what they share with somebody, they share with many.
     """
-    normal, sizes = evidence.real_to_real.closest, np.diff(evidence.complete.indptr)
+    normal, sizes = evidence.published_to_published.closest, np.diff(evidence.published.indptr)
     edges, n_items = _class_edges(sizes), np.diff(users.indptr)
     size_class = np.searchsorted(edges, n_items, side="right")
     is_recognisable = (similarity > 0) & (n_items >= MIN_SET_ITEMS)
@@ -162,19 +174,27 @@ def _class_edges(sizes: np.ndarray) -> np.ndarray:
     return np.array(edges)
 
 
-def _one_person(by_synthetic: np.ndarray, by_people: np.ndarray, is_train: np.ndarray, *, n_synthetic: int) -> float:
-    """How likely chance strikes any training user as often as the most struck is, by as many as strike it among people.
+def _one_person(
+    by_synthetic: np.ndarray, by_people: np.ndarray, *, n_items: np.ndarray, is_train: np.ndarray, n_synthetic: int
+) -> float:
+    """P-value, after Bonferroni, of the training user struck most, beside how often people strike that user.
+
+    A long record hardly recurs: how often people strike it, once more at least, is taken for what chance does. A short
+    one may be what people buy as a set, of whom one was there by chance: there both counts are compared.
 
     Args:
         by_synthetic: (n_hits,) the real user whom each synthetic user strikes.
         by_people: (n_hits_among_people,) the real user whom each real user strikes.
+        n_items: (n_real,) items per real user.
         is_train: (n_real,) bool.
         n_synthetic: synthetic users.
     """
     n_real = len(is_train)
-    hits = np.bincount(by_synthetic, minlength=n_real)[is_train]
-    expected = (np.bincount(by_people, minlength=n_real)[is_train] + 1) * n_synthetic / n_real
-    return min(float(poisson.sf(hits - 1, expected).min(initial=1.0)) * len(hits), 1.0)
+    hits, normal = (np.bincount(struck, minlength=n_real)[is_train] for struck in (by_synthetic, by_people))
+    by_rate = poisson.sf(hits - 1, (normal + 1) * n_synthetic / n_real)
+    by_counts = hypergeom.sf(hits - 1, n_synthetic + n_real, hits + normal + 1, n_synthetic)
+    p_values = np.where(n_items[is_train] >= _LONG_ITEMS, by_rate, by_counts)
+    return min(float(p_values.min(initial=1.0)) * len(hits), 1.0)
 
 
 def _share(hits: int, *, n: int) -> Estimate:

@@ -8,7 +8,7 @@ from scipy.sparse import csr_matrix, vstack
 
 from sdrm_core.config import PrivacyConfig
 from sdrm_core.data.matrix import item_popularity, keep_items
-from sdrm_core.data.users import some_users
+from sdrm_core.data.users import some_rows, some_users
 from sdrm_core.privacy.similarity import CPU, Neighbours, inverse_frequency, nearest, pair_products
 from sdrm_core.privacy.statistics import ranks
 from sdrm_core.randomness import numpy_stream
@@ -27,13 +27,14 @@ class RealUsers:
     Attributes:
         real: (n_real, n_items), items that ``k_anonymity`` other training users have: what synthetic users face.
         complete: (n_real, n_items), all items: what real users face among themselves.
-        published: (n_real, n_items), all items that may be published: for exact comparison.
+        published: (n_real, n_items), all items that may be published: for copies.
         everyone: (n_everyone, n_items), all items of all people, those not compared too, training users first.
         n_train: training users among everyone.
         is_publishable: (n_items,) True where enough training users have the item.
         is_train: (n_real,) True for training, False for held-out users.
         train_row: (n_real,) the row a training user had as given; -1 for held-out users.
-        real_to_real: nearest *other* real users of each real user: what is normal.
+        complete_to_complete: nearest *other* real users of each real user, by all items: what is known of people.
+        published_to_published: the nearest other real user by items that may be published: what is normal for copies.
         item_weights: (n_items,) the rarer an item, the more.
         rarity: (n_real,) mean rarity of the user's items.
         taste: (n_real, p) what is known of a user without the synthetic set and the roles; the control of all gates.
@@ -51,7 +52,8 @@ class RealUsers:
     is_publishable: np.ndarray
     is_train: np.ndarray
     train_row: np.ndarray
-    real_to_real: Neighbours
+    complete_to_complete: Neighbours
+    published_to_published: Neighbours
     item_weights: np.ndarray
     rarity: np.ndarray
     taste: np.ndarray
@@ -90,24 +92,26 @@ class RealUsers:
             everyone, n_train=train.shape[0], max_pair_products=config.max_pair_products, draw=draw
         )
         complete, is_train = everyone[order], order < train.shape[0]
+        published = keep_items(complete, is_publishable)
         own_row, weights = np.arange(len(order)), inverse_frequency(complete)
         list_length = int(min(np.ceil(_LIST_LENGTH * len(order) / max((~is_train).sum(), 1)), _MAX_LIST))
-        real_to_real = nearest(complete, complete, k=list_length, own_row=own_row, device=device)
+        complete_to_complete = nearest(complete, complete, k=list_length, own_row=own_row, device=device)
         rare_to_real = nearest(complete, complete, own_row=own_row, item_weights=weights, device=device).closest
         activity = np.diff(complete.indptr)
         rarity = np.asarray(complete @ weights).ravel() / np.maximum(activity, 1)
-        known = (activity, rarity, real_to_real.closest, real_to_real.density, rare_to_real)
+        known = (activity, rarity, complete_to_complete.closest, complete_to_complete.density, rare_to_real)
         linear = np.column_stack([ranks(values) for values in known])
         return cls(
             real=counted[order],
             complete=complete,
-            published=keep_items(complete, is_publishable),
+            published=published,
             everyone=everyone,
             n_train=train.shape[0],
             is_publishable=is_publishable,
             is_train=is_train,
             train_row=np.where(is_train, order, -1),
-            real_to_real=real_to_real,
+            complete_to_complete=complete_to_complete,
+            published_to_published=nearest(published, published, own_row=own_row, device=device),
             item_weights=weights,
             rarity=rarity,
             taste=np.column_stack([linear, linear**2]),
@@ -124,6 +128,7 @@ class Evidence(RealUsers):
 
     Attributes:
         synthetic: (n_compared, n_items) the synthetic users compared.
+        synthetic_row: (n_compared,) their rows among all synthetic users.
         released: (n_synthetic, n_items) all synthetic users, those not compared too.
         synthetic_to_real: nearest real users of each synthetic user.
         real_to_synthetic: nearest synthetic users of each real user.
@@ -131,6 +136,7 @@ class Evidence(RealUsers):
     """
 
     synthetic: csr_matrix
+    synthetic_row: np.ndarray
     released: csr_matrix
     synthetic_to_real: Neighbours
     real_to_synthetic: Neighbours
@@ -143,13 +149,15 @@ def gather(synthetic: csr_matrix, people: RealUsers) -> Evidence:
     notes = [people.compared] if people.compared else []
     released = keep_items(synthetic, people.is_publishable)
     affordable = int(released.shape[0] * people.max_pair_products / max(pair_products(released, people.complete), 1))
-    synthetic = some_users(released, max(SUBSET_USERS, affordable), draw=draw)
+    rows = some_rows(released.shape[0], max(SUBSET_USERS, affordable), draw=draw)
+    synthetic = released[rows]
     if synthetic.shape[0] < released.shape[0]:
         notes.insert(0, f"a random {synthetic.shape[0]:,} of {released.shape[0]:,} synthetic users")
-    real, list_length, device = people.real, people.real_to_real.index.shape[1], people.device
+    real, list_length, device = people.real, people.complete_to_complete.index.shape[1], people.device
     return Evidence(
         **(vars(people) | {"compared": " and ".join(notes)}),
         synthetic=synthetic,
+        synthetic_row=rows,
         released=released,
         synthetic_to_real=nearest(synthetic, real, k=list_length, device=device),
         real_to_synthetic=nearest(real, synthetic, device=device),

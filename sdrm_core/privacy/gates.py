@@ -199,7 +199,8 @@ def _verdict(
         sentence = f"{sentence} {would_tell}"
     elif deciding.verdict == Verdict.INCONCLUSIVE:
         n_holdout = int((~evidence.is_train).sum())
-        needed = deciding.users_needed(n_holdout)
+        needs = [one.users_needed(n_holdout) for one in figures if one.verdict == Verdict.INCONCLUSIVE]
+        needed = None if None in needs else max(filter(None, needs))
         tell = f"about {needed:,} held-out users would tell" if needed else "more held-out users alone would not tell"
         sentence = f"{sentence} There were {n_holdout:,} held-out users; {tell}."
     return GateVerdict(

@@ -23,7 +23,8 @@ def judge_hygiene(
         evidence: tells whom each synthetic user resembles, to see whether rows follow the training rows.
     """
     problems = []
-    if len(user_ids) != synthetic.shape[0]:
+    has_id_each = len(user_ids) == synthetic.shape[0]
+    if not has_id_each:
         problems.append(f"there are {len(user_ids):,} ids for {synthetic.shape[0]:,} synthetic users")
     if len(np.unique(user_ids)) != len(user_ids):
         problems.append("ids occur twice")
@@ -34,7 +35,7 @@ def judge_hygiene(
     train_rows = _nearest_train_rows(evidence)
     if _is_ordered(train_rows):
         problems.append("synthetic rows follow the order of the training rows, which tells who stands behind whom")
-    if len(user_ids) == len(train_rows) and _is_ordered(train_rows[np.argsort(user_ids)]):
+    if has_id_each and _is_ordered(train_rows[np.argsort(user_ids[evidence.synthetic_row])]):
         problems.append("ids follow the order of the training rows, which tells who stands behind whom")
     if problems:
         return GateVerdict(gate="hygiene", verdict=Verdict.FAIL, sentence=f"{'; '.join(problems).capitalize()}.")
@@ -62,7 +63,7 @@ def judge_dissimilarity(evidence: Evidence, *, minimum: float) -> GateVerdict:
     """
     dissimilarity = 1 - float(evidence.synthetic_to_real.mean.mean())
     is_enough = dissimilarity >= minimum
-    among_real = 1 - float(evidence.real_to_real.mean.mean())
+    among_real = 1 - float(evidence.complete_to_complete.mean.mean())
     sentence = (
         f"On average synthetic and real users differ {'at least' if is_enough else 'less than'} as the configuration "
         "asks. This measures how sparse the data are and proves nothing about privacy by itself."

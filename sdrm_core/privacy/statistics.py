@@ -146,18 +146,24 @@ def true_positive_rate(scores: np.ndarray, is_train: np.ndarray, *, false_positi
 
     The threshold is a quantile of few users: its noise enters through the slope of the ROC curve, taken as
     TPR / FPR there. The p-value is exact: given how many users exceed it, those held out are hypergeometric. The
-    bounds may leave 0 and 1.
+    bounds may leave 0 and 1. Where many held-out users share the threshold, those there are split as the rate asks, if
+    that finds more.
     """
     train, holdout = scores[is_train], scores[~is_train]
     threshold = np.quantile(holdout, 1 - false_positive_rate)
-    above = int((train > threshold).sum())
-    above_holdout = max(int((holdout > threshold).sum()), 1)
-    rate = above / len(train) * false_positive_rate * len(holdout) / above_holdout
+    above, above_holdout = (int((side > threshold).sum()) for side in (train, holdout))
+    from_there, from_there_holdout = (int((side >= threshold).sum()) for side in (train, holdout))
+    n_tied = from_there_holdout - above_holdout
+    split = max(false_positive_rate * len(holdout) - above_holdout, 0.0) / n_tied if n_tied > 1 else 0.0
+    rate = above / len(train) * false_positive_rate * len(holdout) / max(above_holdout, 1)
+    rate_of_tied = (above + split * (from_there - above)) / len(train)
+    if rate_of_tied > rate:
+        rate, above, above_holdout = rate_of_tied, from_there, from_there_holdout
     slope = max(rate, false_positive_rate) / false_positive_rate
     variance = max(rate, false_positive_rate) * (1 - rate) / len(train)
     variance += slope**2 * false_positive_rate * (1 - false_positive_rate) / len(holdout)
     bound = Estimate.normal(rate, standard_error=float(np.sqrt(variance)))
-    p_value = excess_p_value(above, n=len(train), control_hits=above_holdout, n_control=len(holdout))
+    p_value = excess_p_value(above, n=len(train), control_hits=max(above_holdout, 1), n_control=len(holdout))
     return Estimate(rate, bound.lower, bound.upper, p_value)
 
 

@@ -12,7 +12,7 @@ from sdrm_core.config import PrivacyGate
 from sdrm_core.privacy.statistics import Estimate
 from sdrm_core.records import Record
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("sdrm.privacy")  # below the logger that the orchestrator shows
 
 SIGNIFICANT = 0.01
 MIN_HOLDOUT_USERS = 30

@@ -6,6 +6,8 @@ from scipy.sparse import csr_matrix, vstack
 from scipy.stats import poisson
 
 from sdrm_core.config import PrivacyConfig
+from sdrm_core.data.anonymity import is_publishable
+from sdrm_core.data.matrix import keep_items
 from sdrm_core.privacy import gates
 from sdrm_core.privacy.copies import Copies, near_copies, unique_copies
 from sdrm_core.privacy.evidence import RealUsers, gather
@@ -97,6 +99,73 @@ def test_many_copies_of_one_person_fail_though_nobody_else_is_copied(some):
     evidence = gathered(vstack([fresh[20:], *[victim] * 20]).tocsr(), train, holdout)
     for judge in (judge_unique_copies, judge_near_copies):
         assert judge(evidence, PrivacyConfig()).verdict == Verdict.FAIL
+
+
+def people_of_rare_items(n_users, rng, *, n_items=1200):
+    """Return users of whom most items are had by hardly anybody else, in twenty groups of taste."""
+    popularity = 1 / np.arange(1, n_items + 1) ** 0.7
+    rows = []
+    for group in rng.integers(20, size=n_users):
+        liking = popularity * np.where(np.arange(n_items) % 20 == group, 40, 1)
+        n_own = 6 + rng.geometric(0.2)
+        rows.append(np.sort(rng.choice(n_items, n_own, replace=False, p=liking / liking.sum())))
+    return of_items(rows, n_items=n_items)
+
+
+def of_items(rows, *, n_items):
+    items = np.concatenate(rows)
+    indptr = np.r_[0, np.cumsum([len(row) for row in rows])]
+    return csr_matrix((np.ones(len(items), np.float32), items, indptr), shape=(len(rows), n_items))
+
+
+def as_published(users, train):
+    published = keep_items(users, is_publishable(train, k_anonymity=5))
+    return published[np.diff(published.indptr) > 0]
+
+
+def test_people_without_their_rare_items_do_not_look_like_copies_beside_people_with_theirs():
+    users = people_of_rare_items(1200, np.random.default_rng(0))
+    assert (np.bincount(users[:600].indices, minlength=1200) < 5).mean() > 0.5
+    confirmed, alarms = 0, 0
+    for seed in range(10):
+        train, holdout, fresh = np.split(np.random.default_rng(seed).permutation(1200), [600, 700])
+        found = near_copies(gathered(as_published(users[fresh], users[train]), users[train], users[holdout]))
+        confirmed += found.confirmed
+        alarms += found.p_versus_holdout < 0.1
+    assert confirmed <= 1
+    assert alarms <= 3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_who_has_rare_items_besides_what_many_have_is_not_struck_by_those_many(seed):
+    rng = np.random.default_rng(seed)
+
+    def people(n_users):
+        users = people_of_rare_items(n_users, rng)
+        rows = np.split(users.indices, users.indptr[1:-1])
+        return of_items(
+            [[*range(8), 900 + n % 250] if n % 20 == 0 else row for n, row in enumerate(rows)], n_items=1200
+        )
+
+    train, holdout, fresh = people(600), people(100), people(600)
+    assert near_copies(gathered(as_published(fresh, train), train, holdout)).p_one_person > 0.05
+
+
+@pytest.mark.parametrize("times", [1, 10])
+def test_what_people_buy_as_a_set_is_nobodys_copy_however_many_are_drawn(times):
+    sets = [np.sort(np.random.default_rng(number).choice(N_ITEMS, 7, replace=False)) for number in range(300)]
+    often = 1 / np.arange(1, 301)
+
+    def buyers(n_users, rng):
+        others = users(n_users, rng)
+        rows = np.split(others.indices, others.indptr[1:-1])
+        bought = rng.choice(300, n_users, p=often / often.sum())
+        return of_items([sets[bought[n]] if n % 3 == 0 else row for n, row in enumerate(rows)], n_items=N_ITEMS)
+
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        copies = unique_copies(gathered(buyers(700 * times, rng), buyers(700, rng), buyers(100, rng)))
+        assert copies.p_one_person > 0.01
 
 
 def unique_copies_by_hand(synthetic, train, holdout):

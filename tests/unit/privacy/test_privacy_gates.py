@@ -104,6 +104,16 @@ def test_ids_in_training_order_fail_hygiene_and_random_ones_do_not(real):
     assert verdict(judge(train[shuffled], train, holdout[:9], user_ids=ids), "hygiene") == Verdict.PASS
 
 
+def test_ids_in_training_order_fail_hygiene_where_some_of_the_synthetic_users_are_compared(real, monkeypatch):
+    train, holdout, _ = real
+    monkeypatch.setattr("sdrm_core.privacy.evidence.SUBSET_USERS", train.shape[0] // 2)
+    shuffled = np.random.default_rng(0).permutation(train.shape[0])
+    cheap = CONFIG.model_copy(update={"max_pair_products": 1.0})
+    found = judge(train[shuffled], train, holdout[:9], user_ids=shuffled, config=cheap)
+    assert found.compared
+    assert verdict(found, "hygiene") == Verdict.FAIL
+
+
 def test_rows_in_reversed_training_order_fail_hygiene_too(real):
     train, holdout, _ = real
     assert verdict(judge(train[::-1], train, holdout[:9]), "hygiene") == Verdict.FAIL
@@ -430,6 +440,16 @@ def test_a_gate_that_fails_is_no_better_for_being_accepted():
     assert overall((failed, doubtful), ("membership", "completion")) == Verdict.FAIL
     assert overall((doubtful,), ("membership",)) == Verdict.INCONCLUSIVE
     assert overall((doubtful,), ("completion",)) == Verdict.PASS
+
+
+def test_as_many_held_out_people_are_asked_for_as_the_neediest_figure_takes(real, monkeypatch):
+    train, holdout, fresh = real
+    wide, wider = Estimate(0.5, 0.4, 0.6, 0.5), Estimate(0.5, 0.2, 0.8, 0.5)
+    for rare, needed in ((wide, 1000), (wider, 2000), (Estimate(0.7, 0.5, 0.9, 0.5), None)):
+        measured = {"auc": wide, "tpr": Estimate(0.0, 0.0, 0.01, 1.0), "rare taste auc": rare}
+        monkeypatch.setattr("sdrm_core.privacy.gates.measure_membership", lambda *_, found=measured: found)
+        (gate,) = [gate for gate in judge(fresh, train, holdout).gates if gate.gate == "membership"]
+        assert (gate.verdict, gate.holdout_needed) == (Verdict.INCONCLUSIVE, needed)
 
 
 def test_the_users_needed_grow_with_the_square_of_the_width():

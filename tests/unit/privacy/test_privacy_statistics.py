@@ -128,6 +128,15 @@ def test_held_out_users_who_share_the_threshold_are_not_above_it():
     assert found.p_value < 1e-3
 
 
+def test_members_who_share_the_highest_score_with_many_held_out_people_are_split_as_these_are():
+    n_train, n_holdout = 2000, 300
+    scores = np.concatenate([np.ones(180), np.zeros(n_train - 180), np.ones(5), np.zeros(n_holdout - 5)])
+    found = statistics.true_positive_rate(scores, np.arange(n_train + n_holdout) < n_train, false_positive_rate=0.01)
+    assert found.effect == pytest.approx(0.09 * 3 / 5)
+    assert found.upper > 0.09
+    assert found.p_value == pytest.approx(stats.hypergeom.sf(179, n_train + n_holdout, 185, n_train))
+
+
 def test_where_no_member_stands_out_the_rate_is_no_surer_than_one_at_chance():
     n_train, n_holdout = 1000, 200
     scores = np.concatenate([np.zeros(n_train), np.linspace(1, 2, n_holdout)])
