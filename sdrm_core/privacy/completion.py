@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import inv
 from scipy.sparse import csr_matrix
 
 from sdrm_core.data.matrix import cell_rows, item_popularity, rank_within_users
@@ -69,15 +69,10 @@ def ease_weights(user_items: csr_matrix, *, ridge: float) -> np.ndarray:
     gram = (user_items.T @ user_items).toarray(order="F").astype(np.float32, copy=False)
     gram[np.diag_indices_from(gram)] += ridge
     with one_blas_thread():  # the last bits decide who just comes in
-        factor, not_positive = lapack.spotrf(gram, lower=0, overwrite_a=1)
-        inverse, singular = lapack.spotri(factor, lower=0, overwrite_c=1)
-    if not_positive or singular:
-        raise np.linalg.LinAlgError("the items' products cannot be inverted")
-    inverse = np.triu(inverse)
-    inverse += np.triu(inverse, 1).T
-    weights: np.ndarray = np.divide(inverse, -np.diag(inverse), order="C")  # SciPy copies any other at each product
+        weights = inv(gram, overwrite_a=True, check_finite=False, assume_a="pos")
+    weights /= -weights.diagonal().copy()  # column by column
     np.fill_diagonal(weights, 0)
-    return weights
+    return np.ascontiguousarray(weights)  # SciPy copies any other at each product
 
 
 def _cosine_weights(user_items: csr_matrix, scale: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from sdrm_core.privacy.verdicts import (
     Histogram,
     PrivacyReport,
     Verdict,
-    closed,
+    fail_closed,
     overall,
 )
 from sdrm_core.randomness import numpy_stream
@@ -93,7 +93,7 @@ def _statistical(evidence: Evidence, config: PrivacyConfig, *, seed: int) -> lis
     n_holdout = int((~evidence.is_train).sum())
     are_enough = n_holdout >= MIN_HOLDOUT_USERS
     judged = {
-        gate: closed(gate, partial(judge, numpy_stream(seed, "privacy", gate)))
+        gate: fail_closed(gate, partial(judge, numpy_stream(seed, "privacy", gate)))
         for gate, judge in judges.items()
         if are_enough or gate in _EXACT
     }

@@ -12,7 +12,7 @@ from sdrm_core.config import PrivacyConfig, PrivacyGate
 from sdrm_core.privacy import gates
 from sdrm_core.privacy.evidence import Evidence, RealUsers, gather
 from sdrm_core.privacy.similarity import CPU, clean, require_same_catalogue
-from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS, GateVerdict, Verdict, closed
+from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS, GateVerdict, Verdict, fail_closed
 from sdrm_core.randomness import numpy_stream
 from sdrm_core.records import Leak
 
@@ -72,7 +72,7 @@ def _leak_of(synthetic: csr_matrix, *, people: RealUsers, config: PrivacyConfig,
         "completion": gates.judge_completion,
     }
     verdicts = [
-        closed(gate, partial(judge, evidence, config, numpy_stream(seed, "leak", gate)))
+        fail_closed(gate, partial(judge, evidence, config, numpy_stream(seed, "leak", gate)))
         for gate, judge in judges.items()
     ]
     is_certain = all(verdict.verdict == Verdict.PASS for verdict in (*copies, *verdicts))

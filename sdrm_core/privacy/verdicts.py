@@ -131,7 +131,7 @@ class GateVerdict(Record):
     baseline: dict[str, float] = Field(default_factory=dict)
 
 
-def closed(gate: PrivacyGate, judge: Callable[[], GateVerdict]) -> GateVerdict:
+def fail_closed(gate: PrivacyGate, judge: Callable[[], GateVerdict]) -> GateVerdict:
     """Return what ``judge`` finds; an error of its computation is a FAIL: what could not be judged is not safe."""
     try:
         return judge()
