@@ -25,6 +25,7 @@ _LONG_ITEMS = 10  # a record of so many items hardly recurs by chance, however t
 NEAR_SHARE = 0.01
 _TAIL_SHARES = (0.05, 0.02, NEAR_SHARE, 0.005, 0.002)  # how close is close: the share of real people that are closer
 _MAX_SIZE_CLASSES = 4  # of few items it takes less to look alike
+_UNEXPECTED = 20  # times as rare as the closeness of the nearest person: closeness to a synthetic user that tells
 _MIN_PEERS = 200  # among fewer a share of a hundredth is not to be seen
 
 
@@ -100,8 +101,10 @@ def near_copies(evidence: Evidence) -> Copies:
     """Measure synthetic users closer to a training user than all but few real people are to anyone.
 
     How few is chosen among five shares: the one at which synthetic users are most significantly closer than people of
-    as many items. The choice looks at no role, and only people who have enough items to be recognised are compared: of
-    those trained on they are more, for their own items make what may be published.
+    as many items. Training and held-out people are compared by who has a synthetic user that close, and far closer, by
+    what is normal, than any other person: who is like many others is struck by chance. Nothing of this looks at roles,
+    and only people who have enough items to be recognised are compared: of those trained on they are more, for their
+    own items make what may be published.
     """
     published, to_people = evidence.published, evidence.published_to_published
     to_person = nearest(evidence.synthetic, published, device=evidence.device)
@@ -116,14 +119,13 @@ def near_copies(evidence: Evidence) -> Copies:
     }
     closest = min(_TAIL_SHARES, key=versus_real.__getitem__)
     struck_by_synthetic = to_person.index[to_real <= NEAR_SHARE, 0]
-    struck_by_people = to_people.index[_tail(to_people.closest, published, evidence) <= NEAR_SHARE, 0]
-    n_items = np.diff(published.indptr)
+    among_people, n_items = _tail(to_people.closest, published, evidence), np.diff(published.indptr)
+    struck_by_people = to_people.index[among_people <= NEAR_SHARE, 0]
     is_recognisable = n_items >= MIN_SET_ITEMS
+    is_struck = (to_synthetic <= closest) & (_UNEXPECTED * to_synthetic <= among_people)
     copies = Copies(
         share=_share(int((to_real <= NEAR_SHARE).sum()), n=n_synthetic),
-        p_versus_holdout=struck_p_value(
-            np.flatnonzero(to_synthetic[is_recognisable] <= closest), evidence.is_train[is_recognisable]
-        ),
+        p_versus_holdout=struck_p_value(np.flatnonzero(is_struck[is_recognisable]), evidence.is_train[is_recognisable]),
         p_one_person=_one_person(
             struck_by_synthetic,
             struck_by_people,
