@@ -3,24 +3,26 @@
 import asyncio
 import os
 import signal
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, Literal
 
 import typer
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.client.schemas.schedules import CronSchedule
+from prefect.exceptions import ObjectNotFound
 from prefect.flows import Flow
 from prefect.runner import Runner
 from prefect.schedules import Cron, Schedule
+from prefect.settings import get_current_settings
 from prefect.types.entrypoint import EntrypointType
 from pydantic import ValidationError
 
-from flows.server import LocalServer, configured_api_url, require_reachable
+from flows.server import LocalServer, configured_api_url, require_reachable, without_password
 from sdrm_core.config import PipelineConfig
 from sdrm_core.errors import ConfigError
-
-DEPLOYMENT = "nightly"
+from sdrm_core.storage import private_directory
 
 
 def serve_nightly(config: PipelineConfig, *, port: int, schedule: Schedule) -> None:
@@ -32,11 +34,14 @@ def serve_nightly(config: PipelineConfig, *, port: int, schedule: Schedule) -> N
         schedule: when to run.
 
     Raises:
-        ConfigError: a port that cannot be used, or a configured server that does not answer.
+        ConfigError: a port that cannot be used, a configured server that does not answer, or one where workers run
+            a deployment of this name.
+        SdrmError: another process of this user serves the data set.
     """
     api_url = configured_api_url()
     with nullcontext() if api_url else LocalServer(port=port, pages=True) as server:
         from flows.regenerate import regenerate  # seconds of imports, while the server starts
+        from tasks.resumable import exclusive_lock
 
         if server:
             server.use()
@@ -44,11 +49,22 @@ def serve_nightly(config: PipelineConfig, *, port: int, schedule: Schedule) -> N
         elif api_url:
             require_reachable(api_url)
         pages = server.url if server else api_url
-        typer.echo(f"Prefect: {pages}\nSchedule: {schedule.cron} ({schedule.timezone}), until interrupted", err=True)
-        rooted = _rooted(config)
-        # A night imports from where it is started first: a folder `flows` here must not be taken for this one.
-        os.chdir(Path(__file__).resolve().parents[1])
-        asyncio.run(_serve(regenerate, rooted, schedule))
+        with exclusive_lock(private_directory(get_current_settings().home / deployment_name(config))):
+            _require_free(f"{regenerate.name}/{deployment_name(config)}")
+            told = f"Prefect: {without_password(str(pages))}\nSchedule: {schedule.cron} ({schedule.timezone})"
+            typer.echo(f"{told}, until interrupted", err=True)
+            rooted = _rooted(config)
+            # A night imports from where it is started first: a folder `flows` here must not be taken for this one.
+            os.chdir(Path(__file__).resolve().parents[1])
+            asyncio.run(_serve(regenerate, rooted, schedule))
+
+
+def deployment_name(config: PipelineConfig) -> str:
+    """Return the name under which a data set's nights are served: one a data set, and none that ``prefect.yaml`` has.
+
+    A deployment of the same name would be taken over, and paused at the end.
+    """
+    return f"served-{config.dataset}"
 
 
 def nightly_schedule(cron: str, *, timezone: str) -> Schedule:
@@ -69,10 +85,19 @@ def nightly_schedule(cron: str, *, timezone: str) -> Schedule:
     return Cron(cron, timezone=timezone)
 
 
+def _require_free(name: str) -> None:
+    with get_client(sync_client=True) as client, suppress(ObjectNotFound):
+        if pool := client.read_deployment_by_name(name).work_pool_name:
+            raise ConfigError(
+                f"PREFECT_API_URL: the server has a deployment {name} for the workers of {pool}, which would be "
+                "replaced. Give that one another name, or unset PREFECT_API_URL to serve without that server"
+            )
+
+
 async def _serve(regenerate: Flow[..., Any], config: PipelineConfig, schedule: Schedule) -> None:
     """Poll for nights that are due and run each in a process of its own, until SIGINT or SIGTERM."""
     deployment = await regenerate.ato_deployment(
-        name=DEPLOYMENT,
+        name=deployment_name(config),
         schedule=schedule,
         paused=False,
         parameters={"config": config.model_dump(mode="json")},
@@ -80,7 +105,7 @@ async def _serve(regenerate: Flow[..., Any], config: PipelineConfig, schedule: S
         tags=["sdrm"],
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
-    runner = Runner(name=DEPLOYMENT)
+    runner = Runner(name=deployment_name(config))
     await runner.aadd_deployment(deployment)
     serving = asyncio.create_task(runner.start())
     await asyncio.sleep(0)  # it begins by installing a SIGTERM handler that would leave a running night behind
@@ -88,7 +113,10 @@ async def _serve(regenerate: Flow[..., Any], config: PipelineConfig, schedule: S
     await asyncio.wait({serving, interrupted}, return_when=asyncio.FIRST_COMPLETED)
     if runner.started:
         await runner.astop()  # ends a running night as Cancelled
-    await serving
+    else:
+        serving.cancel()  # it is still starting: there is nothing to end, and no other signal would be heard
+    with suppress(asyncio.CancelledError):
+        await serving
 
 
 def _interruption() -> asyncio.Task[Literal[True]]:
@@ -99,12 +127,15 @@ def _interruption() -> asyncio.Task[Literal[True]]:
 
 
 def _rooted(config: PipelineConfig) -> PipelineConfig:
-    """Make relative paths absolute: a night is run in a process, and perhaps a directory, of its own."""
+    """Make relative paths absolute: a night is run in a process, and perhaps a directory, of its own.
+
+    Links stay links: what they point to may be another file every night.
+    """
     from tasks.source import is_named_source
 
-    paths = {name: Path(path).expanduser().resolve() for name, path in config.paths}
+    paths = {name: Path(path).expanduser().absolute() for name, path in config.paths}
     source = Path(config.source.uri).expanduser()
-    uri = config.source.uri if is_named_source(config.source) else str(source.resolve())
+    uri = config.source.uri if is_named_source(config.source) else str(source.absolute())
     return config.model_copy(
         update={
             "paths": config.paths.model_copy(update=paths),

@@ -135,14 +135,27 @@ def connect() -> Callable[[], None]:
 
 
 def require_reachable(api_url: str) -> None:
-    """Raise a ``ConfigError`` if the configured server does not answer."""
-    try:
-        _require_health(api_url)
-    except httpx.HTTPError as error:
+    """Raise a ``ConfigError`` if the configured server does not answer Prefect's own client.
+
+    That one knows the certificate, the password and the proxy it is reached with.
+    """
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY
+
+    keys = {"auth_string": PREFECT_API_AUTH_STRING.value(), "api_key": PREFECT_API_KEY.value()}
+    with SyncPrefectClient(api_url, **keys) as client:
+        error = client.api_healthcheck()
+    if error:
+        reason = str(error).partition("\n")[0]
         raise ConfigError(
-            f"PREFECT_API_URL: no Prefect server answers at {api_url} ({error}). "
-            "Start it, correct the address, or unset it to run without one"
-        ) from None
+            without_password(f"PREFECT_API_URL: no Prefect server answers at {api_url} ({reason}). ")
+            + "Start it, correct the address, or unset it to run without one"
+        )
+
+
+def without_password(text: str) -> str:
+    """Return the text with user and password left out of every URL."""
+    return re.sub(r"//[^/\s]*@", "//", text)
 
 
 def _reach_without_proxy() -> None:

@@ -89,9 +89,12 @@ class Api:
     def find(self, what: str, **criteria: Any) -> list[dict[str, Any]]:
         return self._ask("POST", f"/{what}/filter", criteria).raise_for_status().json()
 
-    def deployment(self) -> dict[str, Any] | None:
-        answer = self._ask("GET", "/deployments/name/regenerate/nightly")
+    def deployment(self, name: str = "nightly") -> dict[str, Any] | None:
+        answer = self._ask("GET", f"/deployments/name/regenerate/{name}")
         return answer.json() if answer.is_success else None
+
+    def create(self, path: str, **content: Any) -> dict[str, Any]:
+        return self._ask("POST", path, content).raise_for_status().json()
 
     def trigger(self, deployment_id: str, config: dict[str, Any] | None = None) -> httpx.Response:
         """Ask for a night with this configuration, or with the deployment's own."""

@@ -1,20 +1,28 @@
 """`sdrm serve`, and the server of our own under it: up in one command, gone without a trace, nothing from outside."""
 
+import asyncio
+import base64
 import json
+import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from unittest.mock import AsyncMock, Mock
 
 import httpx
 import psutil
 import pytest
 
+from flows import serve
 from flows.serve import nightly_schedule
 from flows.server import LocalServer, require_reachable
+from sdrm_core.config import PipelineConfig
 from sdrm_core.errors import ConfigError
 from tests.integration.processes import ROOT, Api, command, environment, eventually, family_of, free_port, started
 
@@ -37,7 +45,10 @@ if "--linger" in sys.argv:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    return tmp_path_factory.mktemp("prefect")
+    """Return where Prefect's home will be, under a umask that leaves what it makes for all to read."""
+    umask = os.umask(0o022)
+    yield tmp_path_factory.mktemp("prefect") / "home"
+    os.umask(umask)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +59,7 @@ def env(home):
 @pytest.fixture(scope="module")
 def served(tmp_path_factory, env, home):
     """Serve the demo, whose night would take a while; yield the process, its address and its log."""
-    port, log, directory = free_port(), home / "serve.log", tmp_path_factory.mktemp("serve")
+    port, log, directory = free_port(), home.parent / "serve.log", tmp_path_factory.mktemp("serve")
     (directory / "flows").mkdir()  # as in many a Prefect project: not to be taken for ours
     (directory / "flows" / "__init__.py").write_text("raise RuntimeError('the wrong flows')")
     config = str(ROOT / "deployments" / "demo.yaml")
@@ -61,7 +72,7 @@ def served(tmp_path_factory, env, home):
 
 class TestServed:
     def test_its_schedule_is_on_the_server(self, served):
-        deployment = eventually("it is deployed", Api(f"{served[1]}/api").deployment)
+        deployment = eventually("it is deployed", lambda: Api(f"{served[1]}/api").deployment("served-demo"))
         (schedule,) = deployment["schedules"]
         assert schedule["active"]
         assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == ("30 3 * * 1", "Europe/Berlin")
@@ -91,11 +102,26 @@ class TestServed:
     def test_its_home_is_private(self, served, home):
         assert home.stat().st_mode & 0o077 == 0
 
+    def test_a_deployment_that_workers_run_is_not_taken_over(self, served, env):
+        api = Api(f"{served[1]}/api")
+        api.create("/work_pools/", name="nightly", type="process")
+        flow = api.create("/flows/", name="regenerate")["id"]
+        mine = api.create("/deployments/", name="served-shop", flow_id=flow, work_pool_name="nightly")
+        code, told = refused_to_serve(served, env, "--set", "dataset=shop")
+        assert code == 2, told
+        assert "has a deployment regenerate/served-shop for the workers of nightly" in told
+        assert api.deployment("served-shop")["updated"] == mine["updated"]
+
+    def test_a_data_set_is_served_once(self, served, env):
+        code, told = refused_to_serve(served, env)
+        assert code == 1, told
+        assert "another process is at work in" in told
+
     def test_interrupted_in_a_night_it_leaves_nothing_behind(self, served, home):
         process, url, _ = served
-        log = home / "serve.log"
+        log = home.parent / "serve.log"
         api = Api(f"{url}/api")
-        run = api.begin(eventually("it is deployed", api.deployment)["id"])
+        run = api.begin(eventually("it is deployed", lambda: api.deployment("served-demo"))["id"])
         eventually("the night has begun", lambda: api.state(run) == "RUNNING")
         assert list((home / "concurrency_leases").glob("*.json"))  # its claim would survive the server's end
         family = family_of(process)
@@ -105,6 +131,41 @@ class TestServed:
         _, alive = psutil.wait_procs(family - {psutil.Process()}, timeout=20)
         assert alive == []
         assert "Traceback" not in log.read_text()
+
+
+def refused_to_serve(served, env, *options):
+    call = command("sdrm", "serve", str(ROOT / "deployments" / "demo.yaml"), *options)
+    env = {**env, "PREFECT_API_URL": f"{served[1]}/api"}
+    done = subprocess.run(call, env=env, cwd=served[2], capture_output=True, text=True, timeout=120, check=False)
+    return done.returncode, done.stderr
+
+
+def test_a_link_is_followed_every_night_anew(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("today.csv", "releases"):
+        (tmp_path / name).symlink_to(tmp_path / "monday" / name)
+    rooted = serve._rooted(PipelineConfig.model_validate({"dataset": "shop", "source": {"uri": "today.csv"}}))
+    assert rooted.source.uri == str(tmp_path / "today.csv")
+    assert rooted.paths.releases == tmp_path / "releases"
+
+
+def test_a_signal_while_the_runner_starts_ends_it(monkeypatch):
+    class Starting:
+        started = False
+        aadd_deployment = AsyncMock()
+
+        def __init__(self, name):
+            self.name = name
+
+        async def start(self):
+            asyncio.get_running_loop().call_later(0.1, os.kill, os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(60)
+
+    monkeypatch.setattr(serve, "Runner", Starting)
+    serving = serve._serve(
+        Mock(ato_deployment=AsyncMock()), PipelineConfig(), nightly_schedule("0 2 * * *", timezone="UTC")
+    )
+    asyncio.run(asyncio.wait_for(serving, 20))
 
 
 @pytest.mark.parametrize(
@@ -130,6 +191,33 @@ def test_a_port_in_use_is_a_sentence():
 def test_a_configured_server_that_is_not_there_is_a_sentence():
     with pytest.raises(ConfigError, match="PREFECT_API_URL: no Prefect server answers"):
         require_reachable(f"http://127.0.0.1:{free_port()}/api")
+
+
+class WithPassword(BaseHTTPRequestHandler):
+    """Answers whoever knows the password, as a Prefect server behind a proxy does."""
+
+    def do_GET(self):
+        is_known = self.headers["Authorization"] == f"Basic {base64.b64encode(b'admin:secret').decode()}"
+        self.send_response(200 if is_known and self.path == "/api/health" else 401)
+        self.end_headers()
+        self.wfile.write(b"true")
+
+    def log_message(self, *arguments):
+        pass
+
+
+def test_a_server_is_asked_as_prefect_asks_it_and_no_password_is_told():
+    from prefect.settings import PREFECT_API_AUTH_STRING, temporary_settings
+
+    with HTTPServer(("127.0.0.1", 0), WithPassword) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"127.0.0.1:{server.server_port}/api"
+        with temporary_settings({PREFECT_API_AUTH_STRING: "admin:secret"}):
+            require_reachable(f"http://{address}")
+        with pytest.raises(ConfigError, match=f"no Prefect server answers at http://{address} .*401") as refused:
+            require_reachable(f"http://admin:wrong@{address}")
+        assert "wrong" not in str(refused.value)
+        server.shutdown()
 
 
 class TestHiddenServer:
