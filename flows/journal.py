@@ -19,6 +19,7 @@ class Entry:
 
     run: Run | None = None
     release: Release | None = None
+    role_key_mark: str | None = None
 
 
 @contextmanager
@@ -44,7 +45,8 @@ def journal(config: PipelineConfig) -> Iterator[Entry]:
             "seed": config.seed,
             "run": entry.run.directory.name if entry.run else None,
             "verdict": verdict,
-            "release": str(entry.release.path) if entry.release else None,
+            "release": _published(entry, since=started),
+            "role_key_mark": entry.role_key_mark,
         }
         try:
             with file:
@@ -53,6 +55,18 @@ def journal(config: PipelineConfig) -> Iterator[Entry]:
             from tasks.stage import LOG  # seconds of imports
 
             LOG.warning("%s has no line of this run (%s)", file.name, error)
+
+
+def _published(entry: Entry, *, since: datetime) -> str | None:
+    """Return the run's release; also of a run that was interrupted when it was the latest already."""
+    if entry.release:
+        return str(entry.release.path)
+    if entry.run is None:
+        return None
+    from tasks.releases import published_by  # seconds of imports, which a run has behind it
+
+    found = published_by(entry.run, since=since)
+    return str(found) if found else None
 
 
 def _opened(config: PipelineConfig) -> TextIO:

@@ -19,6 +19,7 @@ from tasks.measure import measure_fidelity, measure_privacy, measure_utility
 from tasks.preflight import require_startable
 from tasks.publish import publish
 from tasks.resumable import working_in
+from tasks.role_key import mark_of, role_secret
 from tasks.sample import sample
 from tasks.stage import LOG
 from tasks.train import diffuse, pretrain
@@ -41,6 +42,7 @@ def regenerate(config: PipelineConfig) -> Release:
     """
     with journal(config) as entry:
         require_startable(config)
+        entry.role_key_mark = mark_of(role_secret(config.roles))
         ingested = ingest(config)
         run = entry.run = ingested.run
         with working_in(run):

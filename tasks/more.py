@@ -1,9 +1,7 @@
 """Draw more users from a model that is already trained. Nothing judges them: the result is not a release."""
 
-import json
 import shutil
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,7 +18,7 @@ from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.storage import parse_json, parse_json_files, sha256_of, sync, write_json
 from tasks.interactions import new_user_ids, write_interactions
 from tasks.preflight import require_space, unwritable
-from tasks.releases import MANIFEST, release_at
+from tasks.releases import MANIFEST, release_at, runs_that_published
 from tasks.stage import GATES, LOG
 
 
@@ -94,17 +92,13 @@ def model_folder(source: Path, *, work: Path) -> Path:
 
 def _runs_of_release(release: Path, work: Path) -> Iterator[Path]:
     """Yield the folders of the very model that made ``release``, by the runs that published it, the newest first."""
-    journal, manifest = work.expanduser() / "runs.jsonl", release / MANIFEST
-    if not manifest.is_file() or not journal.is_file():
+    if not (release / MANIFEST).is_file():
         return
-    digest = parse_json(manifest)["model"]["sha256"]
-    for line in reversed(journal.read_text(encoding="utf-8").splitlines()):
-        with suppress(json.JSONDecodeError):  # half a line, of a machine that stopped
-            entry = json.loads(line)
-            if entry["release"] and Path(entry["release"]) == release.resolve():
-                folder = journal.parent / entry["run"] / "model"
-                if is_model(folder, digest):
-                    yield folder
+    digest = parse_json(release / MANIFEST)["model"]["sha256"]
+    for entry in runs_that_published(release, work=work):
+        folder = work.expanduser() / entry["run"] / "model"
+        if is_model(folder, digest):
+            yield folder
 
 
 def _require_new(out: Path) -> None:

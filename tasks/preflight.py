@@ -9,8 +9,8 @@ from sdrm_core.config import PathsConfig, PipelineConfig
 from sdrm_core.errors import ConfigError, DataError, Problem
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.storage import private_directory
-from tasks.releases import require_readable_latest
-from tasks.role_key import KEY_VARIABLE, ROLES_OF_KEY, role_secret
+from tasks.releases import latest_release, require_readable_latest, runs_that_published
+from tasks.role_key import KEY_VARIABLE, ROLES_OF_KEY, mark_of, role_secret
 
 # A synthetic interaction costs 4 bytes in its shard and at most about this much in a Parquet file of 64-bit ids.
 _BYTES_PER_INTERACTION = 12
@@ -22,16 +22,27 @@ def require_startable(config: PipelineConfig) -> None:
     Raises:
         DataError: a directory cannot be written.
         ArtifactError: the release before, which a new one is compared with, cannot be read.
-        ConfigError: the device or the key of the roles is not there, also where the release before had a key.
+        ConfigError: the device is not there, or the key of the roles is not that of the release before.
     """
     require_writable(config.paths, dataset=config.dataset)
     before = require_readable_latest(config)
     resolve_device(config.compute.device)
-    if role_secret(config.roles) is None and before and before.get("roles") == ROLES_OF_KEY:
+    secret = role_secret(config.roles)
+    if before and before.get("roles") == ROLES_OF_KEY:
+        _require_its_key(config, mark=mark_of(secret))
+
+
+def _require_its_key(config: PipelineConfig, *, mark: str | None) -> None:
+    """Raise a ``ConfigError`` if the key is not that of the latest release, or there is none; ``mark`` is the key's."""
+    latest = latest_release(config)
+    published = runs_that_published(latest, work=config.paths.work) if latest else iter(())
+    known = next((entry["role_key_mark"] for entry in published if entry.get("role_key_mark")), mark)
+    if mark is None or mark != known:
         raise ConfigError(
-            f"roles: the latest release of {config.dataset} has roles by a secret key, and there is none now. People "
-            "it was trained on would become people the model never saw. Give the same key again, in "
-            f"{KEY_VARIABLE} or roles.key_block; to go on without one, publish elsewhere (paths.releases)"
+            f"roles: the latest release of {config.dataset} has roles by a secret key, and there is "
+            f"{'none' if mark is None else 'another'} now. People it was trained on would become people the model "
+            f"never saw. Give the same key again, in {KEY_VARIABLE} or roles.key_block; if the change is meant, "
+            "publish under another name (dataset)"
         )
 
 

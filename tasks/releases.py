@@ -1,7 +1,9 @@
-"""Where releases lie, and what the latest one was."""
+"""Where releases lie, what the latest one was, and which runs published one."""
 
+import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from tasks.stage import LOG
 
 LATEST = "latest.json"
 MANIFEST = "manifest.json"
+JOURNAL = "runs.jsonl"
 
 
 def releases_of(config: PipelineConfig) -> Path:
@@ -90,6 +93,29 @@ def previous_user_ids(run: Run, samples: Samples) -> np.ndarray | None:
         for part in written_files(latest, manifest["files"]):
             ids.append(np.unique(pq.read_table(part, columns=["user_id"]).column("user_id").to_numpy()))
     return np.unique(np.concatenate(ids))
+
+
+def runs_that_published(release: Path, *, work: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the journal's lines of the runs that published ``release``, the newest first."""
+    journal = work.expanduser() / JOURNAL
+    if not journal.is_file():
+        return
+    for line in reversed(journal.read_text(encoding="utf-8").splitlines()):
+        with suppress(json.JSONDecodeError):  # half a line, of a machine that stopped
+            entry = json.loads(line)
+            if entry["release"] and Path(entry["release"]) == release.resolve():
+                yield entry
+
+
+def published_by(run: Run, *, since: datetime) -> Path | None:
+    """Return the latest release if it is one that the run has published since then."""
+    with suppress(ArtifactError, OSError, KeyError, TypeError, ValueError):
+        latest = latest_release(run.config)
+        if latest:
+            manifest = parse_json(latest / MANIFEST)
+            is_new = datetime.fromisoformat(manifest["created_at"]) >= since.replace(microsecond=0)
+            return latest if is_new and manifest["run"] == run.digest else None
+    return None
 
 
 def _who_published(manifest: Mapping[str, Any]) -> tuple[str, str, int]:

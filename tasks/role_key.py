@@ -1,5 +1,6 @@
 """The secret that decides which user has which role."""
 
+import hmac
 import os
 
 from prefect.blocks.system import Secret
@@ -11,6 +12,8 @@ KEY_VARIABLE = "SDRM_ROLE_KEY"
 ROLES_OF_KEY = "by a secret key"  # as a release says
 ROLES_OF_SEED = "by the seed"
 _LEAST_CHARACTERS = 16
+_MARKED = b"the key of the users' roles"
+_MARK_DIGITS = 16
 
 
 def role_secret(config: RolesConfig) -> bytes | None:
@@ -27,6 +30,11 @@ def role_secret(config: RolesConfig) -> bytes | None:
         return _hard_to_guess(key, name="roles.key_block")
     key = os.environ.get(KEY_VARIABLE, "")
     return _hard_to_guess(key, name=KEY_VARIABLE) if key else None
+
+
+def mark_of(secret: bytes | None) -> str | None:
+    """Return what tells a key from another and gives nothing of it away; None: there is no key."""
+    return None if secret is None else hmac.new(secret, _MARKED, "sha256").hexdigest()[:_MARK_DIGITS]
 
 
 def _hard_to_guess(key: str, *, name: str) -> bytes:

@@ -6,9 +6,11 @@ from datetime import datetime
 
 import pytest
 
+from tasks.role_key import ROLES_OF_KEY, mark_of
 from tests.conftest import small_night
 from tests.integration.processes import ROOT, Api, command, environment, eventually, free_port, started
 
+ROLE_KEY = "a key nobody guesses"
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
@@ -24,7 +26,7 @@ def env(home):
     settings = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
     port = settings["PREFECT_SERVER_API_PORT"] = str(free_port())
     settings["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
-    return environment(home, **settings, PREFECT_WORKER_QUERY_SECONDS="1")
+    return environment(home, **settings, PREFECT_WORKER_QUERY_SECONDS="1", SDRM_ROLE_KEY=ROLE_KEY)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +119,15 @@ class TestNight:
         assert run["name"] == "deployed seed 0"
         folder = directory / "releases" / "deployed"
         version = json.loads((folder / "latest.json").read_text())["version"]
-        assert (folder / version / "manifest.json").is_file()
+        assert json.loads((folder / version / "manifest.json").read_text())["roles"] == ROLES_OF_KEY
+
+    def test_the_journal_alone_tells_its_key_from_another(self, nights):
+        directory, _, _ = nights
+        mark = mark_of(ROLE_KEY.encode())
+        assert json.loads((directory / "work" / "runs.jsonl").read_text())["role_key_mark"] == mark
+        published = b"".join(path.read_bytes() for path in (directory / "releases").rglob("*") if path.is_file())
+        assert mark.encode() not in published
+        assert ROLE_KEY.encode() not in published
 
     def test_its_gates_and_its_card_are_in_the_pages(self, api, nights):
         artifacts = [artifact for artifact in api.find("artifacts", **of_run(nights[1])) if artifact["key"]]

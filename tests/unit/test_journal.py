@@ -1,9 +1,12 @@
 import json
+from datetime import UTC, datetime
 
 import pytest
 
 from flows.journal import journal
 from sdrm_core.errors import DataError, GateFailed
+from sdrm_core.records import Run
+from sdrm_core.storage import write_json
 from tests.conftest import small_night
 
 
@@ -20,6 +23,23 @@ def test_a_line_says_how_it_ended(tmp_path, error, verdict):
     with pytest.raises(type(error)), journal(small_night(tmp_path)):
         raise error
     assert json.loads((tmp_path / "work" / "runs.jsonl").read_text())["verdict"] == verdict
+
+
+def test_a_run_that_is_interrupted_when_its_release_is_the_latest_has_a_release(tmp_path):
+    config = small_night(tmp_path)
+    run, release = Run(config=config, directory=tmp_path, digest="d"), config.paths.releases / "small" / "v1"
+
+    def publish(entry, created):
+        entry.run = run
+        write_json(release / "manifest.json", {"run": "d", "created_at": created.isoformat(timespec="seconds")})
+        write_json(release.parent / "latest.json", {"version": "v1"})
+        raise KeyboardInterrupt
+
+    for created, expected in ((datetime(2020, 1, 1, tzinfo=UTC), None), (datetime.now(UTC), str(release))):
+        with pytest.raises(KeyboardInterrupt), journal(config) as entry:
+            publish(entry, created)
+        line = json.loads((tmp_path / "work" / "runs.jsonl").read_text().splitlines()[-1])
+        assert (line["verdict"], line["release"]) == ("interrupted", expected)
 
 
 def test_half_a_line_of_a_run_that_died_spoils_no_other(tmp_path):

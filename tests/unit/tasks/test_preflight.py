@@ -1,5 +1,6 @@
 """What must hold before work begins."""
 
+import json
 import shutil
 
 import pytest
@@ -8,7 +9,7 @@ from sdrm_core.config import PathsConfig
 from sdrm_core.errors import ConfigError, DataError
 from sdrm_core.storage import write_json
 from tasks.preflight import require_space, require_startable, require_writable
-from tasks.role_key import KEY_VARIABLE, ROLES_OF_KEY, ROLES_OF_SEED
+from tasks.role_key import KEY_VARIABLE, ROLES_OF_KEY, ROLES_OF_SEED, mark_of
 from tests.conftest import small_night
 
 
@@ -40,13 +41,20 @@ def test_more_users_than_the_disk_holds_are_refused_with_a_number_that_fits(tmp_
     require_space(tmp_path, users=10, interactions_per_user=50)
 
 
-def test_a_night_that_lost_the_key_of_the_roles_does_not_begin(tmp_path, monkeypatch):
+@pytest.fixture
+def keyed(tmp_path):
+    """Return a configuration whose latest release has roles by a key, its folder and its manifest."""
     config = small_night(tmp_path)
     release = config.paths.releases / config.dataset / "2026-01-01"
     release.mkdir(parents=True)
     (release.parent / "latest.json").write_text('{"version": "2026-01-01"}')
     manifest = {"run": "", "model": {"sha256": ""}, "attempts": 1, "files": [], "roles": ROLES_OF_KEY}
     write_json(release / "manifest.json", manifest)
+    return config, release, manifest
+
+
+def test_a_night_that_lost_the_key_of_the_roles_does_not_begin(keyed, monkeypatch):
+    config, release, manifest = keyed
     monkeypatch.delenv(KEY_VARIABLE, raising=False)
     with pytest.raises(ConfigError, match=r"by a secret key, and there is none now.*Give the same key again"):
         require_startable(config)
@@ -55,3 +63,15 @@ def test_a_night_that_lost_the_key_of_the_roles_does_not_begin(tmp_path, monkeyp
     monkeypatch.delenv(KEY_VARIABLE)
     write_json(release / "manifest.json", manifest | {"roles": ROLES_OF_SEED})
     require_startable(config)
+
+
+def test_a_night_with_another_key_of_the_roles_does_not_begin(keyed, monkeypatch):
+    config, release, _ = keyed
+    config.paths.work.mkdir()
+    lines = [{"release": str(release), "role_key_mark": mark_of(b"0123456789abcdef")}, {"release": None}]
+    (config.paths.work / "runs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    monkeypatch.setenv(KEY_VARIABLE, "0123456789abcdef")
+    require_startable(config)
+    monkeypatch.setenv(KEY_VARIABLE, "another key nobody guesses")
+    with pytest.raises(ConfigError, match=r"there is another now.*Give the same key again.*another name \(dataset\)"):
+        require_startable(config)

@@ -2,7 +2,7 @@ import pytest
 
 from sdrm_core.config import RolesConfig
 from sdrm_core.errors import ConfigError
-from tasks.role_key import KEY_VARIABLE, role_secret
+from tasks.role_key import KEY_VARIABLE, mark_of, role_secret
 
 
 @pytest.mark.parametrize("key", ["x", " ", "0123456789abcde", "0123456789abcdef "])
@@ -17,3 +17,10 @@ def test_a_key_of_enough_characters_is_taken_as_it_is_and_without_one_there_is_n
     assert role_secret(RolesConfig()) == b"0123456789abcdef"
     monkeypatch.delenv(KEY_VARIABLE)
     assert role_secret(RolesConfig()) is None
+
+
+def test_a_mark_tells_keys_apart_and_is_none_of_them():
+    marks = [mark_of(key) for key in (b"0123456789abcdef", b"0123456789abcdef", b"0123456789abcdeg")]
+    assert marks[0] == marks[1] != marks[2]
+    assert len(marks[0]) == 16
+    assert mark_of(None) is None
