@@ -205,7 +205,7 @@ def _result(expectation: Expectation, answer: _Answer, table: pd.DataFrame) -> E
         observed=_observed(expectation, found),
         unexpected=found.get("unexpected_count"),
         rows=len(table),
-        examples=_examples(found.get("unexpected_rows"), column),
+        examples=_examples(found.get("unexpected_rows"), column, is_secret=_may_be_ids(found, rows=len(table))),
         reason=reason,
         **expectation["meta"],
     )
@@ -217,11 +217,17 @@ def _observed(expectation: Expectation, found: Mapping[str, Any]) -> Any:
     return _plain(found.get("observed_value"))
 
 
-def _examples(rows: pd.DataFrame | None, column: str | None) -> tuple[dict[str, Any], ...]:
+def _may_be_ids(found: Mapping[str, Any], *, rows: int) -> bool:
+    """Say whether a column may hold user ids by mistake: most of its values are not what they should be."""
+    n_values = found.get("element_count", 0) - found.get("missing_count", 0)
+    return rows > 1 and 2 * found.get("unexpected_count", 0) > n_values
+
+
+def _examples(rows: pd.DataFrame | None, column: str | None, *, is_secret: bool) -> tuple[dict[str, Any], ...]:
     if rows is None:
         return ()
     positions = rows.index.tolist()
-    if column in _SECRET_COLUMNS:
+    if is_secret or column in _SECRET_COLUMNS:
         return tuple({"row": position} for position in positions)
     return tuple(
         {"row": position, "value": _plain(value)} for position, value in zip(positions, rows[column], strict=True)

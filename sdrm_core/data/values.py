@@ -102,7 +102,7 @@ def _parse_rating(file: RawFile, column: RawColumn) -> tuple[np.ndarray, list[Pr
         rating = np.append(distinct, np.nan)[coded.codes]  # code -1: a null
         fault = np.append(distinct_fault, _Fault.MISSING)[coded.codes]
     elif _is_number(kind):
-        rating = np.asarray(values.cast(pa.float64()))
+        rating = np.asarray(values.cast(pa.float64(), safe=False))  # beyond 2^53, an id by mistake, it is rounded
         fault = np.select(
             [null_rows(values), np.isnan(rating), np.isinf(rating)], [_Fault.MISSING, _Fault.NAN, _Fault.INFINITE]
         )

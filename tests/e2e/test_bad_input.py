@@ -203,4 +203,6 @@ def test_a_failed_gate_is_exit_code_3(sdrm, tmp_path, log):
 
 def test_no_user_id_is_told(sdrm, tmp_path, log):
     spoiled = with_row(log, 9, "very-private-person,i1,five")
-    assert "very-private-person" not in sdrm(write(tmp_path / "log.csv", spoiled))[1]
+    outcome = sdrm(write(tmp_path / "log.csv", spoiled))
+    assert_refused(outcome, "line 9", "five")
+    assert "very-private-person" not in outcome[1]

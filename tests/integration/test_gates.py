@@ -87,6 +87,18 @@ class TestRawInteractions:
         (result,) = unmet(check_raw(frame)).values()
         assert result.examples == ({"row": 5, "value": "inf"}, {"row": 6, "value": 11.0})
 
+    def test_a_column_that_may_be_of_user_ids_by_mistake_is_not_quoted(self):
+        frame = raw_table()
+        frame["rating"] = 700_000.0 + frame.index
+        frame.loc[[3, 5], "rating"] = [np.nan, 4.0]
+        report = check_raw(frame)
+        (result,) = (result for result in unmet(report).values() if "between" in result.rule)
+        assert result.examples == ({"row": 0}, {"row": 1}, {"row": 2})
+        with pytest.raises(GateFailed, match=r"not so in 198 of 200 rows, for example row 1\.") as refused:
+            require(report)
+        assert "700" not in str(refused.value)
+        assert "700000" not in json.dumps(refused.value.report)
+
     @pytest.mark.parametrize(
         ("column", "dtype", "rule", "found"),
         [

@@ -101,6 +101,11 @@ def test_ratings_of_any_number_type_are_read(tmp_path, ratings, expected):
     assert read(write(tmp_path / "log.parquet", log([1, 2], ratings=ratings)))["rating"].to_pylist() == expected
 
 
+def test_ratings_that_are_ids_by_mistake_are_left_to_the_gate(tmp_path):
+    ids = [(1 << 60) + 1, (1 << 53) + 1]
+    assert read(write(tmp_path / "log.parquet", log([1, 2], ratings=ids)))["rating"].to_pylist() == pytest.approx(ids)
+
+
 def test_ratings_that_are_no_numbers_are_refused(tmp_path):
     [problem] = problems_of(write(tmp_path / "log.parquet", log([1, 2], ratings=[True, False])))
     assert "values of type bool where numbers are expected" in problem
