@@ -89,6 +89,7 @@ class SourceConfig(Section):
 
     uri: str = Field(
         "embedded",
+        min_length=1,
         description="a file, a directory of Parquet files, 'embedded', or a named data set: "
         "movielens-100k, movielens-1m, amazon-luxury-beauty, amazon-digital-music",
     )
@@ -157,8 +158,8 @@ class RolesConfig(Section):
     def _sum_to_one(self) -> Self:
         if abs(sum(self.shares) - 1) > 1e-9:
             raise ValueError(f"the four shares must add up to 1, they add up to {sum(self.shares):g}")
-        if min(self.train, self.validation, self.holdout) <= 0:
-            raise ValueError("train, validation and holdout need a share above 0")
+        if min(self.shares) <= 0:
+            raise ValueError("train, validation, holdout and evaluation need a share above 0 each")
         return self
 
 

@@ -3,10 +3,12 @@
 None of them may be handed on, so none is shipped: each is fetched from its home, when the configuration allows it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from sdrm_core.config import ColumnsConfig, SourceConfig
+from sdrm_core.errors import ConfigError
 
 EMBEDDED = "embedded"
 _GROUPLENS = "https://files.grouplens.org/datasets/movielens"
@@ -87,19 +89,36 @@ def resolve(source: SourceConfig) -> SourceConfig:
     """Return the source with the reading settings of its embedded or named data set; any other as it is.
 
     What a positive is (``feedback``, ``positive_rating``) stays the user's choice.
+
+    Raises:
+        ConfigError: a named data set is to be read otherwise than its home writes it.
     """
     if source.uri == EMBEDDED:
         return source.model_copy(update={"columns": ColumnsConfig(timestamp="timestamp")})
     dataset = CATALOGUE.get(source.uri)
     if dataset is None:
         return source
-    return source.model_copy(
-        update={
-            "format": dataset.format,
-            "delimiter": dataset.delimiter,
-            "header": dataset.header,
-            "columns": ColumnsConfig(timestamp="timestamp"),
-            "user_id_type": "auto",
-            "item_id_type": dataset.item_id_type,
-        }
-    )
+    brought = {
+        "format": dataset.format,
+        "delimiter": dataset.delimiter,
+        "header": dataset.header,
+        "columns": ColumnsConfig(timestamp="timestamp"),
+        "user_id_type": "auto",
+        "item_id_type": dataset.item_id_type,
+    }
+    _require_no_other(source, brought)
+    return source.model_copy(update=brought)
+
+
+def _require_no_other(source: SourceConfig, brought: Mapping[str, Any]) -> None:
+    """Raise a ``ConfigError`` if a setting is neither the default nor what the named data set brings."""
+    plain, columns = SourceConfig(), source.columns
+    if source.feedback == "implicit":  # then ratings are not read, whatever their column
+        columns = columns.model_copy(update={"rating": plain.columns.rating})
+    given = source.model_copy(update={"columns": columns})
+    others = [name for name in brought if getattr(given, name) not in (getattr(plain, name), brought[name])]
+    if others:
+        names = ", ".join(f"source.{name}" for name in others)
+        raise ConfigError(
+            f"{names}: {source.uri} is read as its home writes it. Unset them, or name a file of your own"
+        )

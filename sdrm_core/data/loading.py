@@ -8,13 +8,15 @@ import pyarrow.csv as pa_csv
 
 from sdrm_core.config import ColumnsConfig, SourceConfig
 from sdrm_core.data.catalogue import EMBEDDED, resolve
+from sdrm_core.data.formats import format_of
 from sdrm_core.data.readers import read_interactions
 from sdrm_core.data.simulate import simulate_interactions
 from sdrm_core.data.sources import locate, unchanged
 from sdrm_core.errors import ConfigError
 from sdrm_core.records import SourceFacts
 
-_OF_A_FILE = ("format", "header", "delimiter", "sha256")
+_OF_TEXT = ("header", "delimiter")
+_OF_A_FILE = ("format", *_OF_TEXT, "sha256")
 
 
 def load_interactions(source: SourceConfig, *, cache: Path, seed: int) -> tuple[pa.Table, SourceFacts]:
@@ -29,7 +31,8 @@ def load_interactions(source: SourceConfig, *, cache: Path, seed: int) -> tuple[
         The table of ``read_interactions``, and its provenance.
 
     Raises:
-        ConfigError: settings of a file, but no file: the embedded data set would be taken in its place.
+        ConfigError: settings of a file, but no file: the embedded data set would be taken in its place; or settings
+            that the file's format or the named data set leaves no room for.
         DataError: the source is missing, cannot be read, or holds what cannot be used.
         OSError: a file or a server cannot be read now; trying again may help.
     """
@@ -41,6 +44,7 @@ def load_interactions(source: SourceConfig, *, cache: Path, seed: int) -> tuple[
         return table, SourceFacts(uri=EMBEDDED, sha256=_digest_of(table), rows=table.num_rows)
     source = resolve(source)
     located = locate(source, cache=cache)
+    _require_text(located.files[0], source)
     with unchanged(located):
         table = read_interactions(located, source)
     return table, SourceFacts(uri=source.uri, sha256=located.sha256, rows=table.num_rows)
@@ -54,6 +58,15 @@ def _require_no_file(source: SourceConfig) -> None:
     if is_set:
         names = ", ".join(f"source.{name}" for name in is_set)
         raise ConfigError(f"{names}: settings of a file, but none is named. Set source.uri, or give --source")
+
+
+def _require_text(path: Path, source: SourceConfig) -> None:
+    is_set = [name for name in _OF_TEXT if getattr(source, name) is not None]
+    if is_set and (kind := format_of(path, source)) not in ("csv", "tsv"):
+        names = ", ".join(f"source.{name}" for name in is_set)
+        raise ConfigError(
+            f"{names}: settings of a CSV or TSV file, but {path} is read as {kind}. Unset them, or set source.format"
+        )
 
 
 def _digest_of(table: pa.Table) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +42,7 @@ def locate(source: SourceConfig, *, cache: Path) -> LocatedSource:
 
     Raises:
         DataError: nothing there, nothing in it, not allowed to read or to download it, or not the expected bytes.
-        OSError: a file or a server cannot be read now; trying again may help.
+        OSError: a file or a server cannot be read now, or a file was just removed; trying again may help.
     """
     dataset = CATALOGUE.get(source.uri)
     if dataset is not None:
@@ -61,7 +61,10 @@ def locate(source: SourceConfig, *, cache: Path) -> LocatedSource:
 
 def _located(uri: str, files: tuple[Path, ...]) -> LocatedSource:
     states = tuple(map(_state, files))  # first: what is written while the bytes are read must be seen
-    return LocatedSource(uri=uri, files=files, sha256=_digest(files), states=states)
+    try:
+        return LocatedSource(uri=uri, files=files, sha256=_digest(files), states=states)
+    except FileNotFoundError as error:  # it was there a moment ago
+        raise _changing([error.filename]) from None
 
 
 @contextmanager
@@ -69,22 +72,29 @@ def unchanged(located: LocatedSource) -> Iterator[None]:
     """Make sure that what the block reads are the bytes of ``located.sha256``.
 
     Raises:
-        SourceChangingError: a file was written to or replaced meanwhile, whatever else went wrong; trying again may
-            help.
+        SourceChangingError: a file was written to, replaced or removed meanwhile, whatever else went wrong; trying
+            again may help.
     """
     try:
         yield
     finally:
         changed = [path for path, state in zip(located.files, located.states, strict=False) if _state(path) != state]
         if changed:
-            what = "was written to while it was read"
-            remedy = "Start once it is complete; write it under another name and rename it then."
-            raise SourceChangingError([Problem(str(path), what, remedy) for path in changed]) from None
+            raise _changing(changed) from None
+
+
+def _changing(paths: Iterable[Path]) -> SourceChangingError:
+    what = "was written to while it was read"
+    remedy = "Start once it is complete; write it under another name and rename it then."
+    return SourceChangingError([Problem(str(path), what, remedy) for path in paths])
 
 
 def _state(path: Path) -> tuple[int, ...]:
-    """Return what changes when a file is written to or replaced."""
-    found = path.stat()
+    """Return what changes when a file is written to, replaced or removed."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return ()
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 

@@ -150,7 +150,7 @@ def test_a_journal_that_cannot_be_written_is_told_before_anything_is_read(sdrm, 
 
 
 def test_more_anonymity_than_there_are_people_is_refused_before_training(sdrm, tmp_path, log):
-    nobody_evaluates = {"train": 0.8, "validation": 0.1, "holdout": 0.1, "evaluation": 0.0}
+    nobody_evaluates = {"train": 0.8, "validation": 0.1, "holdout": 0.0999, "evaluation": 0.0001}
     source = write(tmp_path / "log.csv", log)
     outcome = sdrm(source, "--set", "privacy.k_anonymity=5000", roles=nobody_evaluates)
     assert_refused(outcome, "privacy.k_anonymity: asks for 5000 training users an item", "Lower it", "roles.evaluation")

@@ -100,7 +100,9 @@ def test_shares_must_add_up_to_one():
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [
-        (["roles.holdout=0", "roles.train=0.8"], "holdout need a share above 0"),
+        (["roles.holdout=0", "roles.train=0.8"], "holdout and evaluation need a share above 0"),
+        (["roles.evaluation=0", "roles.train=0.8"], "holdout and evaluation need a share above 0"),
+        (["dataset=shop", "source.uri=''"], "source.uri: .*at least 1 character"),
         (["utility.judges=[popularity,ease]"], "utility.judges needs 'svd'"),
     ],
 )
@@ -141,7 +143,7 @@ def test_an_error_names_where_the_setting_was_made(tmp_path):
 def test_what_file_and_command_line_make_together_is_told_of_both(tmp_path):
     path = tmp_path / "night.yaml"
     path.write_text("roles: {holdout: 0.2, validation: 0.0, evaluation: 0.1}")
-    with pytest.raises(ConfigError, match=r"night.yaml and the command line: roles: train, validation and holdout"):
+    with pytest.raises(ConfigError, match=r"night.yaml and the command line: roles: train, validation, holdout"):
         load_config(path, ["roles.train=0.7"])
 
 

@@ -2,12 +2,13 @@ import hashlib
 
 import pytest
 
-from sdrm_core.config import FilterConfig, SourceConfig
+from sdrm_core.config import ColumnsConfig, FilterConfig, SourceConfig
 from sdrm_core.data.catalogue import CATALOGUE, resolve
 from sdrm_core.data.interactions import index_interactions
 from sdrm_core.data.kcore import k_core
 from sdrm_core.data.readers import read_interactions
 from sdrm_core.data.sources import LocatedSource
+from sdrm_core.errors import ConfigError
 
 from .logs import read, real_data
 
@@ -24,6 +25,29 @@ def test_the_users_choice_of_what_is_positive_stays():
     source = resolve(SourceConfig(uri="movielens-1m", positive_rating=5, feedback="implicit", download=True))
     assert (source.positive_rating, source.feedback, source.download) == (5, "implicit", True)
     assert source.columns.timestamp == "timestamp"
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("format", "parquet"),
+        ("delimiter", ";"),
+        ("header", ["who", "what"]),
+        ("columns", {"user": "who"}),
+        ("user_id_type", "text"),
+        ("item_id_type", "integer"),
+    ],
+)
+def test_a_named_data_set_is_not_read_otherwise(setting, value):
+    source = SourceConfig.model_validate({"uri": "movielens-1m", setting: value})
+    with pytest.raises(ConfigError, match=f"^source.{setting}: movielens-1m is read as its home writes it"):
+        resolve(source)
+
+
+def test_settings_that_say_what_the_data_set_brings_are_welcome():
+    resolved = resolve(SourceConfig(uri="amazon-digital-music", item_id_type="text", format="csv"))
+    assert resolve(resolved) == resolved
+    assert resolve(SourceConfig(uri="movielens-1m", feedback="implicit", columns=ColumnsConfig(rating=None)))
 
 
 def test_any_other_source_stays_as_it_is():

@@ -1,7 +1,7 @@
 import pytest
 
 from sdrm_core.config import ColumnsConfig, SourceConfig
-from sdrm_core.data import loading
+from sdrm_core.data import loading, sources
 from sdrm_core.data.loading import load_interactions
 from sdrm_core.errors import ConfigError, SourceChangingError
 
@@ -51,7 +51,7 @@ def test_a_file_is_named_by_its_bytes_whatever_the_seed(tmp_path):
     assert load_interactions(source, cache=tmp_path, seed=1)[1] == facts
 
 
-@pytest.mark.parametrize("change", ["appended", "replaced", "damaged"])
+@pytest.mark.parametrize("change", ["appended", "replaced", "damaged", "removed"])
 def test_a_file_that_is_written_to_while_it_is_read_is_worth_another_try(tmp_path, monkeypatch, change):
     path = tmp_path / "log.csv"
     path.write_bytes(HEADER + b"1,a,5\n2,b,3\n")
@@ -61,6 +61,8 @@ def test_a_file_that_is_written_to_while_it_is_read_is_worth_another_try(tmp_pat
         if change == "replaced":
             (tmp_path / "new.csv").write_bytes(path.read_bytes())
             (tmp_path / "new.csv").rename(path)
+        elif change == "removed":
+            path.unlink()
         else:
             path.write_bytes(path.read_bytes() + (b"3,a,4\n" if change == "appended" else b"3,a"))
         return read(*arguments)
@@ -69,3 +71,22 @@ def test_a_file_that_is_written_to_while_it_is_read_is_worth_another_try(tmp_pat
     with pytest.raises(SourceChangingError, match=r"log\.csv: was written to while it was read") as caught:
         load_interactions(SourceConfig(uri=str(path)), cache=tmp_path, seed=0)
     assert isinstance(caught.value, OSError)  # which the stage repeats
+
+
+@pytest.mark.parametrize("step", ["_state", "_digest"])
+def test_a_file_that_is_removed_before_it_is_read_is_worth_another_try(tmp_path, monkeypatch, step):
+    path = tmp_path / "log.csv"
+    path.write_bytes(HEADER + b"1,a,5\n2,b,3\n")
+    take = getattr(sources, step)
+    monkeypatch.setattr(sources, step, lambda files: path.unlink() or take(files))
+    with pytest.raises(SourceChangingError, match=r"log\.csv: was written to while it was read"):
+        load_interactions(SourceConfig(uri=str(path)), cache=tmp_path, seed=0)
+
+
+@pytest.mark.parametrize(("name", "setting"), [("header", ["user_id", "item_id", "rating"]), ("delimiter", ";")])
+@pytest.mark.parametrize("file", ["log.jsonl", "log.parquet"])
+def test_settings_of_text_files_are_refused_where_nothing_would_heed_them(tmp_path, file, name, setting):
+    (tmp_path / file).write_bytes(b"?")
+    source = SourceConfig.model_validate({"uri": str(tmp_path / file), name: setting})
+    with pytest.raises(ConfigError, match=rf"^source.{name}: .*{file} is read as {file[4:]}\. Unset"):
+        load_interactions(source, cache=tmp_path, seed=0)
