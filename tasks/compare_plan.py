@@ -109,17 +109,11 @@ def parse_judges(text: str) -> tuple[JudgeName, ...]:
     """Read e.g. ``svd,ease``.
 
     Raises:
-        ConfigError: an unknown or repeated judge, or one whose package is not installed.
+        ConfigError: an unknown or repeated judge.
     """
     known = partial(_known, names=ALL_JUDGES, option="--judges", kind="judge")
     judges = all_of(partial(known, name) for name in _names(text, option="--judges"))
     _require_distinct(judges, option="--judges")
-    if "ials" in judges:
-        try:
-            import implicit  # noqa: F401 - better now than after hours of training
-        except ModuleNotFoundError:
-            remedy = "Install sdrm-pipeline[judges], or leave it out"
-            raise ConfigError(f"--judges: 'ials' needs the package implicit. {remedy}") from None
     return tuple(judges)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from sdrm_core.config import PathsConfig, PipelineConfig
 from sdrm_core.errors import ConfigError, DataError, Problem
 from sdrm_core.model.devices import resolve_device
+from sdrm_core.quality.panel import require_possible
 from sdrm_core.storage import private_directory
 from tasks.releases import latest_release, require_readable_latest, runs_that_published
 from tasks.role_key import KEY_VARIABLE, ROLES_OF_KEY, mark_of, role_secret
@@ -22,11 +23,13 @@ def require_startable(config: PipelineConfig) -> None:
     Raises:
         DataError: a directory cannot be written.
         ArtifactError: the release before, which a new one is compared with, cannot be read.
-        ConfigError: the device is not there, or the key of the roles is not that of the release before.
+        ConfigError: the device or a judge's package is not there, or the key of the roles is not that of the release
+            before.
     """
     require_writable(config.paths, dataset=config.dataset)
     before = require_readable_latest(config)
     resolve_device(config.compute.device)
+    require_possible(config.utility.judges, n_items=None)
     secret = role_secret(config.roles)
     if before and before.get("roles") == ROLES_OF_KEY:
         _require_its_key(config, mark=mark_of(secret))

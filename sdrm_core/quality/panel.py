@@ -40,13 +40,20 @@ class Fit(Protocol):
         """Return the fitted recommender."""
 
 
-def require_possible(judges: Collection[JudgeName], *, n_items: int) -> None:
-    """Refuse judges that cannot work on a catalogue of this size.
+def require_possible(judges: Collection[JudgeName], *, n_items: int | None) -> None:
+    """Refuse judges that cannot be made, or cannot work on a catalogue of this size.
+
+    Args:
+        judges: their names.
+        n_items: of the catalogue; None: not known yet.
 
     Raises:
-        DataError: there is one.
+        ConfigError: a judge needs a package that is not installed.
+        DataError: a judge has no memory for so many items.
     """
-    if "ease" in judges:
+    for name in judges:
+        judge_candidates(name, validation=[], seed=0)
+    if n_items is not None and "ease" in judges:
         require_few_items(n_items)
 
 

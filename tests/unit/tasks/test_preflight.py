@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 
 import pytest
 
@@ -39,6 +40,13 @@ def test_more_users_than_the_disk_holds_are_refused_with_a_number_that_fits(tmp_
     with pytest.raises(DataError, match="Ask for at most"):
         require_space(tmp_path, users=free, interactions_per_user=50)
     require_space(tmp_path, users=10, interactions_per_user=50)
+
+
+def test_a_judge_whose_package_is_missing_is_told_before_anything_is_read(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "implicit.cpu.als", None)
+    monkeypatch.delitem(sys.modules, "sdrm_core.quality.ials", raising=False)
+    with pytest.raises(ConfigError, match=r"utility.judges: 'ials' needs the package implicit.*install"):
+        require_startable(small_night(tmp_path, utility={"judges": ["svd", "ials"]}))
 
 
 @pytest.fixture
