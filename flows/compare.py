@@ -1,6 +1,5 @@
 """The comparison: arms × seeds are fitted and measured, each judge looks at all of them, a table sets them in order."""
 
-import os
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -9,6 +8,7 @@ from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from sdrm_core.errors import SdrmError
+from sdrm_core.loops import usable_cores
 from tasks.compare import (
     fit_and_sample,
     judge_augmentation,
@@ -31,13 +31,20 @@ _CORES_A_WORKER = 2  # what one fit keeps busy by itself
 
 def default_workers() -> int:
     """Return how many pieces to work on at once on this machine."""
-    return max(1, (os.cpu_count() or 1) // _CORES_A_WORKER)
+    return max(1, usable_cores() // _CORES_A_WORKER)
 
 
 def run_comparison(comparison: Comparison, *, workers: int) -> Compared:
-    """Run the flow with so many pieces at once; their number changes no result."""
+    """Run the flow with so many pieces at once; their number changes no result.
+
+    Raises:
+        ConfigError: the output directory holds something else.
+        SdrmError: another process is at work in it.
+    """
     runner: Any = ThreadPoolTaskRunner(max_workers=workers)
-    return compare.with_options(task_runner=runner)(comparison)
+    # Around the flow: one that is interrupted ends when its threads have finished what they were at.
+    with claimed(comparison.out, command="compare", question=comparison.question()):
+        return compare.with_options(task_runner=runner)(comparison)
 
 
 @flow(
@@ -50,26 +57,25 @@ def run_comparison(comparison: Comparison, *, workers: int) -> Compared:
 def compare(comparison: Comparison) -> Compared:
     """Put arms side by side: utility, fidelity, privacy and cost.
 
-    What an earlier call finished in the same directory is taken from there.
+    What an earlier call finished in the same directory, which the caller has claimed, is taken from there.
 
     Raises:
-        ConfigError: the output directory holds something else.
+        ConfigError: the output directory is about other data.
         DataError: the source cannot be used.
         SdrmError: an arm or a judge failed; everything else is finished, and in the table.
     """
-    with claimed(comparison.out, command="compare", question=comparison.question()):
-        paths = comparison.config.paths.model_copy(update={"work": comparison.out / "input"})
-        ingested = ingest(comparison.config.model_copy(update={"paths": paths}))
-        job, failures = open_comparison(comparison, ingested, build_matrix(ingested)), Failures()
-        for step in (_fit, _measure, _judge):
-            job = step(job, failures)
-            if not (job.comparison.arms and job.comparison.judges):
-                raise failures.error("nothing is left to compare")
-        _augment(job, failures)
-        compared = write_results(job)
-        if failures:
-            raise failures.error(f"{compared.markdown} has all others")
-        return compared
+    paths = comparison.config.paths.model_copy(update={"work": comparison.out / "input"})
+    ingested = ingest(comparison.config.model_copy(update={"paths": paths}))
+    job, failures = open_comparison(comparison, ingested, build_matrix(ingested)), Failures()
+    for step in (_fit, _measure, _judge):
+        job = step(job, failures)
+        if not (job.comparison.arms and job.comparison.judges):
+            raise failures.error("nothing is left to compare")
+    _augment(job, failures)
+    compared = write_results(job)
+    if failures:
+        raise failures.error(f"{compared.markdown} has all others")
+    return compared
 
 
 class Failures(dict[str, SdrmError]):

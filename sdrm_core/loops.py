@@ -1,11 +1,25 @@
 """Compiled loops, and blocks of rows on all cores; both release the interpreter lock."""
 
+import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numba
+
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container, microseconds of work and of time, e.g. 200000 100000
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use, by its affinity and by its container's share of the machine."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with suppress(OSError, ValueError):  # there is no such file, or no limit: max 100000
+        work, time = _QUOTA.read_text(encoding="ascii").split()
+        cores = min(cores, math.ceil(int(work) / int(time)))
+    return cores
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -28,9 +42,9 @@ def in_blocks(
         n_rows: of all blocks together.
         arguments: of every call.
         block_rows: rows of one block: few enough to balance the cores, enough to outweigh the cost of a call.
-        workers: threads; None: one a core.
+        workers: threads; None: one a core this process may use.
     """
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+    with ThreadPoolExecutor(workers or usable_cores()) as pool:
         starts = range(0, n_rows, block_rows)
         for _ in pool.map(lambda start: work(start, min(start + block_rows, n_rows), *arguments), starts):
             pass  # waits, and raises what a block raised

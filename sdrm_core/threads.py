@@ -8,15 +8,18 @@ from contextlib import contextmanager
 import torch
 from threadpoolctl import threadpool_limits
 
+from sdrm_core.loops import usable_cores
+
 _GRANTED = torch.get_num_threads()
 
 
 def granted_threads() -> int:
     """Return how many threads this process may use at once.
 
-    torch's own answer can be wrong: in a thread that was started while torch was limited to one thread, it stays 1.
+    torch's own answer can be wrong: in a thread that was started while torch was limited to one thread, it stays 1, and
+    of a container's share of the cores it knows nothing.
     """
-    return max(torch.get_num_threads(), _GRANTED)
+    return min(max(torch.get_num_threads(), _GRANTED), usable_cores())
 
 
 @contextmanager

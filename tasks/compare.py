@@ -3,6 +3,7 @@
 import shutil
 import time
 from pathlib import Path
+from uuid import uuid4
 
 from sdrm_core.arms.arm import FittedArm
 from sdrm_core.arms.registry import ARMS
@@ -18,6 +19,7 @@ from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.records import Ingested, UserItemMatrix
 from sdrm_core.storage import parse_json, private_directory, sync, write_json
 from tasks.compare_cells import (
+    MODELS,
     all_cells,
     family_of,
     fidelity_cell,
@@ -37,6 +39,7 @@ from tasks.stage import LOG, Meter, stage
 from tasks.train import report_epoch
 
 FIT_REPORT = "fit.json"
+_ASIDE = ".tmp"
 
 
 @stage("open comparison")
@@ -47,6 +50,8 @@ def open_comparison(comparison: Comparison, ingested: Ingested, matrix: UserItem
     digest = digest_of(comparison.question(), input_digest)
     job = Job(comparison=comparison, matrix=matrix, digest=digest)
     require_possible(comparison.judges, n_items=matrix.counts.items)
+    for left in (comparison.out / MODELS).glob(f".*{_ASIDE}"):  # of a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
     cells = all_cells(job)
     LOG.info(
         "compare: %d arms, %d seeds, %d judges: %d of %d pieces are there already",
@@ -153,9 +158,7 @@ def _fitted(job: Job, choice: ArmChoice, seed: int) -> Path:
     arm, config = ARMS[choice.arm], job.comparison.config
     sampling = config.sampling.model_copy(update={"users": None})  # arms make as many users as train them
     config = config.model_copy(update={"seed": seed, "sampling": sampling})
-    aside = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed
-    private_directory(aside)
+    aside = private_directory(folder.with_name(f".{folder.name}.{uuid4().hex}{_ASIDE}"))
     with Meter(f"fit {arm.family}, seed {seed}"):
         started = time.perf_counter()
         fitted: FittedArm = arm.fit(

@@ -25,6 +25,7 @@ from tasks.resumable import UNDERLYING, code_digest, digest_of
 _GENERATING = ("arms", "config.py", "model", "privacy", "quality/baselines.py", *UNDERLYING)
 _JUDGING = ("quality", *UNDERLYING)
 _DIGITS = 16
+MODELS = "models"
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def families(job: Job) -> tuple[str, ...]:
 
 def fit_folder(job: Job, family: str, seed: int) -> Path:
     """Return the folder of a family's fitted model."""
-    return job.comparison.out / "models" / f"{family}-seed-{seed}-{_fit_digest(job, family, seed)[:_DIGITS]}"
+    return job.comparison.out / MODELS / f"{family}-seed-{seed}-{_fit_digest(job, family, seed)[:_DIGITS]}"
 
 
 def users_cell(job: Job, choice: ArmChoice, seed: int) -> Cell:

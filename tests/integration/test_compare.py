@@ -23,6 +23,7 @@ from sdrm_core.quality.utility import compare_arms, compare_pair
 from sdrm_core.records import Artifact
 from sdrm_core.storage import read_user_items, sha256_of
 from tasks.compare_plan import Comparison, parse_arms, parse_judges, parse_seeds
+from tasks.resumable import exclusive_lock
 from tests.conftest import small_night
 from tests.integration.processes import command, environment, eventually, started
 
@@ -187,6 +188,22 @@ class TestAgain:
         changed = {path for path in after if after[path] != before[path]}
         assert changed == {path.relative_to(copied.out) for path in (gone, gone.with_suffix(".json"))}
         assert (copied.out / "table.parquet").read_bytes() == page
+
+    def test_what_a_killed_process_left_aside_is_removed_and_not_taken_for_a_model(self, copied):
+        (model, *_) = (copied.out / "models").iterdir()
+        aside = model.rename(model.with_name(f".{model.name}.0123.tmp"))
+        (aside / "fit.json").unlink()
+        run_comparison(copied, workers=1)
+        assert not [path for path in (copied.out / "models").iterdir() if path.name.startswith(".")]
+
+    def test_the_directory_is_locked_until_the_last_thread_has_ended(self, copied, monkeypatch):
+        def flow(asked):
+            with exclusive_lock(asked.out):
+                pass
+
+        monkeypatch.setattr("flows.compare.compare", Mock(with_options=Mock(return_value=flow)))
+        with pytest.raises(SdrmError, match="another process is at work"):
+            run_comparison(copied, workers=1)
 
     def test_an_arm_more_leaves_the_others_as_they_are(self, copied):
         before = pieces(copied.out)

@@ -1,8 +1,10 @@
 import threading
 
+import pytest
 import torch
 from threadpoolctl import threadpool_info
 
+from sdrm_core import loops
 from sdrm_core.model.devices import Workers
 from sdrm_core.threads import granted_threads, one_blas_thread
 
@@ -42,6 +44,16 @@ def test_blas_stays_on_one_thread_until_the_last_who_asked_leaves():
         holder.join()
         assert blas_threads() == {1}
     assert blas_threads() == before
+
+
+@pytest.mark.parametrize(("quota", "cores"), [("50000 100000\n", 1), ("max 100000\n", 8), (None, 8)])
+def test_no_more_cores_are_used_than_the_container_has(tmp_path, monkeypatch, quota, cores):
+    monkeypatch.setattr(loops, "_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(loops.os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    if quota:
+        (tmp_path / "cpu.max").write_text(quota)
+    assert loops.usable_cores() == cores
+    assert granted_threads() <= cores
 
 
 def test_a_thread_that_begins_while_another_is_held_to_one_has_all_threads_later():

@@ -91,6 +91,6 @@ def test_many_people_are_divided_once(evidence, monkeypatch, n_attacks, n_divisi
 @pytest.mark.parametrize("threads", [1, 3])
 def test_neither_threads_nor_blocks_change_anything(evidence, monkeypatch, threads):
     before = measured(evidence)
-    monkeypatch.setattr(loops.os, "cpu_count", lambda: threads)
+    monkeypatch.setattr(loops, "usable_cores", lambda: threads)
     monkeypatch.setattr(completion, "_BLOCK_ROWS", 100)
     assert measured(evidence) == before

@@ -123,7 +123,7 @@ def test_how_few_people_make_a_pair_rare_is_the_configured_anonymity(simulate):
 @pytest.mark.parametrize("threads", [1, 3])
 def test_neither_threads_nor_blocks_change_anything(evidence, monkeypatch, threads):
     before = measured(evidence)
-    monkeypatch.setattr(loops.os, "cpu_count", lambda: threads)
+    monkeypatch.setattr(loops, "usable_cores", lambda: threads)
     monkeypatch.setattr(rare_pairs, "_BLOCK_ROWS", 100)
     monkeypatch.setattr(cooccurrence, "_BLOCK_CELLS", 50_000)
     assert measured(evidence) == before
