@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import sys
+import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+_directory = partial(typer.Option, metavar="DIR", callback=Path.expanduser)
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Configuration file.")]
 OptionalConfigFile = Annotated[
     Path | None, typer.Argument(metavar="[CONFIG.yaml]", help="Configuration file; without one, the defaults.")
@@ -87,7 +89,7 @@ def sample(
         Path, typer.Argument(metavar="RELEASE_OR_MODEL", help="A release, its data set's folder, or a run's model.")
     ],
     users: Annotated[int, typer.Option(min=1, help="How many synthetic users.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="A new directory for the result.")],
+    out: Annotated[Path, _directory(help="A new directory for the result.")],
     resolution: Annotated[Resolution, typer.Option(help="Of the reverse process.")] = "full",
     seed: Annotated[int, typer.Option(min=0, help="Another seed gives other users.")] = 0,
     work: Work = None,
@@ -100,7 +102,7 @@ def sample(
 
 @app.command()
 def compare(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Directory of all results; a second call goes on there.")],
+    out: Annotated[Path, _directory(help="Directory of all results; a second call goes on there.")],
     config: OptionalConfigFile = None,
     source: Source = None,
     arms: Annotated[str, typer.Option(help="What makes users; arm@10 makes ten times as many.")] = COMPARED_ARMS,
@@ -138,7 +140,7 @@ def compare(
 
 @app.command()
 def tune(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Directory of the search; a second call goes on there.")],
+    out: Annotated[Path, _directory(help="Directory of the search; a second call goes on there.")],
     config: OptionalConfigFile = None,
     source: Source = None,
     minutes: Annotated[float, typer.Option(min=0, help="Time for trials in this call; it makes at least one.")] = 30,
@@ -226,10 +228,11 @@ def main() -> None:
         if end.code == INTERRUPTED:
             typer.echo("sdrm: interrupted; the same command takes over what is finished", file=sys.stderr)
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it was, it is told, with its exit code
         if debug:
-            raise
-        typer.echo(f"sdrm: {_sentence(error)}", file=sys.stderr)
+            traceback.print_exc()
+        else:
+            typer.echo(f"sdrm: {_sentence(error)}", file=sys.stderr)
         sys.exit(next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1))
 
 

@@ -49,7 +49,7 @@ def sample_more(
         files = write_interactions(
             staging / "interactions",
             _shards(model, users=users, seed=stream, resolution=resolution),
-            user_ids=new_user_ids(users, numpy_stream(stream, "user_ids", digest)),
+            user_ids=new_user_ids(users, numpy_stream(stream, "user_ids", digest, users, resolution)),
             item_ids=load_item_ids(folder),
         )
         facts = {"users": users, "resolution": resolution, "seed": seed, "gates": judgement(folder), "model": digest}

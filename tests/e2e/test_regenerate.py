@@ -183,6 +183,15 @@ class TestPublished:
         assert ids[0] == ids[1]
         assert not ids[1] & ids[2]
 
+    def test_two_samples_of_one_seed_have_no_id_in_common(self, night, tmp_path):
+        config, release = night
+        ids = []
+        for users, resolution in ((20, "full"), (20, "multi"), (30, "full")):
+            out = tmp_path / f"{users}-{resolution}"
+            sample_more(release.path, users=users, out=out, resolution=resolution, work=config.paths.work)
+            ids += set(pq.read_table(out / "interactions").column("user_id").to_pylist())
+        assert len(set(ids)) == len(ids) == 70
+
     def test_a_file_that_was_not_published_with_it_is_seen(self, night, tmp_path):
         _, release = night
         copy = shutil.copytree(release.path, tmp_path / "copy")

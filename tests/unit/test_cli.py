@@ -5,6 +5,7 @@ from unittest.mock import Mock
 import pytest
 
 from flows import cli
+from sdrm_core.errors import ConfigError, DataError, GateFailed
 
 
 def test_an_interruption_is_a_sentence(monkeypatch, capsys):
@@ -62,3 +63,23 @@ def test_all_that_is_wrong_with_a_schedule_is_told_at_once(sdrm, tmp_path):
     code, lines = sdrm("serve", "night.yaml", "--cron", "61 2 * * *", "--timezone", "Europe/Berln")
     assert code == 2
     assert [line.partition(": ")[0] for line in lines] == ["sdrm", "--cron", "--timezone"]
+
+
+def test_the_home_directory_is_understood_where_results_go(sdrm, tmp_path, monkeypatch):
+    sampled = Mock(return_value="there")
+    monkeypatch.setattr("tasks.more.sample_more", sampled)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert sdrm("sample", "model", "--users", "5", "--out=~/more")[0] == 0
+    assert sampled.call_args.kwargs["out"] == tmp_path / "more"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(GateFailed("no"), 3), (DataError("no"), 4), (ConfigError("no"), 2), (ZeroDivisionError(), 1)]
+)
+def test_a_traceback_costs_no_exit_code(monkeypatch, capsys, error, code):
+    monkeypatch.setattr(cli, "app", Mock(side_effect=error))
+    monkeypatch.setattr(sys, "argv", ["sdrm", "demo", "--debug"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == code
+    assert "Traceback" in capsys.readouterr().err
