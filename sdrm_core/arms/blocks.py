@@ -7,6 +7,7 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
+from sdrm_core.data.matrix import binary_matrix
 from sdrm_core.model.activity import counts_at, spread_quantiles
 from sdrm_core.model.draw import stack_users
 from sdrm_core.model.users import block_users
@@ -56,8 +57,5 @@ def highest(scores: Tensor, *, counts: Tensor) -> Tensor:
 
 def users_of_mask(held: Tensor) -> csr_matrix:
     """Return the (n_users, n_items) matrix of a bool tensor, canonical; users may be without items."""
-    n_users, n_items = held.shape
     counts, columns = held.sum(dim=1).cpu().numpy(), held.nonzero()[:, 1].cpu().numpy()
-    indptr = np.concatenate([[0], np.cumsum(counts)])
-    ones = np.ones(len(columns), dtype=np.float32)
-    return csr_matrix((ones, columns.astype(np.int32), indptr.astype(np.int32)), shape=(n_users, n_items))
+    return binary_matrix(columns, counts, n_items=held.shape[1])

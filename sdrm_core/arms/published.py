@@ -33,6 +33,7 @@ from sdrm_core.arms.arm import require_users
 from sdrm_core.arms.item_vectors import descend, dropped, gaussian
 from sdrm_core.arms.storing import load_arm, save_arm
 from sdrm_core.config import ArmName, PipelineConfig, VaeConfig
+from sdrm_core.data.matrix import binary_matrix
 from sdrm_core.model.networks import initialise
 from sdrm_core.model.pretraining import REPEAT_INPUT, train_vae
 from sdrm_core.model.training import EpochReport, OnEpoch
@@ -139,9 +140,7 @@ class FittedPublished:
         """Return (n_users, n_items) users, as dense as T all together; one alone may be without items."""
         n_items = self.network.n_items
         keys = _highest_cells(self._logits(n_users, seed=seed), n_cells=round(self.items_per_user * n_users))
-        indptr = np.searchsorted(keys, np.arange(n_users + 1) * n_items)
-        ones = np.ones(len(keys), dtype=np.float32)
-        return csr_matrix((ones, (keys % n_items).astype(np.int32), indptr.astype(np.int32)), shape=(n_users, n_items))
+        return binary_matrix(keys % n_items, np.bincount(keys // n_items, minlength=n_users), n_items=n_items)
 
     def _logits(self, n_users: int, *, seed: int) -> Iterator[np.ndarray]:
         """Yield (n_block_users, n_items) logits."""

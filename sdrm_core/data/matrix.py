@@ -10,11 +10,16 @@ from sdrm_core.data.interactions import IndexedLog
 
 def to_user_items(log: IndexedLog) -> csr_matrix:
     """Return the (n_users, n_items) canonical matrix of the log's positives; ratings below the threshold are absent."""
-    user, item = log.user[log.positive], log.item[log.positive]
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(user, minlength=log.n_users))])
-    ones = np.ones(len(item), dtype=np.float32)
-    user_items = csr_matrix((ones, item, indptr), shape=(log.n_users, log.n_items))
-    user_items.has_canonical_format = True  # pairs are sorted and unique: SciPy need not look
+    counts = np.bincount(log.user[log.positive], minlength=log.n_users)
+    return binary_matrix(log.item[log.positive], counts, n_items=log.n_items)
+
+
+def binary_matrix(columns: np.ndarray, counts: np.ndarray, *, n_items: int) -> csr_matrix:
+    """Return the canonical (n_users, n_items) matrix of ``counts`` items a user, one user's after another's."""
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    ones = np.ones(len(columns), dtype=np.float32)
+    user_items = csr_matrix((ones, columns, indptr), shape=(len(counts), n_items))
+    user_items.sort_indices()
     return user_items
 
 

@@ -9,7 +9,8 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from sdrm_core.model.selection import best_items, binary_matrix
+from sdrm_core.data.matrix import binary_matrix
+from sdrm_core.model.selection import best_items
 from sdrm_core.model.stratified import stratified_uniform
 from sdrm_core.model.vae import MultiVAE
 

@@ -5,7 +5,7 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from sdrm_core.data.matrix import cell_rows
+from sdrm_core.data.matrix import binary_matrix, cell_rows
 from sdrm_core.loops import compiled
 
 _PARTS = 4
@@ -48,15 +48,6 @@ def best_by_tensors(scores: Tensor, counts: np.ndarray, *, pairs: csr_matrix) ->
             scores += (pair_offsets @ now.T.float()).T
             scores[now] = -torch.inf
     return binary_matrix(taken.nonzero()[:, 1].cpu().numpy(), counts, n_items=scores.shape[1])
-
-
-def binary_matrix(columns: np.ndarray, counts: np.ndarray, *, n_items: int) -> csr_matrix:
-    """Return the canonical (n_users, n_items) matrix of ``counts`` items a user, one user's after another's."""
-    indptr = np.concatenate([[0], np.cumsum(counts)])
-    ones = np.ones(len(columns), dtype=np.float32)
-    user_items = csr_matrix((ones, columns, indptr), shape=(len(counts), n_items))
-    user_items.sort_indices()
-    return user_items
 
 
 def _n_parts(pairs: csr_matrix) -> int:

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.sparse import csr_matrix, vstack
 
-from sdrm_core.data.matrix import item_popularity
+from sdrm_core.data.matrix import binary_matrix, item_popularity
 from sdrm_core.errors import DataError, Problem
 from sdrm_core.randomness import numpy_stream
 
@@ -40,7 +40,7 @@ def sample_by_popularity(train: csr_matrix, *, users: int, seed: int) -> csr_mat
         counts = generator.choice(activity, size=min(_SHARD_USERS, users - start))
         keys = _draw_by_rejection(popularity, counts, generator)
         keys = np.concatenate([keys, *_draw_the_rest(popularity, counts, keys, generator)])
-        shards.append(_matrix_of(np.sort(keys), shape=(len(counts), n_items)))
+        shards.append(binary_matrix(np.sort(keys) % n_items, counts, n_items=n_items))
     return csr_matrix(vstack(shards, format="csr")) if len(shards) > 1 else shards[0]
 
 
@@ -87,9 +87,3 @@ def _draw_the_rest(
 
 def _row_counts(keys: np.ndarray, n_rows: int, n_items: int) -> np.ndarray:
     return np.bincount(keys // n_items, minlength=n_rows)
-
-
-def _matrix_of(keys: np.ndarray, *, shape: tuple[int, int]) -> csr_matrix:
-    n_users, n_items = shape
-    indptr = np.concatenate([[0], np.cumsum(_row_counts(keys, n_users, n_items))])
-    return csr_matrix((np.ones(len(keys), dtype=np.float32), keys % n_items, indptr), shape=shape)
