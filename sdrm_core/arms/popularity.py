@@ -14,7 +14,7 @@ from sdrm_core.arms.storing import load_arm, save_arm
 from sdrm_core.config import ArmName, PipelineConfig
 from sdrm_core.data.matrix import item_popularity
 from sdrm_core.model.training import OnEpoch
-from sdrm_core.quality.baselines import sample_by_popularity
+from sdrm_core.quality.baselines import sample_by_counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,13 +33,7 @@ class FittedPopularity:
         """Return (n_users, n_items) users; none is empty."""
         if not n_users:
             return csr_matrix(np.empty((0, len(self.popularity)), dtype=np.float32))
-        # The sampler reads row and column sums alone: items dealt out in order have the same ones.
-        items = np.repeat(np.arange(len(self.popularity)), self.popularity)
-        indptr = np.concatenate([[0], np.cumsum(self.activity)])
-        same_sums = csr_matrix(
-            (np.ones(len(items), np.float32), items, indptr), shape=(len(self.activity), len(self.popularity))
-        )
-        return sample_by_popularity(same_sums, users=n_users, seed=seed)
+        return sample_by_counts(self.popularity, self.activity, users=n_users, seed=seed)
 
     def save(self, folder: Path) -> None:
         """Write both vectors."""
@@ -48,7 +42,7 @@ class FittedPopularity:
 
 
 class PopularityArm:
-    """``sdrm_core.quality.baselines.sample_by_popularity`` as an arm."""
+    """``sdrm_core.quality.baselines.sample_by_counts`` as an arm."""
 
     name: ClassVar[ArmName] = "popularity"
     family: ClassVar[str] = name

@@ -13,13 +13,19 @@ _BLOCK_CELLS = 1 << 22
 
 
 def sample_by_popularity(train: csr_matrix, *, users: int, seed: int) -> csr_matrix:
+    """Draw ``users`` like those of ``train`` (n_users, n_items), see ``sample_by_counts``."""
+    return sample_by_counts(item_popularity(train), np.diff(train.indptr), users=users, seed=seed)
+
+
+def sample_by_counts(popularity: np.ndarray, activity: np.ndarray, *, users: int, seed: int) -> csr_matrix:
     """Draw users whose number of items is a random training user's and whose items are independent.
 
-    A user's items are drawn one after the other, in proportion to their popularity in ``train`` and without
-    replacement: popularity and activity survive, who likes what together with what does not.
+    A user's items are drawn one after the other, in proportion to their popularity and without replacement:
+    popularity and activity survive, who likes what together with what does not.
 
     Args:
-        train: (n_users, n_items) binary, canonical, at least one interaction.
+        popularity: (n_items,) training users an item has, at least one in all.
+        activity: (n_train,) items a training user has.
         users: synthetic users to draw, at least 1.
         seed: seed of the draw.
 
@@ -27,20 +33,17 @@ def sample_by_popularity(train: csr_matrix, *, users: int, seed: int) -> csr_mat
         (users, n_items) float32 ones, canonical.
 
     Raises:
-        DataError: ``train`` holds no interaction.
+        DataError: the training users hold no interaction.
     """
-    if not train.nnz:
+    if not popularity.any():
         raise DataError(Problem("train users", "they hold no interaction at all", "Check the filter and the roles"))
-    n_items = train.shape[1]
-    popularity = item_popularity(train)
-    activity = np.diff(train.indptr)
     shards = []
     for number, start in enumerate(range(0, users, _SHARD_USERS)):
         generator = numpy_stream(seed, "popularity-sampler", number)
         counts = generator.choice(activity, size=min(_SHARD_USERS, users - start))
         keys = _draw_by_rejection(popularity, counts, generator)
         keys = np.concatenate([keys, *_draw_the_rest(popularity, counts, keys, generator)])
-        shards.append(binary_matrix(np.sort(keys) % n_items, counts, n_items=n_items))
+        shards.append(binary_matrix(np.sort(keys) % len(popularity), counts, n_items=len(popularity)))
     return csr_matrix(vstack(shards, format="csr")) if len(shards) > 1 else shards[0]
 
 
