@@ -101,7 +101,7 @@ def measure_arm(job: Job, choice: ArmChoice, seed: int) -> None:
 def judge_utility(job: Job, judge: JudgeName) -> None:
     """Let one recommender learn from each arm and from the real users, and rank for the evaluation users.
 
-    The same computation as ``sdrm_core.quality.utility.compare_arms``, kept by arm and seed.
+    As ``sdrm_core.quality.utility.rank_arm`` does, with a judge's settings chosen on an arm's first seed.
     """
     config, run_seed = job.comparison.config.utility, job.comparison.config.seed
     train, validation, evaluation = (

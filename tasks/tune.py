@@ -221,7 +221,7 @@ def _recall(users: csr_matrix, validation: csr_matrix, config: PipelineConfig) -
         what = f"{folds[0].inputs.shape[0]} users have the five positives it takes to rank for them, 2 are needed"
         raise DataError(Problem("validation users", what, "Use more data, or raise roles.validation"))
     return {
-        judge: float(rank_arm(judge, [users], folds=folds, validation=folds, seed=config.seed)[..., _COLUMN].mean())
+        judge: float(rank_arm(judge, users, folds=folds, validation=folds, seed=config.seed)[:, _COLUMN].mean())
         for judge in judges
     }
 

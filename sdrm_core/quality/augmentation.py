@@ -9,8 +9,8 @@ from scipy.sparse import csr_matrix, vstack
 from sdrm_core.config import UtilityConfig
 from sdrm_core.quality.checks import require_comparable
 from sdrm_core.quality.judges import Judge
-from sdrm_core.quality.panel import Fit, judge_candidates, prepare_judge, rank_folds, selection_quality
-from sdrm_core.quality.utility import MetricReport, make_folds, report_arms
+from sdrm_core.quality.panel import Fit, judge_candidates, rank_folds, selection_quality
+from sdrm_core.quality.utility import MetricReport, make_folds, rank_arm, report_arms
 from sdrm_core.records import Record
 
 _WEIGHTS = (0.3, 0.03, 0.1, 1.0)  # the first is taken where validation users cannot tell
@@ -72,8 +72,8 @@ def measure_augmentation(
         quality = [selection_quality(_fit_both(fit, train, synthetics[0], weight), choosing) for weight, fit in options]
         weight, fit = options[int(np.argmax(quality))]
         augmented = [rank_folds(_fit_both(fit, train, one, weight), judging) for one in synthetics]
-        alone = prepare_judge(name, train, validation=choosing, seed=seed)(train)
-        values = {"real": rank_folds(alone, judging)[None], "augmented": np.stack(augmented)}
+        alone = rank_arm(name, train, folds=judging, validation=choosing, seed=seed)
+        values = {"real": alone[None], "augmented": np.stack(augmented)}
         reports = report_arms(values, draws=config.bootstrap_draws, seed=seed)
         judges[str(name)] = JudgeGain(weight=weight, metrics=reports["augmented"])
     return AugmentationReport(evaluation_users=n_users, synthetic_users=synthetics[0].shape[0], judges=judges)

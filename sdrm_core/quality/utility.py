@@ -1,6 +1,6 @@
 """Train on synthetic, test on real: what replacing the data costs a recommender."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -98,45 +98,18 @@ def measure_utility(
     Raises:
         DataError: item counts differ, or there is no synthetic user or no training interaction.
     """
-    n_users = synthetic.shape[0]
-    floor = sample_by_popularity(train, users=n_users, seed=stream_seed(seed, "utility-floor", 0))
-    arms = {"synthetic": [synthetic], "popularity_sampler": [floor]}
-    if n_users < train.shape[0]:
-        arms["real_same_size"] = [some_users(train, n_users, draw=numpy_stream(seed, "real-same-size"))]
-    return compare_arms(arms, train=train, validation=validation, evaluation=evaluation, config=config, seed=seed)
-
-
-def compare_arms(
-    arms: Mapping[str, Sequence[csr_matrix]],
-    *,
-    train: csr_matrix,
-    validation: csr_matrix,
-    evaluation: csr_matrix,
-    config: UtilityConfig,
-    seed: int,
-) -> UtilityReport:
-    """Measure any arms against training on the real users, all on the same evaluation users and folds.
-
-    Args:
-        arms: name → one matrix of (n_users, n_items) per generation seed; ``real`` is added.
-        train: (n_users, n_items), the real training users.
-        validation: (n_validation, n_items), real users to choose a judge's settings by.
-        evaluation: (n_evaluation, n_items), real users nothing has seen.
-        config: judges, folds and draws.
-        seed: the run's seed.
-
-    Raises:
-        DataError: item counts differ, an arm holds no user or ``train`` no interaction.
-    """
-    matrices = {f"synthetic ({arm}, {number})": one for arm, many in arms.items() for number, one in enumerate(many)}
-    require_comparable(train=train, validation=validation, evaluation=evaluation, **matrices)
+    require_comparable(train=train, validation=validation, evaluation=evaluation, synthetic=synthetic)
+    n_synthetic = synthetic.shape[0]
+    floor = sample_by_popularity(train, users=n_synthetic, seed=stream_seed(seed, "utility-floor", 0))
+    arms = {"real": train, "synthetic": synthetic, "popularity_sampler": floor}
+    if n_synthetic < train.shape[0]:
+        arms["real_same_size"] = some_users(train, n_synthetic, draw=numpy_stream(seed, "real-same-size"))
     choosing, folds = (make_folds(users, config=config, seed=seed) for users in (validation, evaluation))
     n_users = folds[0].inputs.shape[0]
     judges: dict[str, dict[str, dict[str, MetricReport]]] = {}
     for name in config.judges if n_users >= 2 else ():
         values = {
-            arm: rank_arm(name, many, folds=folds, validation=choosing, seed=seed)
-            for arm, many in {"real": [train], **arms}.items()
+            arm: rank_arm(name, users, folds=folds, validation=choosing, seed=seed)[None] for arm, users in arms.items()
         }
         judges[name] = report_arms(values, draws=config.bootstrap_draws, seed=seed)
     reason = f"{n_users} evaluation users have at least five positives; at least 2 are needed"
@@ -159,22 +132,22 @@ def make_folds(users: csr_matrix, *, config: UtilityConfig, seed: int) -> list[F
 
 
 def rank_arm(
-    judge: JudgeName, matrices: Sequence[csr_matrix], *, folds: list[Fold], validation: list[Fold], seed: int
+    judge: JudgeName, users: csr_matrix, *, folds: list[Fold], validation: list[Fold], seed: int
 ) -> np.ndarray:
-    """Return the (n_seeds, n_users, n_metrics) ranking metrics of one judge on one arm.
+    """Return the (n_evaluation, n_metrics) ranking metrics of one judge on one arm.
 
-    The judge's settings are chosen on the validation users for each arm, on its first matrix: a recommender that
-    learns from ten times as many users wants another penalty, and no arm shall win by having the right one.
+    The judge's settings are chosen on the validation users for each arm: a recommender that learns from ten times as
+    many users wants another penalty, and no arm shall win by having the right one.
 
     Args:
         judge: the judge.
-        matrices: (n_users, n_items), one for each generation seed.
+        users: (n_users, n_items), the arm's.
         folds: folds of the evaluation users.
         validation: folds of the validation users.
         seed: the run's seed.
     """
-    fit = prepare_judge(judge, matrices[0], validation=validation, seed=seed)
-    return np.stack([rank_folds(fit(one), folds) for one in matrices])
+    fit = prepare_judge(judge, users, validation=validation, seed=seed)
+    return rank_folds(fit(users), folds)
 
 
 def report_arms(values: Mapping[str, np.ndarray], *, draws: int, seed: int) -> dict[str, dict[str, MetricReport]]:

@@ -19,7 +19,7 @@ from sdrm_core.data.simulate import simulate_interactions
 from sdrm_core.errors import ConfigError, DataError, Problem, SdrmError
 from sdrm_core.quality.augmentation import measure_augmentation
 from sdrm_core.quality.fidelity import measure_fidelity
-from sdrm_core.quality.utility import compare_arms, compare_pair
+from sdrm_core.quality.utility import compare_pair, make_folds, rank_arm, report_arms
 from sdrm_core.records import Artifact
 from sdrm_core.storage import read_user_items, sha256_of
 from tasks.compare_plan import Comparison, parse_arms, parse_judges, parse_seeds
@@ -88,20 +88,18 @@ class TestFigures:
         asked, _ = compared
         roles = roles_of(asked.out)
         arms = {choice.label: users_of(asked.out, choice.label) for choice in asked.arms}
-        utility = asked.config.utility.model_copy(update={"judges": asked.judges})
-        direct = compare_arms(
-            arms,
-            train=roles["train"],
-            validation=roles["validation"],
-            evaluation=roles["evaluation"],
-            config=utility,
-            seed=asked.config.seed,
-        )
+        utility, seed = asked.config.utility, asked.config.seed
+        choosing, folds = (make_folds(roles[role], config=utility, seed=seed) for role in ("validation", "evaluation"))
         for judge in asked.judges:
+            ranks = {
+                arm: np.stack([rank_arm(judge, one, folds=folds, validation=choosing, seed=seed) for one in many])
+                for arm, many in {"real": [roles["train"]], **arms}.items()
+            }
+            direct = report_arms(ranks, draws=utility.bootstrap_draws, seed=seed)
             real = row(table, arm="real", kind="utility", judge=judge, measure="ndcg@10")
-            assert real["value"] == direct.judges[judge]["real"]["ndcg@10"].mean.value
+            assert real["value"] == direct["real"]["ndcg@10"].mean.value
             for arm in arms:
-                report = direct.judges[judge][arm]["recall@10"]
+                report = direct[arm]["recall@10"]
                 found = row(table, arm=arm, kind="utility", judge=judge, measure="recall@10 ratio")
                 assert (found.value, found.low, found.high) == tuple(report.ratio.model_dump().values())
                 assert found.seeds == 2

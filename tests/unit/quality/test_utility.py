@@ -7,7 +7,7 @@ from scipy.sparse import csr_matrix, vstack
 from sdrm_core.config import UtilityConfig
 from sdrm_core.errors import DataError
 from sdrm_core.quality.baselines import sample_by_popularity
-from sdrm_core.quality.utility import compare_arms, measure_utility
+from sdrm_core.quality.utility import make_folds, measure_utility, rank_arm, report_arms
 
 from .communities import community_users
 
@@ -54,11 +54,15 @@ def test_fewer_synthetic_users_are_also_held_against_as_many_real_ones(roles):
 
 def test_the_mean_is_over_generation_seeds(roles):
     seeds = [community_users(users=300, seed=seed) for seed in (21, 22)]
-    together = compare_arms({"synthetic": seeds}, **roles, config=CONFIG, seed=0)
+    choosing, folds = (make_folds(roles[role], config=CONFIG, seed=0) for role in ("validation", "evaluation"))
+    real, *ranks = (
+        rank_arm("svd", users, folds=folds, validation=choosing, seed=0) for users in (roles["train"], *seeds)
+    )
+    together = report_arms({"real": real[None], "synthetic": np.stack(ranks)}, draws=CONFIG.bootstrap_draws, seed=0)
     alone = [measure_utility(one, **roles, config=CONFIG, seed=0) for one in seeds]
     ratios = [report.ratio("svd", "recall@10") for report in alone]
-    assert together.ratio("svd", "recall@10") == pytest.approx(np.mean(ratios))
-    assert together.judges["svd"]["real"] == alone[0].judges["svd"]["real"]
+    assert together["synthetic"]["recall@10"].ratio.value == pytest.approx(np.mean(ratios))
+    assert together["real"] == alone[0].judges["svd"]["real"]
 
 
 def test_the_order_of_users_changes_nothing(roles):
@@ -87,23 +91,23 @@ def test_the_report_is_plain_json(roles):
 
 
 def test_every_unusable_matrix_is_named_at_once(roles):
-    nobody = csr_matrix((0, 60), dtype=np.float32)
+    nobody, fewer_items = csr_matrix((0, 10), dtype=np.float32), roles["evaluation"][:, :10]
     with pytest.raises(DataError) as caught:
-        compare_arms({"mine": [nobody, nobody[:, :10]]}, **roles, config=CONFIG, seed=0)
+        measure_utility(nobody, **{**roles, "evaluation": fewer_items}, config=CONFIG, seed=0)
     assert len(caught.value.problems) == 3
-    assert "(mine, 1)" in str(caught.value)
+    assert "synthetic users" in str(caught.value)
 
 
 @pytest.mark.parametrize("judge", ["popularity", "svd", "ease", "ials"])
 def test_users_without_items_teach_a_recommender_nothing(roles, judge):
     nothing = csr_matrix((50, 60), dtype=np.float32)
     config = UtilityConfig(judges=(judge,), fold_seeds=2, bootstrap_draws=100)
-    report = compare_arms({"nothing": [nothing], "same": [roles["train"]]}, **roles, config=config, seed=0)
-    assert report.ratio(judge, "ndcg@10", arm="nothing") < report.ratio(judge, "ndcg@10", arm="same")
+    reports = [measure_utility(users, **roles, config=config, seed=0) for users in (nothing, roles["train"])]
+    assert reports[0].ratio(judge, "ndcg@10") < reports[1].ratio(judge, "ndcg@10")
 
 
 def test_each_arm_gets_the_penalty_that_suits_it(roles):
     config = UtilityConfig(judges=("ease",), fold_seeds=2, bootstrap_draws=100)
-    report = compare_arms({"copies": [vstack([roles["train"]] * 10, format="csr")]}, **roles, config=config, seed=0)
+    report = measure_utility(vstack([roles["train"]] * 10, format="csr"), **roles, config=config, seed=0)
     # ten copies at ten times the penalty are the data itself: 3000 and 300, or 1000 and 100
-    assert report.ratio("ease", "ndcg@10", arm="copies") == pytest.approx(1, abs=0.02)
+    assert report.ratio("ease", "ndcg@10") == pytest.approx(1, abs=0.02)
