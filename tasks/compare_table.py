@@ -10,7 +10,7 @@ import pandas as pd
 from sdrm_core.config import JudgeName
 from sdrm_core.privacy.verdicts import Verdict, strictest_of
 from sdrm_core.quality.bootstrap import Estimate
-from sdrm_core.quality.utility import MetricReport, compare_pair, report_arms
+from sdrm_core.quality.utility import MetricReport, Resampled, difference, report_arms
 from sdrm_core.records import Artifact, Record
 from sdrm_core.storage import write_artifact
 from tasks.compare_cells import fidelity_cell, gain_cell, privacy_cell, ranks_cell, users_cell
@@ -79,14 +79,15 @@ def _utility(job: Job, judge: JudgeName) -> Iterator[Row]:
     values = {REAL: ranks_cell(job, judge, None, asked.seeds[0]).ranks()[None]}
     for choice in asked.arms:
         values[choice.label] = np.stack([ranks_cell(job, judge, choice, seed).ranks() for seed in asked.seeds])
-    for arm, metrics in report_arms(values, draws=config.utility.bootstrap_draws, seed=config.seed).items():
+    draws = config.utility.bootstrap_draws
+    arms = {arm: Resampled.of(ranks, draws=draws, seed=config.seed) for arm, ranks in values.items()}
+    for arm, metrics in report_arms(arms).items():
         for metric, report in metrics.items():
             yield from _metric_rows(arm, judge, metric, report, seeds=len(values[arm]))
     ours = [choice.label for choice in asked.arms if choice.is_ours and choice.times == 1]
     others = [choice.label for choice in asked.arms if not choice.is_ours and choice.times == 1]
     for arm, other in ((arm, other) for arm in ours for other in others):
-        pair = compare_pair(values[arm], values[other], draws=config.utility.bootstrap_draws, seed=config.seed)
-        for metric, found in pair.items():
+        for metric, found in difference(arms[arm], arms[other]).items():
             yield _estimated(
                 found.difference,
                 arm=arm,

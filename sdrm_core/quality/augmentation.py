@@ -10,7 +10,7 @@ from sdrm_core.config import UtilityConfig
 from sdrm_core.quality.checks import require_comparable
 from sdrm_core.quality.judges import Judge
 from sdrm_core.quality.panel import Fit, judge_candidates, rank_folds, selection_quality
-from sdrm_core.quality.utility import MetricReport, make_folds, rank_arm, report_arms
+from sdrm_core.quality.utility import MetricReport, Resampled, make_folds, rank_arm, report_arms
 from sdrm_core.records import Record
 
 _WEIGHTS = (0.3, 0.03, 0.1, 1.0)  # the first is taken where validation users cannot tell
@@ -74,7 +74,9 @@ def measure_augmentation(
         augmented = [rank_folds(_fit_both(fit, train, one, weight), judging) for one in synthetics]
         alone = rank_arm(name, train, folds=judging, validation=choosing, seed=seed)
         values = {"real": alone[None], "augmented": np.stack(augmented)}
-        reports = report_arms(values, draws=config.bootstrap_draws, seed=seed)
+        reports = report_arms(
+            {arm: Resampled.of(one, draws=config.bootstrap_draws, seed=seed) for arm, one in values.items()}
+        )
         judges[str(name)] = JudgeGain(weight=weight, metrics=reports["augmented"])
     return AugmentationReport(evaluation_users=n_users, synthetic_users=synthetics[0].shape[0], judges=judges)
 

@@ -1,7 +1,7 @@
 """Train on synthetic, test on real: what replacing the data costs a recommender."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -108,10 +108,10 @@ def measure_utility(
     n_users = folds[0].inputs.shape[0]
     judges: dict[str, dict[str, dict[str, MetricReport]]] = {}
     for name in config.judges if n_users >= 2 else ():
-        values = {
-            arm: rank_arm(name, users, folds=folds, validation=choosing, seed=seed)[None] for arm, users in arms.items()
-        }
-        judges[name] = report_arms(values, draws=config.bootstrap_draws, seed=seed)
+        ranks = {arm: rank_arm(name, users, folds=folds, validation=choosing, seed=seed) for arm, users in arms.items()}
+        judges[name] = report_arms(
+            {arm: Resampled.of(one[None], draws=config.bootstrap_draws, seed=seed) for arm, one in ranks.items()}
+        )
     reason = f"{n_users} evaluation users have at least five positives; at least 2 are needed"
     return UtilityReport(
         verdict="MEASURED" if n_users >= 2 else "INCONCLUSIVE",
@@ -150,70 +150,58 @@ def rank_arm(
     return rank_folds(fit(users), folds)
 
 
-def report_arms(values: Mapping[str, np.ndarray], *, draws: int, seed: int) -> dict[str, dict[str, MetricReport]]:
-    """Compare every arm with the arm ``real`` by a paired bootstrap.
+class Resampled(NamedTuple):
+    """Each ranking metric of an arm; all arms of one seed are resampled alike.
 
-    Args:
-        values: arm → (n_seeds, n_users, n_metrics), the metrics of each generation seed and user.
-        draws: resamples.
-        seed: the run's seed.
-
-    Returns:
-        arm → metric → report.
+    Attributes:
+        mean: (n_metrics,) over evaluation users and generation seeds.
+        draws: (draws, n_metrics), the mean of each resample.
     """
-    means = {arm: value.mean(axis=(0, 1)) for arm, value in values.items()}
-    resampled = {arm: bootstrap_means(value, draws=draws, seed=seed) for arm, value in values.items()}
-    return {
-        arm: {
-            metric: _report_metric(
-                means[arm][column],
-                resampled[arm][:, column],
-                real=None if arm == "real" else (means["real"][column], resampled["real"][:, column]),
-            )
-            for column, metric in enumerate(METRICS)
+
+    mean: np.ndarray
+    draws: np.ndarray
+
+    @classmethod
+    def of(cls, values: np.ndarray, *, draws: int, seed: int) -> Self:
+        """Resample (n_seeds, n_users, n_metrics), the metrics of each generation seed and user."""
+        return cls(values.mean(axis=(0, 1)), bootstrap_means(values, draws=draws, seed=seed))
+
+    def estimates(self) -> dict[str, Estimate]:
+        """Return metric → mean and interval."""
+        return {
+            metric: estimate(mean, draws) for metric, mean, draws in zip(METRICS, self.mean, self.draws.T, strict=True)
         }
-        for arm in values
-    }
 
 
-def compare_pair(first: np.ndarray, second: np.ndarray, *, draws: int, seed: int) -> dict[str, ArmDifference]:
-    """Compare two arms with each other by a paired bootstrap.
-
-    Args:
-        first: (n_seeds, n_users, n_metrics), the metrics of each generation seed and user.
-        second: the same of the arm to beat; paired by seed too if it has as many of them.
-        draws: resamples.
-        seed: the run's seed.
-
-    Returns:
-        metric → ``first`` minus ``second``.
-    """
-    one, other = (bootstrap_means(values, draws=draws, seed=seed) for values in (first, second))
-    means = first.mean(axis=(0, 1)) - second.mean(axis=(0, 1))
-    differences = {
-        metric: estimate(means[column], one[:, column] - other[:, column]) for column, metric in enumerate(METRICS)
-    }
+def report_arms(arms: Mapping[str, Resampled]) -> dict[str, dict[str, MetricReport]]:
+    """Compare every arm with the arm ``real``; return arm → metric → report."""
+    real = arms["real"]
     return {
-        metric: ArmDifference(difference=difference, verdict=_verdict(difference))
-        for metric, difference in differences.items()
+        name: {metric: MetricReport(mean=mean) for metric, mean in arm.estimates().items()}
+        if name == "real"
+        else _report(arm, real)
+        for name, arm in arms.items()
     }
 
 
-def _report_metric(mean: float, resampled: np.ndarray, *, real: tuple[float, np.ndarray] | None) -> MetricReport:
-    if real is None:
-        return MetricReport(mean=estimate(mean, resampled))
-    real_mean, real_resampled = real
+def difference(first: Resampled, second: Resampled) -> dict[str, ArmDifference]:
+    """Return metric → ``first`` minus ``second``, the arm to beat; paired by seed too if both have as many."""
+    beyond = Resampled(first.mean - second.mean, first.draws - second.draws).estimates()
+    return {metric: ArmDifference(difference=found, verdict=_verdict(found)) for metric, found in beyond.items()}
+
+
+def _report(arm: Resampled, real: Resampled) -> dict[str, MetricReport]:
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = estimate(np.divide(mean, real_mean), resampled / real_resampled)
-    difference = estimate(mean - real_mean, resampled - real_resampled)
-    return MetricReport(
-        mean=estimate(mean, resampled), ratio=ratio, difference=difference, verdict=_verdict(difference)
-    )
+        ratios = Resampled(arm.mean / real.mean, arm.draws / real.draws).estimates()
+    means, beyond = arm.estimates(), difference(arm, real)
+    return {
+        metric: MetricReport(mean=means[metric], ratio=ratios[metric], **dict(beyond[metric])) for metric in METRICS
+    }
 
 
-def _verdict(difference: Estimate) -> Verdict:
-    if difference.low is not None and difference.low > 0:
+def _verdict(beyond: Estimate) -> Verdict:
+    if beyond.low is not None and beyond.low > 0:
         return "better"
-    if difference.high is not None and difference.high < 0:
+    if beyond.high is not None and beyond.high < 0:
         return "worse"
     return "no difference"

@@ -19,7 +19,7 @@ from sdrm_core.data.simulate import simulate_interactions
 from sdrm_core.errors import ConfigError, DataError, Problem, SdrmError
 from sdrm_core.quality.augmentation import measure_augmentation
 from sdrm_core.quality.fidelity import measure_fidelity
-from sdrm_core.quality.utility import compare_pair, make_folds, rank_arm, report_arms
+from sdrm_core.quality.utility import Resampled, difference, make_folds, rank_arm, report_arms
 from sdrm_core.records import Artifact
 from sdrm_core.storage import read_user_items, sha256_of
 from tasks.compare_plan import Comparison, parse_arms, parse_judges, parse_seeds
@@ -95,7 +95,9 @@ class TestFigures:
                 arm: np.stack([rank_arm(judge, one, folds=folds, validation=choosing, seed=seed) for one in many])
                 for arm, many in {"real": [roles["train"]], **arms}.items()
             }
-            direct = report_arms(ranks, draws=utility.bootstrap_draws, seed=seed)
+            direct = report_arms(
+                {arm: Resampled.of(values, draws=utility.bootstrap_draws, seed=seed) for arm, values in ranks.items()}
+            )
             real = row(table, arm="real", kind="utility", judge=judge, measure="ndcg@10")
             assert real["value"] == direct["real"]["ndcg@10"].mean.value
             for arm in arms:
@@ -273,9 +275,10 @@ def test_a_killed_comparison_goes_on_and_ends_alike(compared, tmp_path):
 
 def test_a_difference_between_arms_is_paired():
     values = np.random.default_rng(0).random((3, 50, 12))
-    better = compare_pair(values + 0.1, values, draws=200, seed=0)["recall@10"]
+    same, more = (Resampled.of(one, draws=200, seed=0) for one in (values, values + 0.1))
+    better = difference(more, same)["recall@10"]
     assert better.verdict == "better"
     assert better.difference.low == pytest.approx(0.1)
     assert better.difference.high == pytest.approx(0.1)
-    assert compare_pair(values, values + 0.1, draws=200, seed=0)["ndcg@1"].verdict == "worse"
-    assert compare_pair(values, values, draws=200, seed=0)["ndcg@1"].verdict == "no difference"
+    assert difference(same, more)["ndcg@1"].verdict == "worse"
+    assert difference(same, same)["ndcg@1"].verdict == "no difference"

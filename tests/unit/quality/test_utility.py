@@ -7,7 +7,7 @@ from scipy.sparse import csr_matrix, vstack
 from sdrm_core.config import UtilityConfig
 from sdrm_core.errors import DataError
 from sdrm_core.quality.baselines import sample_by_popularity
-from sdrm_core.quality.utility import make_folds, measure_utility, rank_arm, report_arms
+from sdrm_core.quality.utility import Resampled, make_folds, measure_utility, rank_arm, report_arms
 
 from .communities import community_users
 
@@ -58,7 +58,8 @@ def test_the_mean_is_over_generation_seeds(roles):
     real, *ranks = (
         rank_arm("svd", users, folds=folds, validation=choosing, seed=0) for users in (roles["train"], *seeds)
     )
-    together = report_arms({"real": real[None], "synthetic": np.stack(ranks)}, draws=CONFIG.bootstrap_draws, seed=0)
+    values = {"real": real[None], "synthetic": np.stack(ranks)}
+    together = report_arms({arm: Resampled.of(one, draws=200, seed=0) for arm, one in values.items()})
     alone = [measure_utility(one, **roles, config=CONFIG, seed=0) for one in seeds]
     ratios = [report.ratio("svd", "recall@10") for report in alone]
     assert together["synthetic"]["recall@10"].ratio.value == pytest.approx(np.mean(ratios))
