@@ -8,19 +8,18 @@ import time
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 from scipy.sparse import csr_matrix
 
+from sdrm_core.arms.sdrm import SdrmArm
 from sdrm_core.config import JudgeName, PipelineConfig
 from sdrm_core.data.roles import Role
 from sdrm_core.errors import DataError, Problem, TrainingError
 from sdrm_core.model.devices import resolve_device
-from sdrm_core.model.fitting import fit_sdrm
-from sdrm_core.model.pretraining import train_vae
 from sdrm_core.model.training import EpochReport
 from sdrm_core.privacy.judge import judge_privacy
 from sdrm_core.privacy.verdicts import GateVerdict, PrivacyReport, Verdict
@@ -59,7 +58,7 @@ class Tuning(Record):
         return {
             **settings,
             "search space": space,
-            "code": code_digest("config.py", "model", "quality", "privacy", *UNDERLYING),
+            "code": code_digest("arms/sdrm.py", "config.py", "model", "quality", "privacy", *UNDERLYING),
         }
 
 
@@ -162,7 +161,11 @@ def gate_excess(gate: GateVerdict, *, accepted: bool) -> float:
 
 def _evaluate(search: Search, config: PipelineConfig, trial: Trial) -> float:
     train, validation = users_of(search.matrix, Role.TRAIN), users_of(search.matrix, Role.VALIDATION)
-    users = _synthetic(train, validation, config, on_epoch=_pruning(trial))
+    fitted = SdrmArm("sdrm_full", config.sampling.resolution).fit(
+        train, validation, config=config, device=resolve_device(config.compute.device), on_epoch=_pruning(trial)
+    )
+    n_users = config.sampling.users or train.shape[0]
+    users = fitted.sample(n_users, seed=stream_seed(config.seed, "tune", "sample"))
     recall = _recall(users, validation, config)
     ratios = {judge: recall[judge] / search.real[judge] for judge in recall}
     privacy = _privacy(users, train, validation, config)
@@ -174,26 +177,6 @@ def _evaluate(search: Search, config: PipelineConfig, trial: Trial) -> float:
     missed = [gate.gate for gate in privacy.gates if gate.verdict != Verdict.PASS]
     LOG.info("trial %d: utility %.4f, gates not passed: %s", trial.number, utility, ", ".join(missed) or "none")
     return utility
-
-
-def _synthetic(
-    train: csr_matrix, validation: csr_matrix, config: PipelineConfig, *, on_epoch: Callable[[EpochReport], None]
-) -> csr_matrix:
-    device, seed = resolve_device(config.compute.device), config.seed
-    vae, _ = train_vae(train, validation, config=config.vae, seed=seed, device=device, on_epoch=on_epoch)
-    model, _ = fit_sdrm(vae, train, validation, config=config, device=device, leak=_unasked, on_epoch=on_epoch)
-    return model.sample(
-        0,
-        config.sampling.users or train.shape[0],
-        seed=stream_seed(seed, "tune", "sample"),
-        resolution=config.sampling.resolution,
-        batch_users=config.compute.batch_users,
-    )
-
-
-def _unasked(*_: object, **__: object) -> NoReturn:
-    """Stand in for the leak measure: every trial has a fixed temperature, so it is never called."""
-    raise AssertionError("a trial without a temperature")
 
 
 def _pruning(trial: Trial) -> Callable[[EpochReport], None]:
