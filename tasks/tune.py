@@ -33,7 +33,7 @@ from tasks.matrix import users_of
 from tasks.resumable import UNDERLYING, bind_input, code_digest, digest_of
 from tasks.stage import LOG, Meter, stage
 from tasks.train import report_epoch
-from tasks.tune_space import SPACE, suggested, values_of, with_concrete_values, with_values
+from tasks.tune_space import SPACE, space_around, values_of, with_concrete_values, with_values
 
 METRIC = "recall@10"
 _COLUMN = METRICS.index(METRIC)
@@ -54,10 +54,9 @@ class Tuning(Record):
     def question(self) -> dict[str, Any]:
         """Return what every trial of a study has in common."""
         settings = self.config.model_dump(mode="json", exclude={"compute": True, "paths": True})
-        space = {setting.path: setting.model_dump(mode="json") for setting in SPACE}
         return {
             **settings,
-            "search space": space,
+            "search space": {path: str(bounds) for path, bounds in SPACE.items()},
             "code": code_digest("arms/sdrm.py", "config.py", "model", "quality", "privacy", *UNDERLYING),
         }
 
@@ -106,9 +105,9 @@ def open_search(tuning: Tuning, ingested: Ingested, matrix: UserItemMatrix) -> S
 def try_settings(search: Search) -> float:
     """Try one set of settings; return the seconds it took. A trial that cannot be trained is recorded as failed."""
     study = open_study(search.tuning)
-    trial = study.ask()
+    trial = study.ask(space_around(search.tuning.config))
     started = time.perf_counter()
-    config = with_values(search.tuning.config, suggested(trial, given=search.tuning.config))
+    config = with_values(search.tuning.config, trial.params)
     with Meter(f"trial {trial.number}"):
         try:
             study.tell(trial, _evaluate(search, config, trial))

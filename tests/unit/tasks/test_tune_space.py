@@ -8,22 +8,17 @@ from sdrm_core.config import PipelineConfig
 from sdrm_core.privacy.statistics import Estimate
 from sdrm_core.privacy.verdicts import Figure, GateVerdict, Verdict
 from tasks.tune import gate_excess
-from tasks.tune_space import SPACE, suggested, values_of, with_concrete_values, with_values
+from tasks.tune_space import SPACE, space_around, values_of, with_concrete_values, with_values
 
 
 def test_every_setting_is_of_the_configuration_and_holds_its_default():
     for path, value in values_of(with_concrete_values(PipelineConfig(), n_train_users=4000)).items():
-        (setting,) = (setting for setting in SPACE if setting.path == path)
-        assert setting.low <= value <= setting.high
+        assert SPACE[path].low <= value <= SPACE[path].high
 
 
 @pytest.mark.parametrize("bound", ["low", "high"])
 def test_the_bounds_are_valid_settings(bound):
-    values = {
-        setting.path: int(value) if setting.is_integer else value
-        for setting in SPACE
-        for value in [getattr(setting, bound)]
-    }
+    values = {path: getattr(bounds, bound) for path, bounds in SPACE.items()}
     assert values_of(with_values(PipelineConfig(), values)) == values
 
 
@@ -33,8 +28,8 @@ def test_the_given_settings_can_be_tried_whatever_they_are(hidden_units):
     given = with_concrete_values(PipelineConfig.model_validate(tree), n_train_users=4000)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     study.enqueue_trial(values_of(given))
-    assert suggested(study.ask(), given=given) == values_of(given)
-    others = [with_values(given, suggested(study.ask(), given=given)) for _ in range(20)]
+    assert study.ask(space_around(given)).params == values_of(given)
+    others = [with_values(given, study.ask(space_around(given)).params) for _ in range(20)]
     assert len({other.vae.hidden_units for other in others}) > 10
 
 
