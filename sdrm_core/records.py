@@ -120,8 +120,6 @@ class UserItemMatrix(Record):
     user_items: Artifact
     items: Artifact
     counts: Counts
-    ratings: int
-    repeated_rows: int
     users_by_role: dict[str, int]
     has_secret_roles: bool
 

@@ -16,7 +16,7 @@ from sdrm_core.data.roles import Role, assign_roles, derive_key
 from sdrm_core.errors import DataError, Problem, collected
 from sdrm_core.quality.folds import rankable_users
 from sdrm_core.quality.panel import require_possible
-from sdrm_core.records import Counts, Ingested, UserItemMatrix
+from sdrm_core.records import Ingested, UserItemMatrix
 from sdrm_core.storage import checked, private_directory, read_user_items, write_artifact, write_user_items
 from tasks.preflight import require_space
 from tasks.role_key import KEY_VARIABLE, role_secret
@@ -49,9 +49,7 @@ def build_matrix(ingested: Ingested) -> UserItemMatrix:
         matrix = UserItemMatrix(
             user_items=write_user_items(folder / "user_items.npz", user_items, roles=roles),
             items=write_artifact(folder / "items.parquet", lambda path: pq.write_table(items, path)),
-            counts=Counts.of(users=user_items.shape[0], items=user_items.shape[1], interactions=user_items.nnz),
-            ratings=core.n_pairs,
-            repeated_rows=log.n_repeated,
+            counts=core.counts,
             users_by_role={role.name.lower(): int(np.sum(roles == role)) for role in Role},
             has_secret_roles=secret is not None,
         )

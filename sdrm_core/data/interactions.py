@@ -20,8 +20,6 @@ class IndexedLog:
         positive: (n_pairs,) bool, whether the pair is a positive; False is a rating below the threshold.
         users: (n_users,) distinct user ids, int64 or string, ascending.
         items: (n_items,) distinct item ids, int64 or string, ascending.
-        n_rows: rows of the source.
-        n_repeated: rows of the source that repeat a pair of another row.
     """
 
     user: np.ndarray
@@ -29,8 +27,6 @@ class IndexedLog:
     positive: np.ndarray
     users: pa.Array
     items: pa.Array
-    n_rows: int
-    n_repeated: int
 
     @property
     def n_users(self) -> int:
@@ -48,14 +44,10 @@ class IndexedLog:
         return len(self.user)
 
     @property
-    def n_positives(self) -> int:
-        """Return the number of positive pairs."""
-        return int(np.count_nonzero(self.positive))
-
-    @property
     def counts(self) -> Counts:
         """Return users, items, positives and their density."""
-        return Counts.of(users=self.n_users, items=self.n_items, interactions=self.n_positives)
+        n_positives = int(np.count_nonzero(self.positive))
+        return Counts.of(users=self.n_users, items=self.n_items, interactions=n_positives)
 
 
 def index_interactions(table: pa.Table, *, source: SourceConfig) -> IndexedLog:
@@ -87,8 +79,6 @@ def index_interactions(table: pa.Table, *, source: SourceConfig) -> IndexedLog:
         positive=positive,
         users=users,
         items=items,
-        n_rows=table.num_rows,
-        n_repeated=table.num_rows - len(kept),
     )
 
 

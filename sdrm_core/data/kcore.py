@@ -53,8 +53,6 @@ def _subset(log: IndexedLog, *, users: np.ndarray, items: np.ndarray) -> Indexed
         positive=log.positive[keep],
         users=log.users.take(pa.array(users)),
         items=log.items.take(pa.array(items)),
-        n_rows=log.n_rows,
-        n_repeated=log.n_repeated,
     )
 
 

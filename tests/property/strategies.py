@@ -98,8 +98,6 @@ def indexed_logs(draw) -> IndexedLog:
         positive=np.array([pairs[pair] for pair in ordered], dtype=bool),
         users=pa.array([10 * user for user in range(_SIZE)]),
         items=pa.array([f"i{item}" for item in range(_SIZE)]),
-        n_rows=len(pairs),
-        n_repeated=0,
     )
 
 

@@ -29,8 +29,8 @@ def test_the_row_that_counts_is_the_latest_then_the_highest_in_any_order(data, r
         expected[user, f"i{item}"] = feedback == "implicit" or rating >= 4
     assert as_dict(log) == expected
     assert list(as_dict(log)) == sorted(expected), "sorted by user, then item"
-    assert log.n_repeated == len(rows) - len(expected)
-    assert to_user_items(log).nnz == sum(expected.values()) == log.n_positives
+    assert log.n_pairs == len(expected)
+    assert to_user_items(log).nnz == sum(expected.values()) == log.counts.interactions
 
 
 def brute_force_core(log, limits):

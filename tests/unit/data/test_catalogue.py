@@ -89,9 +89,9 @@ def test_movielens_100k_gives_the_four_numbers_of_the_paper():
     settings = resolve(SourceConfig(uri="movielens-100k")).model_dump(include={"format", "header", "columns"})
     source = SourceConfig(uri=str(path), **settings)
     log = index_interactions(read(path, **settings), source=source)
-    assert (log.n_rows, log.n_users, log.n_items, log.n_repeated) == (100_000, 943, 1_682, 0)
+    assert (log.n_pairs, log.n_users, log.n_items) == (100_000, 943, 1_682)
     core = k_core(log, FilterConfig())
-    assert (core.n_users, core.n_items, core.n_pairs, core.n_positives) == (938, 1_008, 95_215, 54_413)
+    assert (core.n_users, core.n_items, core.n_pairs, core.counts.interactions) == (938, 1_008, 95_215, 54_413)
 
 
 @pytest.mark.real_data
@@ -99,4 +99,4 @@ def test_the_positives_of_movielens_1m_are_their_own_5_core():
     path = real_data("ml-1m-positives.parquet")
     log = index_interactions(read(path, feedback="implicit"), source=SourceConfig(feedback="implicit"))
     core = k_core(log, FilterConfig())
-    assert (core.n_users, core.n_items, core.n_positives) == (5_949, 2_810, 571_531)
+    assert (core.n_users, core.n_items, core.counts.interactions) == (5_949, 2_810, 571_531)

@@ -13,7 +13,7 @@ def log_of(pairs):
     user, item, positive = (np.array(column) for column in zip(*sorted(pairs), strict=True))
     users = pa.array(range(100, 101 + user.max()))
     items = pa.array([chr(ord("a") + code) for code in range(1 + item.max())])
-    return IndexedLog(user.astype(np.int32), item.astype(np.int32), positive, users, items, n_rows=99, n_repeated=9)
+    return IndexedLog(user.astype(np.int32), item.astype(np.int32), positive, users, items)
 
 
 def limits(users, items):
@@ -32,7 +32,6 @@ def test_removal_goes_on_until_nothing_is_left_to_remove():
     chain = [(2, 1, True), (2, 2, True), (3, 2, True), (3, 3, True), (4, 3, True)]  # falls item by user by item
     core = k_core(log_of(SQUARE + chain), limits(2, 2))
     assert pairs(core) == [(100, "a", True), (100, "b", True), (101, "a", True), (101, "b", True)]
-    assert (core.n_rows, core.n_repeated) == (99, 9)
 
 
 def test_ratings_below_the_threshold_stay_on_survivors_only_and_do_not_count():
@@ -40,7 +39,7 @@ def test_ratings_below_the_threshold_stay_on_survivors_only_and_do_not_count():
     core = k_core(log, limits(2, 1))
     assert pairs(core) == [(100, "a", True), (100, "b", True), (101, "a", True), (101, "b", True), (101, "d", True)]
     core = k_core(log, limits(1, 1))
-    assert (core.n_pairs, core.n_positives, core.items.to_pylist()) == (8, 6, ["a", "b", "d"])
+    assert (core.n_pairs, core.counts.interactions, core.items.to_pylist()) == (8, 6, ["a", "b", "d"])
 
 
 def test_codes_are_renumbered_without_gaps():

@@ -23,7 +23,6 @@ def test_pairs_are_sorted_and_ids_ascend():
     assert pairs(log) == [(10, "a", True), (30, "a", False), (30, "b", True)]
     assert (log.users.to_pylist(), log.items.to_pylist()) == ([10, 30], ["a", "b"])
     assert (log.user.dtype, log.item.dtype, log.positive.dtype) == (np.int32, np.int32, bool)
-    assert (log.n_rows, log.n_repeated, log.n_pairs, log.n_positives) == (3, 0, 3, 2)
     assert log.counts.model_dump() == {"users": 2, "items": 2, "interactions": 2, "density": 0.5}
 
 
@@ -35,7 +34,6 @@ def test_text_ids_ascend_by_their_bytes():
 def test_the_latest_rating_of_a_pair_counts():
     log = index_interactions(table([1, 1, 1, 2], [7, 7, 7, 7], [5.0, 1.0, 5.0, 5.0], [10, 30, 20, 0]), source=EXPLICIT)
     assert pairs(log) == [(1, 7, False), (2, 7, True)]
-    assert (log.n_rows, log.n_repeated) == (4, 2)
 
 
 def test_of_equally_late_ratings_the_highest_counts():
@@ -51,7 +49,6 @@ def test_without_time_stamps_the_highest_rating_counts():
 def test_repeated_events_count_once():
     log = index_interactions(table([1, 1, 2, 1], [7, 7, 7, 8]), source=IMPLICIT)
     assert pairs(log) == [(1, 7, True), (1, 8, True), (2, 7, True)]
-    assert log.n_repeated == 1
 
 
 def test_the_threshold_is_the_lowest_positive_rating():

@@ -12,8 +12,6 @@ def test_positives_become_ones_and_the_rest_is_absent():
         positive=np.array([True, False, True]),
         users=pa.array(["x", "y", "z"]),
         items=pa.array([7, 8, 9]),
-        n_rows=3,
-        n_repeated=0,
     )
     user_items = to_user_items(log)
     assert user_items.dtype == np.float32

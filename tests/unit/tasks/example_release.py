@@ -60,8 +60,6 @@ def render_inputs(
             user_items=nothing,
             items=nothing,
             counts=counts(users),
-            ratings=1,
-            repeated_rows=0,
             users_by_role={"train": 200, "validation": 20, "holdout": n_holdout, "evaluation": n_evaluation},
             has_secret_roles=True,
         ),

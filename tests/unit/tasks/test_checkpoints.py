@@ -75,8 +75,6 @@ def test_items_that_enough_training_users_have_are_asked_of_every_shard(tmp_path
         user_items=stored,
         items=stored,
         counts=counts,
-        ratings=user_items.nnz,
-        repeated_rows=0,
         users_by_role={"train": 5, "validation": 0, "holdout": 9, "evaluation": 0},
         has_secret_roles=False,
     )

@@ -35,8 +35,6 @@ def matrix_of(tmp_path):
             user_items=write_user_items(tmp_path / f"{name}.npz", together, roles=roles),
             items=write_artifact(tmp_path / "items.parquet", lambda path: pq.write_table(items, path)),
             counts=counts_of(together),
-            ratings=together.nnz,
-            repeated_rows=0,
             users_by_role={role.name.lower(): some.shape[0] for role, some in users.items()},
             has_secret_roles=True,
         )
