@@ -1,5 +1,6 @@
 """Fitting the whole model on a trained VAE: diffusion over its latents, then the draw of items."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
@@ -21,6 +22,9 @@ from sdrm_core.model.vae import MultiVAE
 from sdrm_core.randomness import stream_seed
 
 _MAX_LEAK_USERS = 20_000  # synthetic users drawn to see what leaks: more tell more, but take time
+
+_Drawing = Callable[[float], tuple[SdrmModel, tuple[EpochReport, ...]]]
+"""Takes a temperature; returns the model with its offsets fitted to it, and one report a round."""
 
 
 def fit_sdrm(
@@ -51,6 +55,30 @@ def fit_sdrm(
         TrainingError: a loss is not finite.
         DataError: no item may be published.
     """
+    unfitted, reports = _without_offsets(vae, train, validation, config=config, device=device, on_epoch=on_epoch)
+    drawing_at = _drawing(unfitted, train, config=config, on_epoch=on_epoch)
+    temperature = config.sampling.temperature
+    if temperature is None:
+        leak_of = leak(train, validation, config=config.privacy, seed=config.seed, device=device)
+        temperature = (
+            choose_temperature(lambda candidate: leak_of(_some_users(drawing_at(candidate)[0], config=config)))
+            if leak_of
+            else UNJUDGED
+        )
+    model, rounds = drawing_at(temperature)
+    return model, (*reports, *rounds)
+
+
+def _without_offsets(
+    vae: MultiVAE,
+    train: csr_matrix,
+    validation: csr_matrix,
+    *,
+    config: PipelineConfig,
+    device: torch.device,
+    on_epoch: OnEpoch,
+) -> tuple[SdrmModel, tuple[EpochReport, ...]]:
+    """Train the diffusion; return the model, which draws items as the decoder has them, and one report an epoch."""
     counts, popularity = np.diff(train.indptr), item_popularity(train)
     k_anonymity = config.privacy.k_anonymity
     publishable = publishable_items(popularity, k_anonymity=k_anonymity)
@@ -65,7 +93,7 @@ def fit_sdrm(
             workers=workers,
             on_epoch=on_epoch,
         )
-    unfitted = SdrmModel(
+    model = SdrmModel(
         vae=vae,
         denoiser=denoiser,
         activity=publishable_activity(counts, k_anonymity=k_anonymity, n_publishable=len(publishable)),
@@ -73,14 +101,19 @@ def fit_sdrm(
         offsets=Offsets.none(len(publishable), device=device),
         temperature=1.0,
     )
+    return model, reports
+
+
+def _drawing(unfitted: SdrmModel, train: csr_matrix, *, config: PipelineConfig, on_epoch: OnEpoch) -> _Drawing:
+    users, k_anonymity = train[:, unfitted.publishable], config.privacy.k_anonymity
     fit_offsets = OffsetFit(
-        target_popularity(popularity[publishable], k_anonymity=k_anonymity),
+        target_popularity(item_popularity(users), k_anonymity=k_anonymity),
         k_anonymity=k_anonymity,
         config=config.sampling,
         seed=config.seed,
         on_epoch=on_epoch,
     )
-    pairs = fit_offsets.find_pairs(unfitted, train[:, publishable])
+    pairs = fit_offsets.find_pairs(unfitted, users)
 
     @cache  # the temperature that is chosen was fitted to be tried
     def drawing_at(temperature: float) -> tuple[SdrmModel, tuple[EpochReport, ...]]:
@@ -88,19 +121,15 @@ def fit_sdrm(
         offsets, rounds = fit_offsets(candidate, pairs)
         return replace(candidate, offsets=offsets), rounds
 
-    def users_at(temperature: float) -> csr_matrix:
-        candidate, _ = drawing_at(temperature)
-        return candidate.sample(
-            0,
-            min(config.sampling.users or len(counts), _MAX_LEAK_USERS),
-            seed=stream_seed(config.seed, "temperature"),
-            resolution=config.sampling.resolution,
-            batch_users=config.compute.batch_users,
-        )
+    return drawing_at
 
-    temperature = config.sampling.temperature
-    if temperature is None:
-        leak_of = leak(train, validation, config=config.privacy, seed=config.seed, device=device)
-        temperature = choose_temperature(lambda candidate: leak_of(users_at(candidate))) if leak_of else UNJUDGED
-    model, rounds = drawing_at(temperature)
-    return model, (*reports, *rounds)
+
+def _some_users(model: SdrmModel, *, config: PipelineConfig) -> csr_matrix:
+    """Draw as many users as show what leaks."""
+    return model.sample(
+        0,
+        min(config.sampling.users or len(model.activity), _MAX_LEAK_USERS),
+        seed=stream_seed(config.seed, "temperature"),
+        resolution=config.sampling.resolution,
+        batch_users=config.compute.batch_users,
+    )
