@@ -118,9 +118,8 @@ def judge_utility(job: Job, judge: JudgeName) -> None:
         label = choice.label if choice else REAL
         with Meter(f"judge {label} by {judge}"):
             learned_from = users_from(job, choice, first)
-            require_comparable(
-                train=train, validation=validation, evaluation=evaluation, **{_named(label): learned_from}
-            )
+            made = {f"synthetic ({label})": learned_from}
+            require_comparable(train=train, validation=validation, evaluation=evaluation, made=made)
             fit = prepare_judge(judge, learned_from, validation=choosing, seed=run_seed)
             for seed in missing:
                 ranks = rank_folds(fit(users_from(job, choice, seed)), folds)
@@ -202,8 +201,3 @@ def _measure_privacy(job: Job, choice: ArmChoice, seed: int) -> None:
             device=resolve_device(config.compute.device),
         )
         cell.write(report.model_dump(mode="json"))
-
-
-def _named(label: str) -> str:
-    """Return the name under which an arm's users must not be empty."""
-    return f"synthetic ({label})"

@@ -62,8 +62,8 @@ def measure_augmentation(
     Raises:
         DataError: item counts differ, or there is no synthetic user or no training interaction.
     """
-    matrices = {f"synthetic ({number})": one for number, one in enumerate(synthetics)}
-    require_comparable(train=train, validation=validation, evaluation=evaluation, **matrices)
+    made = {f"synthetic ({number})": one for number, one in enumerate(synthetics)}
+    require_comparable(train=train, validation=validation, evaluation=evaluation, made=made)
     choosing, judging = (make_folds(users, config=config, seed=seed) for users in (validation, evaluation))
     n_users = judging[0].inputs.shape[0]
     judges = {}

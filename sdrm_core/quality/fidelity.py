@@ -104,7 +104,7 @@ def measure_fidelity(
     Raises:
         DataError: item counts differ, or there is no synthetic user or no training interaction.
     """
-    require_comparable(train=train, synthetic=synthetic, holdout=holdout)
+    require_comparable(train=train, holdout=holdout, made={"synthetic": synthetic})
     sampler_seed = stream_seed(seed, "fidelity-floor")
     candidates = {
         "synthetic": synthetic,

@@ -98,7 +98,7 @@ def measure_utility(
     Raises:
         DataError: item counts differ, or there is no synthetic user or no training interaction.
     """
-    require_comparable(train=train, validation=validation, evaluation=evaluation, synthetic=synthetic)
+    require_comparable(train=train, validation=validation, evaluation=evaluation, made={"synthetic": synthetic})
     n_synthetic = synthetic.shape[0]
     floor = sample_by_popularity(train, users=n_synthetic, seed=stream_seed(seed, "utility-floor", 0))
     arms = {"real": train, "synthetic": synthetic, "popularity_sampler": floor}
