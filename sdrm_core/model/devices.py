@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
+from contextlib import ExitStack
 from typing import Literal, Self, TypeVar
 
 import torch
 
 from sdrm_core.errors import ConfigError
-from sdrm_core.threads import granted_threads
+from sdrm_core.threads import granted_threads, one_thread
 
 Result = TypeVar("Result")
 _MAX_THREADS = 8  # each holds a block of its own: more would trade memory for little
@@ -26,7 +26,7 @@ def resolve_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
     return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
-class Workers:
+class Workers(ExitStack):
     """Threads that share pieces of work among them, while each tensor operation stays on one thread.
 
     The order of a parallel sum depends on the number of threads, and training soon magnifies the difference in the
@@ -37,19 +37,14 @@ class Workers:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._threads_before = torch.get_num_threads()
+        super().__init__()
         n_threads = min(granted_threads(), _MAX_THREADS) if device.type == "cpu" else 1
         self._pool = ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,))
 
     def __enter__(self) -> Self:
-        torch.set_num_threads(1)
+        self.enter_context(one_thread())
+        self.callback(self._pool.shutdown, cancel_futures=True)
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(self._threads_before)
 
     def map(self, function: Callable[[int], Result], numbers: Sequence[int]) -> list[Result]:
         """Return the function's result for each number, in order."""
