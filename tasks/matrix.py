@@ -14,7 +14,7 @@ from sdrm_core.data.kcore import k_core
 from sdrm_core.data.matrix import item_popularity, to_user_items
 from sdrm_core.data.roles import Role, assign_roles, derive_key
 from sdrm_core.errors import DataError, Problem, collected
-from sdrm_core.quality.folds import rankable_users
+from sdrm_core.quality.folds import MIN_USERS, rankable_users
 from sdrm_core.quality.panel import require_possible
 from sdrm_core.records import Ingested, UserItemMatrix
 from sdrm_core.storage import checked, private_directory, read_user_items, write_artifact, write_user_items
@@ -22,7 +22,6 @@ from tasks.preflight import require_space
 from tasks.role_key import KEY_VARIABLE, role_secret
 from tasks.stage import LOG, Meter, stage
 
-_MIN_EVALUATION_USERS = 2
 _MORE_USERS = "Raise the share, or use more data"
 
 
@@ -98,10 +97,11 @@ def _require_measurable(
         for role in ("train", "validation", "holdout")
         if not matrix.users_by_role[role]
     ]
-    rankable = rankable_users(user_items[roles == Role.EVALUATION], max_users=_MIN_EVALUATION_USERS, seed=config.seed)
-    if rankable.shape[0] < _MIN_EVALUATION_USERS:
+    rankable = rankable_users(user_items[roles == Role.EVALUATION], max_users=MIN_USERS, seed=config.seed)
+    if rankable.shape[0] < MIN_USERS:
         what = (
-            f"{rankable.shape[0]} {found} have this role and the five positives it takes to rank for them, 2 are needed"
+            f"{rankable.shape[0]} {found} have this role and the five positives it takes to rank for them, "
+            f"{MIN_USERS} are needed"
         )
         problems.append(Problem("roles.evaluation", what, _MORE_USERS))
     if problems:

@@ -24,6 +24,7 @@ from sdrm_core.model.training import EpochReport
 from sdrm_core.privacy.judge import judge_privacy
 from sdrm_core.privacy.verdicts import GateVerdict, PrivacyReport, Verdict
 from sdrm_core.quality.ease import MAX_ITEMS
+from sdrm_core.quality.folds import MIN_USERS
 from sdrm_core.quality.ranking import METRICS
 from sdrm_core.quality.utility import make_folds, rank_arm
 from sdrm_core.randomness import numpy_stream, stream_seed
@@ -37,7 +38,6 @@ from tasks.tune_space import SPACE, space_around, values_of, with_concrete_value
 
 METRIC = "recall@10"
 _COLUMN = METRICS.index(METRIC)
-_MIN_VALIDATION_USERS = 2
 _STARTUP_TRIALS, _PRUNING_TRIALS, _PRUNING_EPOCHS = 8, 5, 10
 _LEAST_EXCESS = 0.01
 _UNMEASURED_EXCESS = 1.0  # the most there is: of a gate that says how far its margin is exceeded, too
@@ -199,8 +199,9 @@ def _recall(users: csr_matrix, validation: csr_matrix, config: PipelineConfig) -
     """
     judges: tuple[JudgeName, ...] = ("svd", "ease") if users.shape[1] <= MAX_ITEMS else ("svd",)
     folds = make_folds(validation, config=config.utility, seed=config.seed)
-    if folds[0].inputs.shape[0] < _MIN_VALIDATION_USERS:
-        what = f"{folds[0].inputs.shape[0]} users have the five positives it takes to rank for them, 2 are needed"
+    n_users = folds[0].inputs.shape[0]
+    if n_users < MIN_USERS:
+        what = f"{n_users} users have the five positives it takes to rank for them, {MIN_USERS} are needed"
         raise DataError(Problem("validation users", what, "Use more data, or raise roles.validation"))
     return {
         judge: float(rank_arm(judge, users, folds=folds, validation=folds, seed=config.seed)[:, _COLUMN].mean())

@@ -8,6 +8,7 @@ from scipy.sparse import csr_matrix, vstack
 
 from sdrm_core.config import UtilityConfig
 from sdrm_core.quality.checks import require_comparable
+from sdrm_core.quality.folds import MIN_USERS
 from sdrm_core.quality.judges import Judge
 from sdrm_core.quality.panel import Fit, judge_candidates, rank_folds, selection_quality
 from sdrm_core.quality.utility import MetricReport, Resampled, make_folds, rank_arm, report_arms
@@ -67,7 +68,7 @@ def measure_augmentation(
     choosing, judging = (make_folds(users, config=config, seed=seed) for users in (validation, evaluation))
     n_users = judging[0].inputs.shape[0]
     judges = {}
-    for name in config.judges if n_users >= 2 else ():
+    for name in config.judges if n_users >= MIN_USERS else ():
         options = list(product(_WEIGHTS, judge_candidates(name, validation=choosing, seed=seed)))
         quality = [selection_quality(_fit_both(fit, train, synthetics[0], weight), choosing) for weight, fit in options]
         weight, fit = options[int(np.argmax(quality))]

@@ -7,6 +7,8 @@ from sdrm_core.data.matrix import Fold, cell_rows, split_items
 from sdrm_core.randomness import stream_seed
 
 MIN_POSITIVES = 5
+MIN_USERS = 2
+"""Fewer that can be ranked for have no interval."""
 
 
 def rankable_users(user_items: csr_matrix, *, max_users: int, seed: int) -> csr_matrix:

@@ -12,7 +12,7 @@ from sdrm_core.data.users import some_users
 from sdrm_core.quality.baselines import sample_by_popularity
 from sdrm_core.quality.bootstrap import Estimate, bootstrap_means, estimate
 from sdrm_core.quality.checks import require_comparable
-from sdrm_core.quality.folds import rankable_users, split_fold
+from sdrm_core.quality.folds import MIN_USERS, rankable_users, split_fold
 from sdrm_core.quality.panel import prepare_judge, rank_folds
 from sdrm_core.quality.ranking import METRICS
 from sdrm_core.randomness import numpy_stream, stream_seed
@@ -107,15 +107,16 @@ def measure_utility(
     choosing, folds = (make_folds(users, config=config, seed=seed) for users in (validation, evaluation))
     n_users = folds[0].inputs.shape[0]
     judges: dict[str, dict[str, dict[str, MetricReport]]] = {}
-    for name in config.judges if n_users >= 2 else ():
+    is_measured = n_users >= MIN_USERS
+    for name in config.judges if is_measured else ():
         ranks = {arm: rank_arm(name, users, folds=folds, validation=choosing, seed=seed) for arm, users in arms.items()}
         judges[name] = report_arms(
             {arm: Resampled.of(one[None], draws=config.bootstrap_draws, seed=seed) for arm, one in ranks.items()}
         )
-    reason = f"{n_users} evaluation users have at least five positives; at least 2 are needed"
+    reason = f"{n_users} evaluation users have at least five positives; at least {MIN_USERS} are needed"
     return UtilityReport(
-        verdict="MEASURED" if n_users >= 2 else "INCONCLUSIVE",
-        reason="" if n_users >= 2 else reason,
+        verdict="MEASURED" if is_measured else "INCONCLUSIVE",
+        reason="" if is_measured else reason,
         evaluation_users=n_users,
         folds=config.fold_seeds,
         bootstrap_draws=config.bootstrap_draws,
