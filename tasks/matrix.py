@@ -53,8 +53,9 @@ def build_matrix(ingested: Ingested) -> UserItemMatrix:
             has_secret_roles=secret is not None,
         )
     _require_measurable(config, matrix, user_items=user_items, roles=roles)
+    mean_activity = core.counts.interactions / core.counts.users
     for folder in filter(Path.is_dir, (run.directory, config.paths.releases.expanduser())):  # a comparison has none
-        require_space(folder, users=users_wanted(config, matrix), interactions_per_user=mean_activity(matrix))
+        require_space(folder, users=users_wanted(config, matrix), interactions_per_user=mean_activity)
     meter.save(run)
     return matrix
 
@@ -68,11 +69,6 @@ def users_of(matrix: UserItemMatrix, role: Role) -> csr_matrix:
 def users_wanted(config: PipelineConfig, matrix: UserItemMatrix) -> int:
     """Return how many synthetic users are asked for: the configured number, or as many as train the model."""
     return config.sampling.users or matrix.users_by_role["train"]
-
-
-def mean_activity(matrix: UserItemMatrix) -> float:
-    """Return the mean number of items per user."""
-    return matrix.counts.interactions / matrix.counts.users
 
 
 def _require_measurable(

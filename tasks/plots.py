@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-WIDTH, HEIGHT = 4.8, 3.0  # inches; small enough for the text to stay legible on a phone
+_SIZE = (4.8, 3.0)  # inches; small enough for the text to stay legible on a phone
 _FEW_DECADES = 2.5
 
 # Stand-ins the drawing library can write, and the page's variables they become.
@@ -63,13 +63,13 @@ class _Canvas:
 
 
 @contextmanager
-def _canvas(name: str, *, alt: str, height: float = HEIGHT) -> Iterator[_Canvas]:
+def _canvas(name: str, *, alt: str) -> Iterator[_Canvas]:
     """Yield an empty figure; when the block ends its SVG is there. ``name`` keeps ids apart within a page."""
     import matplotlib  # costs half a second, and only a report needs it
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
-        canvas = _Canvas(Figure(figsize=(WIDTH, height), layout="constrained", facecolor="none"))
+        canvas = _Canvas(Figure(figsize=_SIZE, layout="constrained", facecolor="none"))
         yield canvas
         text = io.StringIO()
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))

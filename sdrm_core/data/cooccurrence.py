@@ -45,18 +45,17 @@ def users_within(user_items: csr_matrix, *, max_products: float, draw: np.random
     return order[: int(np.searchsorted(np.cumsum(products[order]), max_products, side="right"))]
 
 
-def count_pairs(user_items: csr_matrix, others: csr_matrix, *, at_least: int = 1, below: float = np.inf) -> PairCounts:
-    """Return the pairs that ``at_least`` users have, but not ``below`` or more, and how many others have them.
+def count_pairs(user_items: csr_matrix, others: csr_matrix, *, at_least: int = 1) -> PairCounts:
+    """Return the pairs that ``at_least`` users have, and how many others have them.
 
     Args:
         user_items: (n_users, n_items) binary.
         others: (n_others, n_items) binary.
         at_least: users that must have both items, 1 or more.
-        below: users that must not have both.
     """
     blocks = [PairCounts(*np.zeros((2, 0), dtype=np.int32), *np.zeros((2, 0), dtype=np.float32))]
     for (first, together), (_, of_others) in zip(count_blocks(user_items), count_blocks(others), strict=True):
-        rows, columns = np.nonzero((together >= at_least) & (together < below))
+        rows, columns = np.nonzero(together >= at_least)
         counts = (counted[rows, columns].astype(np.float32) for counted in (together, of_others))
         blocks.append(PairCounts((rows + first).astype(np.int32), columns.astype(np.int32), *counts))
     return PairCounts(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))

@@ -20,7 +20,7 @@ def fold_in(user_items: csr_matrix, *, rng: np.random.Generator) -> Fold:
 
 @torch.no_grad()
 def fold_in_ndcg(vae: MultiVAE, users: Fold) -> float:
-    """Return the mean binary ndcg@100 over users, input items masked; NaN without users."""
+    """Return the mean binary ndcg@100 over users, at least one, input items masked."""
     n_users = users.inputs.shape[0]
     cutoff = min(NDCG_CUTOFF, vae.n_items)
     discount = 1 / torch.log2(torch.arange(2, cutoff + 2, dtype=torch.float64, device=vae.device))
@@ -33,12 +33,12 @@ def fold_in_ndcg(vae: MultiVAE, users: Fold) -> float:
         logits = vae.decode(mean).masked_fill(as_dense(inputs, n_items=vae.n_items) > 0, -torch.inf)
         hits = as_dense(targets, n_items=vae.n_items).gather(1, logits.topk(cutoff, dim=1).indices)
         total += float(((hits * discount).sum(dim=1) / ideal[targets.counts().clamp(max=cutoff)]).sum())
-    return total / n_users if n_users else float("nan")
+    return total / n_users
 
 
 @torch.no_grad()
 def fold_in_log_likelihood(vae: MultiVAE, users: Fold) -> float:
-    """Return the mean log-likelihood of the target items in nats, given the input items; NaN without users."""
+    """Return the mean log-likelihood of the target items in nats, given the input items; of at least one user."""
     total, targets = 0.0, users.targets
     for start in range(0, targets.shape[0], _BATCH_USERS):
         batch = slice(start, start + _BATCH_USERS)
@@ -46,4 +46,4 @@ def fold_in_log_likelihood(vae: MultiVAE, users: Fold) -> float:
         bags, is_shown = ItemBags.of(divided, device=vae.device), torch.from_numpy(divided.data == 1).to(vae.device)
         mean, _ = vae.encode(bags, weights=unit_weights(bags, is_shown=is_shown))
         total += float(hidden_log_probabilities(vae.decode(mean), bags, is_shown=is_shown).sum(dtype=torch.float64))
-    return total / targets.nnz if targets.nnz else float("nan")
+    return total / targets.nnz

@@ -41,10 +41,10 @@ def fidelity_curves(synthetic: csr_matrix, train: csr_matrix, *, publishable: np
     n_items = int(publishable.sum())
     real = item_popularity(train)[publishable] / train.shape[0]
     drawn = item_popularity(synthetic)[publishable] / synthetic.shape[0]
-    edges = _log_spaced(1, n_items + 1)[:-1] - 1
+    edges = _log_spaced(n_items + 1)[:-1] - 1
     by_real_rank = np.argsort(-real, kind="stable")
     activity = np.sort(np.diff(train.indptr))
-    at_least = _log_spaced(1, max(1, shared_activity(activity, k_anonymity=k_anonymity)))
+    at_least = _log_spaced(max(1, shared_activity(activity, k_anonymity=k_anonymity)))
     return Curves(
         popularity_rank=_bin_means(np.arange(1, n_items + 1), edges),
         popularity_real=_bin_means(real[by_real_rank], edges),
@@ -56,8 +56,8 @@ def fidelity_curves(synthetic: csr_matrix, train: csr_matrix, *, publishable: np
     )
 
 
-def _log_spaced(first: int, last: int) -> np.ndarray:
-    return np.unique(np.geomspace(first, last, _POINTS).round().astype(np.int64))
+def _log_spaced(last: int) -> np.ndarray:
+    return np.unique(np.geomspace(1, last, _POINTS).round().astype(np.int64))
 
 
 def _bin_means(values: np.ndarray, edges: np.ndarray) -> tuple[float, ...]:

@@ -94,7 +94,7 @@ def fit_neural(
     user_items: csr_matrix,
     *,
     with_product: bool,
-    validation: list[Fold],
+    validation: Fold,
     seed: int,
     user_weights: np.ndarray | None = None,
 ) -> NeuralJudge:
@@ -103,8 +103,7 @@ def fit_neural(
     Args:
         user_items: (n_users, n_items) binary, canonical; users without items teach nothing.
         with_product: NeuMF; otherwise MLP.
-        validation: folds of the validation users, of which the first decides when to stop; without users in it
-            training goes on to the last step.
+        validation: validation users, who decide when to stop; without any, training goes on to the last step.
         seed: seed of weights, batches and negatives.
         user_weights: (n_users,) weight of each user's loss; None: 1 each.
 
@@ -133,7 +132,7 @@ def fit_neural(
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-        quality = _quality(network, validation[0], default=float(check))
+        quality = _quality(network, validation, default=float(check))
         if quality > best_quality:
             best, best_quality, best_check = copy.deepcopy(network), quality, check
         elif check - best_check >= _PATIENCE_CHECKS:

@@ -103,7 +103,7 @@ def judge_candidates(name: JudgeName, *, validation: list[Fold], seed: int) -> l
         case "ials":
             return _ials_candidates(seed)
         case "mlp" | "neumf":
-            return [partial(fit_neural, with_product=name == "neumf", validation=validation, seed=seed)]
+            return [partial(fit_neural, with_product=name == "neumf", validation=validation[0], seed=seed)]
 
 
 def _ials_candidates(seed: int) -> list[Fit]:

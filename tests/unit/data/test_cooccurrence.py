@@ -16,9 +16,9 @@ def users(n_users, n_items, *, seed):
 def test_pairs_are_those_of_the_whole_product(block_items, monkeypatch):
     monkeypatch.setattr(cooccurrence, "_BLOCK_CELLS", block_items * 17)
     some, others = users(40, 17, seed=0), users(30, 17, seed=1)
-    counted = count_pairs(some, others, at_least=2, below=4)
+    counted = count_pairs(some, others, at_least=2)
     together, of_others = (some.T @ some).toarray(), (others.T @ others).toarray()
-    expected = [(i, j) for i in range(17) for j in range(i + 1, 17) if 2 <= together[i, j] < 4]
+    expected = [(i, j) for i in range(17) for j in range(i + 1, 17) if together[i, j] >= 2]
     assert list(zip(counted.first.tolist(), counted.second.tolist(), strict=True)) == expected
     assert counted.users.tolist() == [together[pair] for pair in expected]
     assert counted.others.tolist() == [of_others[pair] for pair in expected]

@@ -58,5 +58,3 @@ def test_log_likelihood_by_hand():
     )
     expected = (math.log(3 / 6) + math.log(2 / 6) + math.log(5 / 10)) / 3
     assert fold_in_log_likelihood(vae, users) == pytest.approx(expected)
-    empty = csr_matrix((0, 4), dtype=np.float32)
-    assert math.isnan(fold_in_log_likelihood(vae, Fold(empty, empty)))

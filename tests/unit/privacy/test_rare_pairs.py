@@ -7,7 +7,7 @@ from scipy.sparse import csr_matrix
 from sdrm_core import loops
 from sdrm_core.config import PrivacyConfig
 from sdrm_core.data import cooccurrence
-from sdrm_core.data.cooccurrence import count_pairs
+from sdrm_core.data.cooccurrence import PairCounts, count_pairs
 from sdrm_core.privacy import evidence as evidence_module
 from sdrm_core.privacy import rare_pairs
 from sdrm_core.privacy.evidence import RealUsers, gather
@@ -45,7 +45,8 @@ def independent_users(popularity, activity, *, seed):
 
 
 def with_unique_pairs_of(train, holdout, draws):
-    pairs = count_pairs(train, holdout, below=2)
+    counted = count_pairs(train, holdout)
+    pairs = PairCounts(*(part[counted.users == 1] for part in counted))
     is_planted = (pairs.others == 0) & (np.random.default_rng(3).random(len(pairs.first)) < 0.2)
     first, second = pairs.first[is_planted], pairs.second[is_planted]
     rows = np.random.default_rng(4).integers(draws.shape[0], size=len(first))

@@ -67,7 +67,7 @@ def test_a_seed_is_a_result_whatever_the_global_seed(short_training):
     scores = []
     for global_seed, seed in ((1, 0), (2, 0), (1, 1)):
         torch.manual_seed(global_seed)
-        scores.append(fit_neural(users, with_product=True, validation=folds, seed=seed).score(users))
+        scores.append(fit_neural(users, with_product=True, validation=folds[0], seed=seed).score(users))
     np.testing.assert_array_equal(scores[0], scores[1])
     assert np.abs(scores[0] - scores[2]).max() > 0
 
@@ -76,7 +76,7 @@ def test_users_without_weight_teach_nothing(short_training):
     users = community_users(users=100)
     nobody = make_folds(users[:0], config=CONFIG, seed=0)
     weights = np.zeros(100)
-    trained = fit_neural(users, with_product=False, validation=nobody, seed=0, user_weights=weights)
+    trained = fit_neural(users, with_product=False, validation=nobody[0], seed=0, user_weights=weights)
     fresh = PairNetwork(60, with_product=False, generator=torch.Generator().manual_seed(0))
     assert torch.equal(trained.network.item_bias, fresh.item_bias)
 
@@ -86,14 +86,14 @@ def test_users_without_items_teach_nothing(short_training):
     nobody, empty = make_folds(users[:0], config=CONFIG, seed=0), csr_matrix((70, 60), dtype=users.dtype)
     among_empty = vstack([users[:10], empty, users[10:]], format="csr")
     first, second = (
-        fit_neural(some, with_product=False, validation=nobody, seed=0).score(users) for some in (users, among_empty)
+        fit_neural(some, with_product=False, validation=nobody[0], seed=0).score(users) for some in (users, among_empty)
     )
     np.testing.assert_array_equal(first, second)
-    assert np.isfinite(fit_neural(empty, with_product=False, validation=nobody, seed=0).score(users)).all()
+    assert np.isfinite(fit_neural(empty, with_product=False, validation=nobody[0], seed=0).score(users)).all()
 
 
 def test_a_loss_that_is_not_finite_stops(short_training):
     users = community_users(users=100)
     folds = make_folds(users[:20], config=CONFIG, seed=0)
     with pytest.raises(TrainingError, match="not finite: inf"):
-        fit_neural(users, with_product=False, validation=folds, seed=0, user_weights=np.full(100, np.inf))
+        fit_neural(users, with_product=False, validation=folds[0], seed=0, user_weights=np.full(100, np.inf))
