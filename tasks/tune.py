@@ -179,7 +179,7 @@ def _evaluate(search: Search, config: PipelineConfig, trial: Trial) -> float:
 
 
 def _pruning(trial: Trial) -> Callable[[EpochReport], None]:
-    """Return the report of an epoch that ends a trial whose VAE ranks worse than most did at that epoch."""
+    """Return what reports an epoch and ends a trial whose VAE's validation log-likelihood is below the median there."""
 
     def on_epoch(report: EpochReport) -> None:
         report_epoch(report)

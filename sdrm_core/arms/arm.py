@@ -1,7 +1,7 @@
 """What an arm is: a generator that learns from users and then makes users, whatever is inside.
 
-The arms from the literature know no k-anonymity: they may publish any item of the catalogue. So may a user of
-theirs be without items where their own way to items says so; nothing here repairs that.
+The arms from the literature know no k-anonymity: they may publish any item of the catalogue. Their users may also
+be empty; nothing here repairs that.
 """
 
 from pathlib import Path

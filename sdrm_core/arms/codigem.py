@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sdrm_core.arms.blocks import highest
-from sdrm_core.arms.item_vectors import DescentSettings, ItemVectorArm, ItemVectorNetwork, device_of, gaussian
+from sdrm_core.arms.item_vectors import Descent, ItemVectorArm, ItemVectorNetwork, device_of, gaussian
 
 _STEPS = 3
 _KEPT = 0.01 ** (1 / _STEPS)  # 1 - beta, the same at every step
@@ -65,7 +65,5 @@ def _noised(vectors: Tensor, *, generator: torch.Generator) -> Tensor:
 CODIGEM = ItemVectorArm(
     "codigem",
     Codigem,
-    DescentSettings(
-        learning_rate=1e-3, weight_decay=0.0, batch_users=128, max_epochs=300, max_steps=3000, patience_epochs=15
-    ),
+    Descent(learning_rate=1e-3, weight_decay=0.0, batch_users=128, max_epochs=300, max_steps=3000, patience_epochs=15),
 )

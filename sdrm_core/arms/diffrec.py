@@ -14,14 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sdrm_core.arms.blocks import highest
-from sdrm_core.arms.item_vectors import (
-    DescentSettings,
-    ItemVectorArm,
-    ItemVectorNetwork,
-    device_of,
-    dropped,
-    gaussian,
-)
+from sdrm_core.arms.item_vectors import Descent, ItemVectorArm, ItemVectorNetwork, device_of, dropped, gaussian
 
 _STEPS = 40
 _LEAST_NOISE, _MOST_NOISE = 0.02, 0.999  # variance of the noise, of 1, after the first and the last step
@@ -112,7 +105,5 @@ class DiffRec(ItemVectorNetwork):
 DIFFREC = ItemVectorArm(
     "diffrec",
     DiffRec,
-    DescentSettings(
-        learning_rate=1e-3, weight_decay=0.0, batch_users=128, max_epochs=100, max_steps=3000, patience_epochs=15
-    ),
+    Descent(learning_rate=1e-3, weight_decay=0.0, batch_users=128, max_epochs=100, max_steps=3000, patience_epochs=15),
 )

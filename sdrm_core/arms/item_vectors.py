@@ -58,8 +58,8 @@ class Learn(Protocol):
         ...
 
 
-class DescentSettings(NamedTuple):
-    """How a network is trained by its loss.
+class Descent(NamedTuple):
+    """Trains a network by its loss.
 
     Attributes:
         learning_rate: AdamW's.

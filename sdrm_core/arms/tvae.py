@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sdrm_core.arms.item_vectors import DescentSettings, ItemVectorArm, ItemVectorNetwork, device_of, gaussian
+from sdrm_core.arms.item_vectors import Descent, ItemVectorArm, ItemVectorNetwork, device_of, gaussian
 
 _HIDDEN_UNITS = 128
 _LATENT_DIM = 128
@@ -55,7 +55,5 @@ class Tvae(ItemVectorNetwork):
 TVAE = ItemVectorArm(
     "tvae",
     Tvae,
-    DescentSettings(
-        learning_rate=1e-3, weight_decay=1e-5, batch_users=500, max_epochs=300, max_steps=3000, patience_epochs=30
-    ),
+    Descent(learning_rate=1e-3, weight_decay=1e-5, batch_users=500, max_epochs=300, max_steps=3000, patience_epochs=30),
 )

@@ -24,7 +24,7 @@ from sdrm_core.randomness import stream_seed, torch_stream
 _ITEM_GAIN = 0.6
 _PAIR_GAIN = 0.7
 _LEAST_TEMPERATURE = 0.5
-_PAIR_LEVELLING = 5  # power of the temperature by which what k people share is levelled
+_SHRINKAGE_EXPONENT = 5  # of the temperature: the higher, the more a pair that few users share is shrunk
 _MAX_PAIR_OFFSET = 6.0  # several partners add up
 _RESOLUTION: Resolution = "full"  # users of fewer steps have the same frequencies with the same offsets
 _EXPECTED_ROUNDS = 3
@@ -101,8 +101,8 @@ class OffsetFit:
         expected = np.mean(
             [pairs.log_odds_in(panel.draw(plain, "expected", number)) for number in range(_EXPECTED_ROUNDS)], axis=0
         )
-        doubters = self.k_anonymity * (max(panel.model.temperature, 1) ** _PAIR_LEVELLING - 1)
-        wanted = expected + (pairs.log_odds - expected) * pairs.users / (pairs.users + doubters)
+        prior_users = self.k_anonymity * (max(panel.model.temperature, 1) ** _SHRINKAGE_EXPONENT - 1)
+        wanted = expected + (pairs.log_odds - expected) * pairs.users / (pairs.users + prior_users)
 
         def step(offsets: np.ndarray, number: int) -> tuple[np.ndarray, float]:
             drawn = panel.draw(panel.offsets(offsets, pairs), "pairs", number)

@@ -14,10 +14,9 @@ Velocity = Callable[[Tensor, Tensor, Tensor], Tensor]
 def reverse_process(velocity: Velocity, noise: Tensor, *, steps: Tensor, of_steps: int) -> Tensor:
     """Solve the probability-flow ODE from pure noise to data by the midpoint method, of second order.
 
-    A user who takes fewer than ``of_steps`` steps keeps the noise that is left there: at every angle latents have mean
-    0 and variance 1, so the user is no worse made, but shows less of what the network has learned. Users are ordered by
-    their number of steps, so that those still on their way are always the first rows: half the steps cost half the
-    time.
+    A user with fewer steps stops early and keeps the remaining noise; mean and variance stay right, and less of the
+    learned structure is in it. Users are ordered by their number of steps, so that those still on their way are always
+    the first rows: half the steps cost half the time.
 
     Args:
         velocity: the network; the angle's derivative of a noisy latent, as expected from the latent itself.

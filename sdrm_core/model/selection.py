@@ -35,7 +35,7 @@ def best_items(scores: Tensor, counts: np.ndarray, *, pairs: csr_matrix) -> csr_
 
 
 def best_by_tensors(scores: Tensor, counts: np.ndarray, *, pairs: csr_matrix) -> csr_matrix:
-    """Return the same, where a loop cannot go; of items with equal scores another one may be taken."""
+    """Return the same on a GPU; ties may be broken differently."""
     device, n_parts = scores.device, _n_parts(pairs)
     wanted, most = torch.from_numpy(counts).to(device), -(-int(counts.max(initial=0)) // n_parts)
     pair_offsets, taken = _sparse(pairs, device=device), torch.zeros_like(scores, dtype=torch.bool)

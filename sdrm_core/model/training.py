@@ -17,12 +17,13 @@ class EpochReport(Record):
     """One epoch of one stage, for progress displays and training curves.
 
     Attributes:
-        stage: ``vae``, ``diffusion``, ``margins`` or ``pairs``.
+        stage: ``vae``, ``diffusion``, ``margins`` or ``pairs``; arms from the literature have stages of their own.
         epoch: from 1.
         of_epochs: epochs at most; early stopping may end before.
         loss: mean training loss of the epoch.
-        validation: log-likelihood of hidden items for the VAE (higher is better); denoising loss for the diffusion
-            and total-variation distance of item popularity for the offsets (lower is better).
+        validation: log-likelihood of hidden items for the VAE, ndcg@100 for one that repeats its input (higher is
+            better); denoising loss for the diffusion, total-variation distance of item popularity for the offsets and
+            the arms' own losses (lower is better).
         best: best ``validation`` so far.
     """
 

@@ -7,7 +7,7 @@ from scipy.sparse import csr_matrix
 
 from sdrm_core.arms import ctgan, published
 from sdrm_core.arms.blocks import highest, users_of_mask
-from sdrm_core.arms.item_vectors import DescentSettings
+from sdrm_core.arms.item_vectors import Descent
 from sdrm_core.arms.published import _highest_cells
 from sdrm_core.arms.registry import ARMS
 from sdrm_core.config import ArmName, FilterConfig, SourceConfig
@@ -50,7 +50,7 @@ def roles():
 def quick(name):
     """Return the arm, trained for a few epochs where it has a network of its own."""
     arm = ARMS[name]
-    if isinstance(getattr(arm, "learn", None), DescentSettings):
+    if isinstance(getattr(arm, "learn", None), Descent):
         return replace(arm, learn=arm.learn._replace(max_epochs=8))
     return arm
 
