@@ -166,7 +166,7 @@ def tune(
 def inspect(
     path: Annotated[Path, typer.Argument(help="A release, a sample, a model folder or a working directory.")],
 ) -> None:
-    """Say what a release, a sample, a model or a working directory contains, and whether it is intact."""
+    """Say what a release, a sample, a model or a working directory contains, and whether data or model are intact."""
     from tasks.describe import describe
 
     typer.echo(describe(path))

@@ -244,7 +244,7 @@ class UtilityConfig(Section):
     """Train on synthetic, test on real: the protocol of the recommender judges."""
 
     judges: tuple[JudgeName, ...] = Field(("popularity", "svd"), min_length=1, description="recommenders")
-    max_users: int = Field(10_000, ge=2, description="evaluation users ranked for; of more, a random choice")
+    max_users: int = Field(10_000, ge=2, description="users of V and of E ranked for; of more, a random choice")
     fold_seeds: int = Field(5, ge=1, description="random divisions of an evaluation user's items")
     input_share: Share = Field(0.8, gt=0, lt=1, description="share of an evaluation user's items given as input")
     bootstrap_draws: int = Field(2000, ge=100, description="resamples behind an interval")
@@ -288,7 +288,7 @@ class PrivacyConfig(Section):
         2e11, gt=0, description="multiply-adds the exact similarity may cost; above it a random subset is compared"
     )
     margins: PrivacyMarginsConfig = PrivacyMarginsConfig()
-    min_dissimilarity: Share = Field(0.5, description="mean 1 - Jaccard between synthetic and training users")
+    min_dissimilarity: Share = Field(0.5, description="mean 1 - Jaccard between synthetic and real users, at least")
 
 
 def _require_ordered(section: Section, low: str, high: str) -> None:

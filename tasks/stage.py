@@ -41,7 +41,7 @@ def is_transient(task: Task[Any, Any], task_run: TaskRun, state: State[Any]) -> 
 
 
 def stage(name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
-    """Make a function the pipeline's task ``name``; its result is a record, stored as JSON."""
+    """Make a function the pipeline's task ``name``; its result is stored as JSON."""
     return task(
         name=name,
         task_run_name=name,

@@ -1,4 +1,4 @@
-"""The device of tensors and the threads that work on them: the one place that inspects the machine."""
+"""The device of tensors, and the threads that work on them."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -39,7 +39,7 @@ class Completion:
 def measure_completion(evidence: Evidence, draw: np.random.Generator) -> Completion:
     """Hide each item of a user once, in three folds, and let EASE trained on the synthetic users find it.
 
-    Of few users the mean over several divisions into folds counts: one alone would decide with.
+    With few users several divisions into folds are averaged: the result of one would hang on how items fell.
 
     The control is an item-item recommender of all real users but the attacked one: who is easy to complete is easy
     for both. Of a catalogue of more than 4,000 items the most popular are attacked, of each role 10,000 users at most.

@@ -36,7 +36,7 @@ class Copies:
     Attributes:
         share: copies of training users beyond chance, as a share of the synthetic users.
         p_versus_holdout: training users are hit no more often than held-out users (exact, whatever the generator); 1
-            where the odds are no larger than what membership tolerates, which very many users would prove.
+            where the odds are below 1.5, which very many users would prove.
         p_one_person: no training user is hit by more synthetic users than people hit that person.
         p_versus_real: synthetic users hit real ones no more often than real people hit one another.
         p_recurrence: long complete records of so many different people recur no more often than among people; 1 where

@@ -25,7 +25,7 @@ class RarePairs:
     """The odds that rare pairs of training users are exposed, over those of held-out users, and what was looked at.
 
     Attributes:
-        odds: 1 for sure if no training user has such a pair; anything if no held-out user has.
+        odds: exactly 1 if no training user has such a pair; anything from 1/10 to 10 if no held-out user has.
         n_users: that have such pairs.
         n_items: whose pairs were looked at.
     """
@@ -67,7 +67,7 @@ def measure_edge_pairs(evidence: Evidence, *, k_anonymity: int) -> RarePairs:
 
     Such items count for no training user elsewhere (``RealUsers.real``), so what is exposed of them shows here or
     nowhere. A person is struck if a synthetic user has both items of such a pair. Whoever has both, each is as rare for
-    training as for held-out users: no label enters the choice of pairs.
+    training as for held-out users: which items are at the edge hangs on the training users, who is struck does not.
 
     All synthetic users and all people are looked at.
     """

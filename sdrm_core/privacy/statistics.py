@@ -53,8 +53,8 @@ def excess_p_value(hits: int, *, n: int, control_hits: int, n_control: int) -> f
 def struck_p_value(struck: np.ndarray, is_train: np.ndarray) -> float:
     """Return Fisher's exact p-value that training users are struck more often than held-out ones; each counts once.
 
-    1 where the odds are no larger than what ``membership`` tolerates. Of few people only large odds are significant, of
-    a hundred thousand any; small ones do not tell whether the person who is struck was trained on.
+    1 where the odds are below 1.5, about what ``membership`` tolerates by default. Of few people only large odds are
+    significant, of a hundred thousand any; small ones do not tell whether the person who is struck was trained on.
 
     Args:
         struck: (n_struck,) the users struck.
@@ -86,10 +86,10 @@ def adjusted(values: np.ndarray, covariates: np.ndarray) -> np.ndarray:
 def adjusted_difference(values: np.ndarray, is_train: np.ndarray, covariates: np.ndarray) -> Estimate:
     """Estimate mean(train) - mean(holdout) of users alike in their covariates, by least squares.
 
-    Both the values and the roles lose what the covariates explain of them, so that few users with many covariates lose
-    certainty and none of the effect. The bounds rest on the variance that is left beside the effect; the p-value on
-    that without one, which is not 0 where the two sides differ in everything. With hardly more users than covariates
-    nothing is known: anything from -1 to 1.
+    Both the values and the roles lose what the covariates explain of them, so that with many covariates and few users
+    the estimate gets less certain, not biased. The bounds rest on the variance that is left beside the effect; the
+    p-value on that without one, which is not 0 where the two sides differ in everything. With hardly more users than
+    covariates nothing is known: anything from -1 to 1.
 
     Args:
         values: (n,) one figure from 0 to 1 per real user.
