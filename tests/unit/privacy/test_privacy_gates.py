@@ -444,11 +444,12 @@ def test_a_gate_that_fails_is_no_better_for_being_accepted():
 
 def test_as_many_held_out_people_are_asked_for_as_the_neediest_figure_takes(real, monkeypatch):
     train, holdout, fresh = real
+    evidence = gather(fresh, RealUsers.of(train, holdout, config=CONFIG, seed=0))
     wide, wider = Estimate(0.5, 0.4, 0.6, 0.5), Estimate(0.5, 0.2, 0.8, 0.5)
     for rare, needed in ((wide, 1000), (wider, 2000), (Estimate(0.7, 0.5, 0.9, 0.5), None)):
         measured = {"auc": wide, "tpr": Estimate(0.0, 0.0, 0.01, 1.0), "rare taste auc": rare}
         monkeypatch.setattr("sdrm_core.privacy.gates.measure_membership", lambda *_, found=measured: found)
-        (gate,) = [gate for gate in judge(fresh, train, holdout).gates if gate.gate == "membership"]
+        gate = gates.judge_membership(evidence, CONFIG, np.random.default_rng(0))
         assert (gate.verdict, gate.holdout_needed) == (Verdict.INCONCLUSIVE, needed)
 
 
