@@ -118,11 +118,13 @@ class TestServed:
         assert "another process is at work in" in told
 
     def test_interrupted_in_a_night_it_leaves_nothing_behind(self, served, home):
-        process, url, _ = served
+        process, url, directory = served
         log = home.parent / "serve.log"
         api = Api(f"{url}/api")
         run = api.begin(eventually("it is deployed", lambda: api.deployment("served-demo"))["id"])
         eventually("the night has begun", lambda: api.state(run) == "RUNNING")
+        # Not before its first task is one: a signal while Prefect makes a task run ends in an error of Prefect's own.
+        eventually("it is at work", lambda: list((directory / "work").glob("*/stages/ingest.json")))
         assert list((home / "concurrency_leases").glob("*.json"))  # its claim would survive the server's end
         family = family_of(process)
         assert len(family) >= 3  # itself, the server, the night
