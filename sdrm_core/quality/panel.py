@@ -51,8 +51,8 @@ def require_possible(judges: Collection[JudgeName], *, n_items: int | None) -> N
         ConfigError: a judge needs a package that is not installed.
         DataError: a judge has no memory for so many items.
     """
-    for name in judges:
-        judge_candidates(name, validation=[], seed=0)
+    if "ials" in judges:
+        _ials_candidates(seed=0)  # asks for its package
     if n_items is not None and "ease" in judges:
         require_few_items(n_items)
 

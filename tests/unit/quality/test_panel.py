@@ -1,13 +1,14 @@
 import sys
+from typing import get_args
 
 import numpy as np
 import pytest
 
-from sdrm_core.config import UtilityConfig
+from sdrm_core.config import JudgeName, UtilityConfig
 from sdrm_core.errors import ConfigError
 from sdrm_core.quality import neural
 from sdrm_core.quality.ease import fit_ease
-from sdrm_core.quality.panel import SELECTION_METRIC, prepare_judge, rank_folds
+from sdrm_core.quality.panel import SELECTION_METRIC, prepare_judge, rank_folds, require_possible
 from sdrm_core.quality.utility import make_folds
 
 from .communities import community_users
@@ -56,3 +57,8 @@ def test_a_missing_library_is_named_with_the_remedy(train, validation, monkeypat
     monkeypatch.delitem(sys.modules, "sdrm_core.quality.ials", raising=False)
     with pytest.raises(ConfigError, match=r"sdrm-pipeline\[judges\]"):
         prepare_judge("ials", train, validation=validation, seed=0)
+
+
+@pytest.mark.parametrize("n_items", [None, 100])
+def test_every_judge_is_possible_where_its_package_is_there(n_items):
+    require_possible(get_args(JudgeName), n_items=n_items)
