@@ -150,9 +150,10 @@ def gather(synthetic: csr_matrix, people: RealUsers) -> Evidence:
     released = keep_items(synthetic, people.is_publishable)
     affordable = int(released.shape[0] * people.max_pair_products / max(pair_products(released, people.complete), 1))
     rows = some_rows(released.shape[0], max(SUBSET_USERS, affordable), draw=draw)
-    synthetic = released[rows]
-    if synthetic.shape[0] < released.shape[0]:
-        notes.insert(0, f"a random {synthetic.shape[0]:,} of {released.shape[0]:,} synthetic users")
+    synthetic = released
+    if len(rows) < released.shape[0]:
+        synthetic = released[rows]
+        notes.insert(0, f"a random {len(rows):,} of {released.shape[0]:,} synthetic users")
     real, list_length, device = people.real, people.complete_to_complete.index.shape[1], people.device
     return Evidence(
         **(vars(people) | {"compared": " and ".join(notes)}),
