@@ -9,6 +9,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from sdrm_core.errors import SdrmError
 from sdrm_core.loops import usable_cores
+from tasks.claims import claimed
 from tasks.compare import (
     fit_and_sample,
     judge_augmentation,
@@ -22,7 +23,6 @@ from tasks.compare_plan import Compared, Comparison, Job
 from tasks.compare_results import write_results
 from tasks.ingest import ingest
 from tasks.matrix import build_matrix
-from tasks.resumable import claimed
 
 K = TypeVar("K")
 

@@ -9,8 +9,8 @@ from typing import TextIO
 
 from sdrm_core.config import PipelineConfig
 from sdrm_core.errors import DataError, GateFailed, Problem, SdrmError
-from sdrm_core.records import Release, Run
 from sdrm_core.storage import private_directory
+from tasks.records import Release, Run
 
 
 @dataclass

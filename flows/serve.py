@@ -41,7 +41,7 @@ def serve_nightly(config: PipelineConfig, *, port: int, schedule: Schedule) -> N
     api_url = configured_api_url()
     with nullcontext() if api_url else LocalServer(port=port, pages=True) as server:
         from flows.regenerate import regenerate  # seconds of imports, while the server starts
-        from tasks.resumable import exclusive_lock
+        from tasks.claims import exclusive_lock
 
         if server:
             server.use()

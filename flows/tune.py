@@ -5,9 +5,9 @@ from statistics import median
 
 from prefect import flow
 
+from tasks.claims import claimed
 from tasks.ingest import ingest
 from tasks.matrix import build_matrix
-from tasks.resumable import claimed
 from tasks.tune import Tuning, open_search, try_settings
 from tasks.tune_results import Tuned, write_tuned
 

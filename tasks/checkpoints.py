@@ -11,12 +11,13 @@ from sdrm_core.config import PrivacyGate
 from sdrm_core.data.anonymity import is_publishable
 from sdrm_core.data.roles import Role
 from sdrm_core.errors import GateFailed
-from sdrm_core.records import Artifact, GateReport, Ingested, Measures, Run, Samples, UserItemMatrix
+from sdrm_core.records import Artifact
 from sdrm_core.storage import checked, private_directory, read_json, read_user_items, write_json
 from tasks.gate_frames import id_type, matrix_frame, raw_frame, synthetic_frame
 from tasks.gates import check, combined, gate_markdown, require
 from tasks.matrix import users_of, users_wanted
 from tasks.pages import show
+from tasks.records import GateReport, Ingested, Measures, Run, Samples, UserItemMatrix
 from tasks.stage import ATTEMPTS, GATES, LOG, Meter, stage
 from tasks.suites import (
     ITEM,

@@ -16,8 +16,8 @@ from sdrm_core.quality.checks import require_comparable
 from sdrm_core.quality.panel import prepare_judge, rank_folds, require_possible
 from sdrm_core.quality.utility import make_folds
 from sdrm_core.randomness import numpy_stream, stream_seed
-from sdrm_core.records import Ingested, UserItemMatrix
 from sdrm_core.storage import parse_json, private_directory, sync, write_json
+from tasks.claims import bind_input
 from tasks.compare_cells import (
     MODELS,
     all_cells,
@@ -34,7 +34,8 @@ from tasks.compare_plan import REAL, ArmChoice, Comparison, Job
 from tasks.interactions import new_user_ids
 from tasks.matrix import users_of
 from tasks.measure import fidelity_of
-from tasks.resumable import bind_input, digest_of
+from tasks.records import Ingested, UserItemMatrix
+from tasks.resumable import digest_of
 from tasks.stage import LOG, Meter, stage
 from tasks.train import report_epoch
 

@@ -9,7 +9,8 @@ from typing import Any, Self, TypeVar, get_args
 
 from sdrm_core.config import ArmName, JudgeName, PipelineConfig
 from sdrm_core.errors import ConfigError, all_of
-from sdrm_core.records import Record, UserItemMatrix
+from sdrm_core.records import Record
+from tasks.records import UserItemMatrix
 
 ALL_ARMS: tuple[ArmName, ...] = get_args(ArmName)
 ALL_JUDGES: tuple[JudgeName, ...] = get_args(JudgeName)

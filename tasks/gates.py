@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from sdrm_core.errors import GateFailed
-from sdrm_core.records import ExpectationResult, GateReport
 from tasks.expectations import Expectation, Suite, in_words, rule
+from tasks.records import ExpectationResult, GateReport
 from tasks.suites import USER
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 from sdrm_core.config import PipelineConfig
 from sdrm_core.data.catalogue import resolve
 from sdrm_core.data.loading import load_interactions
-from sdrm_core.records import Ingested, Run
 from sdrm_core.storage import private_directory, write_artifact, write_json
+from tasks.records import Ingested, Run
 from tasks.stage import Meter, stage
 
 

@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 from scipy.sparse import csr_matrix
 
 from sdrm_core.errors import SdrmError
-from sdrm_core.records import Artifact, FileFacts
+from sdrm_core.records import Artifact
 from sdrm_core.storage import checked, sha256_of, sync
+from tasks.records import FileFacts
 
 ROW_GROUP_ROWS = 1 << 17
 PART_ROWS = 64 * ROW_GROUP_ROWS

@@ -12,9 +12,10 @@ import sdrm_core
 from sdrm_core.config import PipelineConfig
 from sdrm_core.model.sdrm import VARIANT
 from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS, PrivacyReport
-from sdrm_core.records import FileFacts, FittedModel, Measures, Run, Samples, SourceFacts, UserItemMatrix
+from sdrm_core.records import SourceFacts
 from sdrm_core.storage import parse_json_files, read_json
 from tasks.checkpoints import attempts_directory, gates_directory
+from tasks.records import FileFacts, FittedModel, Measures, Run, Samples, UserItemMatrix
 from tasks.role_key import ROLES_OF_KEY, ROLES_OF_SEED
 from tasks.stage import stages_directory
 

@@ -16,9 +16,9 @@ from sdrm_core.data.roles import Role, assign_roles, derive_key
 from sdrm_core.errors import DataError, Problem, collected
 from sdrm_core.quality.folds import MIN_USERS, rankable_users
 from sdrm_core.quality.panel import require_possible
-from sdrm_core.records import Ingested, UserItemMatrix
 from sdrm_core.storage import checked, private_directory, read_user_items, write_artifact, write_user_items
 from tasks.preflight import require_space
+from tasks.records import Ingested, UserItemMatrix
 from tasks.role_key import KEY_VARIABLE, role_secret
 from tasks.stage import LOG, Meter, stage
 

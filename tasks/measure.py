@@ -7,9 +7,10 @@ from sdrm_core.data.roles import Role
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.privacy.judge import judge_privacy
 from sdrm_core.quality import fidelity, utility
-from sdrm_core.records import Artifact, Record, Run, Samples, UserItemMatrix
+from sdrm_core.records import Artifact, Record
 from sdrm_core.storage import private_directory, write_json, write_text
 from tasks.matrix import users_of
+from tasks.records import Run, Samples, UserItemMatrix
 from tasks.releases import previous_user_ids
 from tasks.report import render_operator_report
 from tasks.resumable import finished_once

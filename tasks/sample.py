@@ -6,10 +6,11 @@ from scipy.sparse import csr_matrix, vstack
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.randomness import numpy_stream, stream_seed
-from sdrm_core.records import Counts, FittedModel, Run, Samples, UserItemMatrix
+from sdrm_core.records import Counts
 from sdrm_core.storage import private_directory, read_user_items, write_user_items
 from tasks.interactions import new_user_ids
 from tasks.matrix import users_wanted
+from tasks.records import FittedModel, Run, Samples, UserItemMatrix
 from tasks.resumable import finished_once
 from tasks.stage import Meter, stage
 

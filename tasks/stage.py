@@ -16,8 +16,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import exponential_backoff
 
-from sdrm_core.records import Run
 from sdrm_core.storage import write_json
+from tasks.records import Run
 
 P = ParamSpec("P")
 R = TypeVar("R")

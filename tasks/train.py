@@ -15,9 +15,10 @@ from sdrm_core.model.training import EpochReport
 from sdrm_core.model.weights import load_vae, save_vae
 from sdrm_core.privacy.leak import can_tell, leak_against
 from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS
-from sdrm_core.records import Artifact, FittedModel, Run, TrainedVae, UserItemMatrix
+from sdrm_core.records import Artifact
 from sdrm_core.storage import checked, private_directory, write_json
 from tasks.matrix import users_of
+from tasks.records import FittedModel, Run, TrainedVae, UserItemMatrix
 from tasks.resumable import finished_once
 from tasks.stage import LOG, Meter, stage
 

@@ -28,10 +28,12 @@ from sdrm_core.quality.folds import MIN_USERS
 from sdrm_core.quality.ranking import METRICS
 from sdrm_core.quality.utility import make_folds, rank_arm
 from sdrm_core.randomness import numpy_stream, stream_seed
-from sdrm_core.records import Ingested, Record, UserItemMatrix
+from sdrm_core.records import Record
+from tasks.claims import bind_input
 from tasks.interactions import new_user_ids
 from tasks.matrix import users_of
-from tasks.resumable import UNDERLYING, bind_input, code_digest, digest_of
+from tasks.records import Ingested, UserItemMatrix
+from tasks.resumable import UNDERLYING, code_digest, digest_of
 from tasks.stage import LOG, Meter, stage
 from tasks.train import report_epoch
 from tasks.tune_space import SPACE, space_around, values_of, with_concrete_values, with_values

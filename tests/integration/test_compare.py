@@ -22,8 +22,8 @@ from sdrm_core.quality.fidelity import measure_fidelity
 from sdrm_core.quality.utility import Resampled, difference, make_folds, rank_arm, report_arms
 from sdrm_core.records import Artifact
 from sdrm_core.storage import read_user_items, sha256_of
+from tasks.claims import exclusive_lock
 from tasks.compare_plan import Comparison, parse_arms, parse_judges, parse_seeds
-from tasks.resumable import exclusive_lock
 from tests.conftest import small_night
 from tests.integration.processes import command, environment, eventually, started
 

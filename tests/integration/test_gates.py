@@ -20,10 +20,10 @@ from sdrm_core.config import (
     SyntheticGateConfig,
 )
 from sdrm_core.errors import GateFailed
-from sdrm_core.records import ExpectationResult, GateReport
 from tasks.checkpoints import refused_for_privacy
 from tasks.gate_frames import matrix_frame, raw_frame, synthetic_frame
 from tasks.gates import check, require
+from tasks.records import ExpectationResult, GateReport
 from tasks.suites import (
     matrix_suite,
     raw_interactions_suite,

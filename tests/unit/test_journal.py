@@ -5,8 +5,8 @@ import pytest
 
 from flows.journal import journal
 from sdrm_core.errors import DataError, GateFailed
-from sdrm_core.records import Run
 from sdrm_core.storage import write_json
+from tasks.records import Run
 from tests.conftest import small_night
 
 

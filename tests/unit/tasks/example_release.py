@@ -16,19 +16,10 @@ from sdrm_core.privacy.verdicts import PrivacyReport
 from sdrm_core.quality.baselines import sample_by_popularity
 from sdrm_core.quality.fidelity import FidelityReport, measure_fidelity
 from sdrm_core.quality.utility import UtilityReport, measure_utility
-from sdrm_core.records import (
-    Artifact,
-    Counts,
-    FileFacts,
-    FittedModel,
-    Measures,
-    Run,
-    Samples,
-    SourceFacts,
-    UserItemMatrix,
-)
+from sdrm_core.records import Artifact, Counts, SourceFacts
 from sdrm_core.storage import write_json
 from tasks.manifest import build_manifest
+from tasks.records import FileFacts, FittedModel, Measures, Run, Samples, UserItemMatrix
 
 SETTINGS = {
     "utility": {"fold_seeds": 2, "bootstrap_draws": 100},

@@ -4,9 +4,10 @@ from scipy.sparse import csr_matrix
 
 from sdrm_core.data.roles import Role
 from sdrm_core.quality.fidelity import measure_fidelity
-from sdrm_core.records import Counts, Run, Samples, UserItemMatrix
+from sdrm_core.records import Counts
 from sdrm_core.storage import write_user_items
 from tasks.checkpoints import _synthetic_users, likeness, release_facts
+from tasks.records import Run, Samples, UserItemMatrix
 from tests.conftest import small_night
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from sdrm_core.errors import GateFailed
-from sdrm_core.records import ExpectationResult, GateReport
 from tasks.gates import combined, finding, gate_markdown, require
+from tasks.records import ExpectationResult, GateReport
 
 
 def result(**changes) -> ExpectationResult:

@@ -7,8 +7,9 @@ import os
 import pytest
 
 from sdrm_core.config import PipelineConfig
-from sdrm_core.records import Counts, Run, Samples
+from sdrm_core.records import Counts
 from tasks.publish import give_name, staging_beside
+from tasks.records import Run, Samples
 from tasks.sample import synthetic_user_ids
 
 MANIFEST = {"dataset": "demo", "version": "v2", "digest": "0" * 64, "created_at": "today"}

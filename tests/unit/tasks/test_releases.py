@@ -4,9 +4,10 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from sdrm_core.errors import ArtifactError
-from sdrm_core.records import Counts, Run, Samples
+from sdrm_core.records import Counts
 from sdrm_core.storage import parse_json, write_json
 from tasks.interactions import write_interactions
+from tasks.records import Run, Samples
 from tasks.releases import latest_release, previous_user_ids, require_readable_latest
 from tests.conftest import small_night
 

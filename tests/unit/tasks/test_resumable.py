@@ -1,97 +1,18 @@
-"""A directory of results belongs to one question, one data set and, while it works, one process."""
+"""A stage that an earlier run finished is not run again, unless anything it depends on has changed."""
 
-import shutil
 from importlib.metadata import version
 
 import pytest
 
 from sdrm_core.config import PipelineConfig
-from sdrm_core.errors import ConfigError, DataError, SdrmError
-from sdrm_core.records import Artifact, Run, TrainedVae
+from sdrm_core.errors import SdrmError
+from sdrm_core.records import Artifact
 from sdrm_core.storage import parse_json, write_json
 from tasks import resumable
-from tasks.resumable import bind_input, claimed, code_digest, finished_once, working_in
+from tasks.claims import working_in
+from tasks.records import Run, TrainedVae
+from tasks.resumable import code_digest, finished_once
 from tasks.stage import Meter, stages_directory
-
-QUESTION = {"vae": {"beta": 1.0}, "seed": 0}
-
-
-def test_the_same_question_may_be_asked_again(tmp_path):
-    for _ in range(2):
-        with claimed(tmp_path / "out", command="compare", question=QUESTION):
-            pass
-    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o700
-
-
-def test_another_question_is_refused_and_says_what_differs(tmp_path):
-    with claimed(tmp_path, command="compare", question=QUESTION):
-        pass
-    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    other = {"vae": {"beta": 0.5}, "seed": 0}
-    with (
-        pytest.raises(ConfigError, match=r"another configuration: vae.beta was 1.0 and is 0.5. Name a new directory"),
-        claimed(tmp_path, command="compare", question=other),
-    ):
-        pass
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
-
-
-def test_a_first_call_that_came_to_nothing_does_not_cost_the_directory(tmp_path):
-    with pytest.raises(DataError), claimed(tmp_path, command="compare", question={"source": "typo"}):
-        raise DataError(())
-    with claimed(tmp_path, command="compare", question=QUESTION):
-        (tmp_path / "input").mkdir()
-    with pytest.raises(DataError), claimed(tmp_path, command="compare", question=QUESTION):
-        raise DataError(())
-    with pytest.raises(ConfigError, match="another configuration"), claimed(tmp_path, command="compare", question={}):
-        pass
-
-
-def test_an_error_is_told_even_if_the_directory_is_gone(tmp_path):
-    out = tmp_path / "out"
-
-    def fail():
-        shutil.rmtree(out)
-        raise RuntimeError("the real one")
-
-    with pytest.raises(RuntimeError, match="the real one"), claimed(out, command="compare", question=QUESTION):
-        fail()
-
-
-def test_a_directory_that_was_there_is_readable_by_its_owner_alone_from_then_on(tmp_path):
-    tmp_path.chmod(0o755)
-    with claimed(tmp_path, command="compare", question=QUESTION):
-        assert tmp_path.stat().st_mode & 0o777 == 0o700
-
-
-def test_a_directory_of_something_else_is_left_alone(tmp_path):
-    (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(ConfigError, match="not empty"), claimed(tmp_path, command="tune", question=QUESTION):
-        pass
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
-
-
-def test_a_file_is_no_directory(tmp_path):
-    (tmp_path / "out").write_text("mine")
-    with pytest.raises(DataError, match="--out"), claimed(tmp_path / "out", command="tune", question=QUESTION):
-        pass
-
-
-def test_two_at_once_are_one_too_many(tmp_path):
-    with (
-        claimed(tmp_path, command="compare", question=QUESTION),
-        pytest.raises(SdrmError, match="another process is at work"),
-        claimed(tmp_path, command="compare", question=QUESTION),
-    ):
-        pass
-
-
-def test_other_data_are_refused(tmp_path):
-    with claimed(tmp_path, command="compare", question=QUESTION):
-        bind_input(tmp_path, command="compare", input_digest="a")
-        bind_input(tmp_path, command="compare", input_digest="a")
-        with pytest.raises(ConfigError, match="other data"):
-            bind_input(tmp_path, command="compare", input_digest="b")
 
 
 def test_the_digest_of_the_code_is_of_what_it_names():

@@ -7,9 +7,10 @@ import pytest
 from scipy.sparse import csr_matrix, vstack
 
 from sdrm_core.data.roles import Role
-from sdrm_core.records import Counts, Run, Samples, UserItemMatrix
+from sdrm_core.records import Counts
 from sdrm_core.storage import read_json, write_artifact, write_user_items
 from tasks.measure import measure_fidelity, measure_privacy, measure_utility
+from tasks.records import Run, Samples, UserItemMatrix
 from tasks.train import diffuse, pretrain
 from tests.conftest import small_night
 from tests.unit.tasks.example_release import simulated_users

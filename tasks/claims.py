@@ -1,0 +1,131 @@
+"""Directories at work: locked to one process, bound to one set of settings and one data set."""
+
+import fcntl
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from sdrm_core.errors import ConfigError, DataError, Problem, SdrmError
+from sdrm_core.storage import PRIVATE, parse_json, write_json
+from tasks.preflight import unwritable
+from tasks.records import Run
+from tasks.stage import ATTEMPTS, GATES, stages_directory
+
+_LOCK = ".lock"
+_SHOWN = 4
+_MISSING = object()
+
+
+@contextmanager
+def working_in(run: Run) -> Iterator[None]:
+    """Lock the run's directory while the block runs, and clear the verdicts and meters of an earlier run from it.
+
+    Ingest is not covered: its result names the directory, and it writes the same bytes each time.
+
+    Raises:
+        SdrmError: another process is at work on the same run.
+    """
+    with exclusive_lock(run.directory):
+        for verdicts in (GATES, ATTEMPTS):
+            shutil.rmtree(run.directory / verdicts, ignore_errors=True)
+        for meter in stages_directory(run).glob("*.json"):
+            if meter.stem != "ingest":  # which named the directory
+                meter.unlink()
+        yield
+
+
+@contextmanager
+def claimed(out: Path, *, command: str, question: Mapping[str, Any]) -> Iterator[None]:
+    """Lock the output directory ``out`` while the block runs; create it if it is missing.
+
+    Args:
+        out: the directory, for this command alone.
+        command: of ``sdrm``, e.g. ``compare``; names the file that keeps the question.
+        question: the settings that decide the results, JSON-compatible.
+
+    Raises:
+        ConfigError: it holds something else, or the results of other settings.
+        DataError: it cannot be written.
+        SdrmError: another process is at work in it.
+    """
+    about = out / f"{command}.json"
+    if out.is_dir() and not about.is_file() and any(path.name != _LOCK for path in out.iterdir()):
+        raise ConfigError(f"--out: {out} is not empty and was not made by sdrm {command}. Name a new directory")
+    if problem := unwritable(out, name="--out", is_private=True):
+        raise DataError(problem)
+    with exclusive_lock(out):
+        if about.is_file():
+            _require_same(parse_json(about)["question"], question, out=out, command=command)
+        else:
+            write_json(about, {"question": question, "input": None})
+        _make_private(out)
+        try:
+            yield
+        except BaseException:
+            with suppress(OSError):
+                if {path.name for path in out.iterdir()} == {_LOCK, about.name}:
+                    about.unlink()  # nothing came of it: a slip in the first call does not cost the directory
+            raise
+
+
+def _make_private(out: Path) -> None:
+    """Make a directory that was there before, perhaps for all to read, readable by its owner alone."""
+    try:
+        out.chmod(PRIVATE)
+    except OSError as error:
+        what = f"cannot be made readable by you alone: {error.strerror}"
+        raise DataError(Problem(f"{out} (--out)", what, "Choose a directory of your own")) from None
+
+
+@contextmanager
+def exclusive_lock(directory: Path) -> Iterator[None]:
+    """Lock the directory against other processes of this pipeline while the block runs.
+
+    Raises:
+        SdrmError: one is at work there.
+    """
+    with (directory / _LOCK).open("w") as lock:  # the system lets go of it however the process ends
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SdrmError(f"another process is at work in {directory}. Wait for it or end it") from None
+        yield
+
+
+def bind_input(out: Path, *, command: str, input_digest: str) -> None:
+    """Keep which data the directory's results are about.
+
+    Raises:
+        ConfigError: they are about other data.
+    """
+    about = out / f"{command}.json"
+    known = parse_json(about)
+    if known["input"] not in (None, input_digest):
+        raise ConfigError(
+            f"--out: the results in {out} are about other data: the source has changed since, or the users' roles "
+            "were given by another SDRM_ROLE_KEY. Name a new directory, or bring the data back"
+        )
+    write_json(about, {**known, "input": input_digest})
+
+
+def _require_same(known: Mapping[str, Any], asked: Mapping[str, Any], *, out: Path, command: str) -> None:
+    before, now = dict(_flat(known)), dict(_flat(asked))
+    names = sorted(name for name in {*before, *now} if before.get(name, _MISSING) != now.get(name, _MISSING))
+    if not names:
+        return
+    shown = ", ".join(f"{name} was {before.get(name)!r} and is {now.get(name)!r}" for name in names[:_SHOWN])
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    raise ConfigError(
+        f"--out: {out} was made by sdrm {command} with another configuration: {shown}{more}. "
+        "Name a new directory, or set them back"
+    )
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
