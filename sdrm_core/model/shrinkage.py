@@ -9,7 +9,7 @@ from scipy.linalg import eigh
 
 from sdrm_core.threads import one_blas_thread
 
-DOUBT = 6
+DOUBT = 2
 """Times ``k_anonymity``: evidence is weighed as if so many training users said what one says."""
 
 _SMALLEST = 1e-9  # of the largest variance: what features span
