@@ -29,6 +29,7 @@ _SHRINKAGE_EXPONENT = 5  # of the temperature: the higher, the more a pair that 
 _MAX_PAIR_OFFSET = 6.0  # several partners add up
 _RESOLUTION: Resolution = "full"  # users of fewer steps have the same frequencies with the same offsets
 _START_ROUNDS = 5
+_LEAST_SHARE = 1e-12  # an item whose logits are far below the others' keeps a finite offset
 _EXPECTED_ROUNDS = 3
 _FINDING_ROUNDS = 8
 
@@ -194,16 +195,19 @@ class _Panel:
 
     def start(self, shares: np.ndarray) -> np.ndarray:
         """Return item offsets that bring these shares as near as can be told without a draw."""
-        wanted, offsets = torch.from_numpy(shares).float().log().to(self.model.vae.device), np.zeros(len(shares))
+        offsets = np.zeros(len(shares))
         for _ in range(_START_ROUNDS):
-            current = self.offsets(offsets).items
-
-            def shares_of(number: int, current: Tensor = current) -> Tensor:
-                return self.model.draw.shares(self.features[number], current, temperature=self.step_unit)
-
-            found = torch.stack(self.workers.map(shares_of, range(len(self.features)))).mean(dim=0)
-            offsets += self.step_unit * (wanted - found.log()).cpu().double().numpy()
+            offsets += self.step_unit * np.log(shares / self._expected_shares(offsets))
         return offsets
+
+    def _expected_shares(self, offsets: np.ndarray) -> np.ndarray:
+        draw, items = self.model.draw, self.offsets(offsets).items
+
+        def of_block(number: int) -> Tensor:
+            return draw.shares(self.features[number], items, temperature=self.step_unit)
+
+        shares = torch.stack(self.workers.map(of_block, range(len(self.features)))).mean(dim=0)
+        return np.maximum(shares.double().cpu().numpy(), _LEAST_SHARE)
 
     def offsets(self, values: np.ndarray, pairs: Pairs | None = None) -> Offsets:
         n_items = len(self.model.publishable)
