@@ -207,7 +207,8 @@ class _Panel:
             return draw.shares(self.features[number], items, temperature=self.step_unit)
 
         shares = torch.stack(self.workers.map(of_block, range(len(self.features)))).mean(dim=0)
-        return np.maximum(shares.double().cpu().numpy(), _LEAST_SHARE)
+        found: np.ndarray = np.maximum(shares.double().cpu().numpy(), _LEAST_SHARE)
+        return found
 
     def offsets(self, values: np.ndarray, pairs: Pairs | None = None) -> Offsets:
         n_items = len(self.model.publishable)
