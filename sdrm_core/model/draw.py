@@ -126,17 +126,6 @@ class ItemDraw:
         columns = self.publishable[drawn.indices]  # ascending, as they were
         return csr_matrix((drawn.data, columns, drawn.indptr), shape=(len(counts), self.n_items))
 
-    def shares(self, features: Tensor, offsets: Tensor, *, temperature: float) -> Tensor:
-        """Return (n_publishable,) the items' shares of what would be drawn if each user had one item.
-
-        Args:
-            features: (n_users, latent_dim or decoder_units).
-            offsets: (n_publishable,) added to the items' logits.
-            temperature: of the draw, above 0.
-        """
-        logits = torch.addmm(self._item_bias + offsets, features, self._item_vectors)
-        return (logits / temperature).softmax(dim=1).mean(dim=0)
-
 
 def stack_users(parts: Sequence[csr_matrix], *, n_items: int) -> csr_matrix:
     """Return the users of all parts, in order, as one (n_users, n_items) matrix."""

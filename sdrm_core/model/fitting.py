@@ -13,17 +13,15 @@ from sdrm_core.data.anonymity import publishable_activity, publishable_items
 from sdrm_core.data.matrix import item_popularity
 from sdrm_core.model.devices import Workers
 from sdrm_core.model.diffusing import Posteriors, train_denoiser
-from sdrm_core.model.draw import Offsets, target_popularity
+from sdrm_core.model.draw import FEW, Offsets, reliance_on_few, target_popularity
 from sdrm_core.model.offsets import OffsetFit
 from sdrm_core.model.sdrm import SdrmModel
-from sdrm_core.model.shrinkage import DOUBT, shrink_item_vectors
 from sdrm_core.model.temperature import UNJUDGED, LeakMeasure, choose_temperature
 from sdrm_core.model.training import EpochReport, OnEpoch
 from sdrm_core.model.vae import MultiVAE
-from sdrm_core.randomness import stream_seed, torch_stream
+from sdrm_core.randomness import stream_seed
 
 _MAX_LEAK_USERS = 20_000  # synthetic users drawn to see what leaks: more tell more, but take time
-_FEATURE_DRAWS = 8192
 
 _Drawing = Callable[[float], tuple[SdrmModel, tuple[EpochReport, ...]]]
 """Takes a temperature; returns the model with its offsets fitted to it, and one report a round."""
@@ -84,18 +82,17 @@ def _without_offsets(
     counts, popularity = np.diff(train.indptr), item_popularity(train)
     k_anonymity = config.privacy.k_anonymity
     publishable = publishable_items(popularity, k_anonymity=k_anonymity)
-    vae = vae.to(device)
+    sparsity = reliance_on_few(popularity[publishable], k_anonymity=k_anonymity)
+    vae = vae.to(device).with_shrunk_item_vectors(popularity, half_at=sparsity * FEW * k_anonymity)
     with Workers(device) as workers:
-        posteriors = Posteriors.of(vae, train, reference=counts, seed=config.seed)
         denoiser, reports = train_denoiser(
-            posteriors,
+            Posteriors.of(vae, train, reference=counts, seed=config.seed),
             Posteriors.of(vae, validation, reference=counts, seed=config.seed),
             config=config.diffusion,
             seed=config.seed,
             workers=workers,
             on_epoch=on_epoch,
         )
-        vae = _cautious(vae, posteriors, popularity, doubt=DOUBT * k_anonymity, seed=config.seed)
     model = SdrmModel(
         vae=vae,
         denoiser=denoiser,
@@ -105,15 +102,6 @@ def _without_offsets(
         temperature=1.0,
     )
     return model, reports
-
-
-@torch.no_grad()
-def _cautious(vae: MultiVAE, posteriors: Posteriors, popularity: np.ndarray, *, doubt: float, seed: int) -> MultiVAE:
-    """Return the VAE, whose decoder tells of each item no more than its training users are evidence for."""
-    generator = torch_stream(seed, "item vectors", device=vae.device)
-    latents, _ = posteriors.sample(_FEATURE_DRAWS, generator=generator)
-    features, vectors = (tensor.double().cpu().numpy() for tensor in (vae.decoder_features(latents), vae.output.weight))
-    return vae.with_output_vectors(shrink_item_vectors(vectors, features, popularity, doubt=doubt))
 
 
 def _drawing(unfitted: SdrmModel, train: csr_matrix, *, config: PipelineConfig, on_epoch: OnEpoch) -> _Drawing:

@@ -23,13 +23,10 @@ from sdrm_core.randomness import stream_seed, torch_stream
 
 _ITEM_GAIN = 0.6
 _PAIR_GAIN = 0.7
-_EARLIER = 3 / 8  # chance that of two items of a user one is drawn in an earlier quarter than the other
 _LEAST_TEMPERATURE = 0.5
 _SHRINKAGE_EXPONENT = 5  # of the temperature: the higher, the more a pair that few users share is shrunk
 _MAX_PAIR_OFFSET = 6.0  # several partners add up
 _RESOLUTION: Resolution = "full"  # users of fewer steps have the same frequencies with the same offsets
-_START_ROUNDS = 5
-_LEAST_SHARE = 1e-12  # an item whose logits are far below the others' keeps a finite offset
 _EXPECTED_ROUNDS = 3
 _FINDING_ROUNDS = 8
 
@@ -93,12 +90,6 @@ class OffsetFit:
             drawn = vstack([panel.draw(panel.offsets(offsets), "finding", number) for number in range(_FINDING_ROUNDS)])
         return outstanding_pairs(train, drawn, k_anonymity=self.k_anonymity, seed=self.seed)
 
-    @property
-    def _shares(self) -> np.ndarray:
-        """(n_publishable,) shares of all interactions that items are to have."""
-        shares: np.ndarray = self.popularity / self.popularity.sum()
-        return shares
-
     def _panel(self, model: SdrmModel, workers: Workers) -> "_Panel":
         seed = stream_seed(self.seed, "offsets", _RESOLUTION)
         return _Panel.of(model, n_users=self.config.margin_users, seed=seed, workers=workers)
@@ -112,22 +103,16 @@ class OffsetFit:
         )
         prior_users = self.k_anonymity * (max(panel.model.temperature, 1) ** _SHRINKAGE_EXPONENT - 1)
         wanted = expected + (pairs.log_odds - expected) * pairs.users / (pairs.users + prior_users)
-        owners = np.minimum(self._shares * panel.mean_count, 1)  # share of users who are to have each item
-        partners = pairs.matrix(np.ones(len(wanted)), n_items=len(items)) @ owners  # of each item, that a user has
-        crowd = 1 + partners[pairs.first] + partners[pairs.second]  # their offsets add up
-        gain = _PAIR_GAIN * panel.step_unit / crowd
 
         def step(offsets: np.ndarray, number: int) -> tuple[np.ndarray, float]:
             drawn = panel.draw(panel.offsets(offsets, pairs), "pairs", number)
             of_items, distance = self._item_step(panel, drawn)
-            before = offsets[len(items) :]
-            of_pairs = gain * (wanted - pairs.log_odds_in(drawn))
-            of_pairs = np.clip(before + of_pairs, 0, _MAX_PAIR_OFFSET) - before
-            # What the pairs will add to an item is taken back at once, not after it has been drawn too often.
-            of_items -= _EARLIER * (pairs.matrix(of_pairs, n_items=len(items)) @ owners)
             if not self.config.margin_rounds:
                 of_items = np.zeros_like(of_items)
-            return np.concatenate([of_items, of_pairs]), distance
+            before = offsets[len(of_items) :]
+            of_pairs = _PAIR_GAIN * panel.step_unit * (wanted - pairs.log_odds_in(drawn))
+            after = np.clip(before + of_pairs, 0, _MAX_PAIR_OFFSET)
+            return np.concatenate([of_items, after - before]), distance
 
         start = np.concatenate([items, np.zeros(len(wanted))])
         return self._iterate(step, start, stage="pairs", rounds=self.config.pair_rounds)
@@ -136,12 +121,11 @@ class OffsetFit:
         def step(offsets: np.ndarray, number: int) -> tuple[np.ndarray, float]:
             return self._item_step(panel, panel.draw(panel.offsets(offsets), "items", number))
 
-        rounds = self.config.margin_rounds
-        start = panel.start(self._shares) if rounds else np.zeros(len(self._shares))
-        return self._iterate(step, start, stage="margins", rounds=rounds)
+        start = np.zeros(len(self.popularity))
+        return self._iterate(step, start, stage="margins", rounds=self.config.margin_rounds)
 
     def _item_step(self, panel: "_Panel", drawn: csr_matrix) -> tuple[np.ndarray, float]:
-        target, popularity = self._shares, item_popularity(drawn)
+        target, popularity = self.popularity / self.popularity.sum(), item_popularity(drawn)
         step = _ITEM_GAIN * panel.step_unit * np.log((target * popularity.sum() + 1) / (popularity + 1))
         return step, float(np.abs(popularity / popularity.sum() - target).sum() / 2)
 
@@ -187,28 +171,6 @@ class _Panel:
     def step_unit(self) -> float:
         """How far a logit must move to change a frequency e-fold: about the temperature."""
         return max(self.model.temperature, _LEAST_TEMPERATURE)
-
-    @property
-    def mean_count(self) -> float:
-        """Items of a user."""
-        return float(np.concatenate(self.counts).mean())
-
-    def start(self, shares: np.ndarray) -> np.ndarray:
-        """Return item offsets that bring these shares as near as can be told without a draw."""
-        offsets = np.zeros(len(shares))
-        for _ in range(_START_ROUNDS):
-            offsets += self.step_unit * np.log(shares / self._expected_shares(offsets))
-        return offsets
-
-    def _expected_shares(self, offsets: np.ndarray) -> np.ndarray:
-        draw, items = self.model.draw, self.offsets(offsets).items
-
-        def of_block(number: int) -> Tensor:
-            return draw.shares(self.features[number], items, temperature=self.step_unit)
-
-        shares = torch.stack(self.workers.map(of_block, range(len(self.features)))).mean(dim=0)
-        found: np.ndarray = np.maximum(shares.double().cpu().numpy(), _LEAST_SHARE)
-        return found
 
     def offsets(self, values: np.ndarray, pairs: Pairs | None = None) -> Offsets:
         n_items = len(self.model.publishable)

@@ -106,10 +106,18 @@ class MultiVAE(nn.Module):
         logits: Tensor = self.output(self.decoder_features(latents))
         return logits
 
-    def with_output_vectors(self, vectors: np.ndarray) -> Self:
-        """Return a copy whose last layer has these item vectors (n_items, latent_dim or decoder_units)."""
+    def with_shrunk_item_vectors(self, popularity: np.ndarray, *, half_at: float) -> Self:
+        """Return a copy whose decoder scales each item's vector by n / (n + half_at), for n training users of the item.
+
+        What a vector learned from few users would point at them.
+
+        Args:
+            popularity: (n_items,) training users an item has.
+            half_at: training users at which half of the vector is left; 0: all of it.
+        """
         copied = copy.deepcopy(self)
-        copied.output.weight.data = torch.from_numpy(vectors).to(self.output.weight)
+        kept = torch.from_numpy(popularity / np.maximum(popularity + half_at, 1)).to(self.output.weight)
+        copied.output.weight.data *= kept.unsqueeze(1)
         return copied
 
 
