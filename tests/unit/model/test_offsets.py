@@ -1,7 +1,9 @@
+import copy
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from sdrm_core.data.matrix import item_popularity
 from sdrm_core.model.draw import Offsets
@@ -65,3 +67,15 @@ def test_a_pair_too_few_people_have_is_not_learnt(vae, validation, config):
     model, _ = fit_sdrm(vae, train, validation, config=config, device=CPU, leak=no_leak, on_epoch=lambda _: None)
     place = [np.searchsorted(model.publishable, item) for item in BUNDLE]
     assert model.offsets.pairs[place[0], place[1]] == 0
+
+
+def test_many_pairs_of_popular_items_do_not_make_popularity_swing(vae, validation, config):
+    tasteless = copy.deepcopy(vae)
+    torch.nn.init.zeros_(tasteless.output.weight)  # so that pairs alone have to make the communities
+    train, privacy = two_communities(3000, seed=0), config.privacy.model_copy(update={"k_anonymity": 5})
+    settings = config.model_copy(update={"privacy": privacy})
+    model, reports = fit_sdrm(
+        tasteless, train, validation, config=settings, device=CPU, leak=no_leak, on_epoch=lambda _: None
+    )
+    assert model.offsets.n_pairs > 500
+    assert max(report.loss for report in reports if report.stage == "pairs") < 0.03
