@@ -125,7 +125,7 @@ class OffsetFit:
         return self._iterate(step, start, stage="pairs", rounds=self.config.pair_rounds)
 
     def _crowd(self, panel: "_Panel", pairs: Pairs) -> np.ndarray:
-        """Return (n_pairs,) by how much a pair's steps are made smaller: its items' other pairs take steps of their own.
+        """Return (n_pairs,) what a pair's steps are divided by, since its items' other pairs take steps of their own.
 
         With steps of one size, what thousands of pairs of popular items add up to would swing ever wider.
         """
