@@ -23,7 +23,7 @@ from sdrm_core.randomness import stream_seed, torch_stream
 
 _ITEM_GAIN = 0.6
 _PAIR_GAIN = 0.7
-_CROWDING = 2  # at 1, thousands of pairs of popular items still swing a little
+_SWING = 1.2  # chance alone makes less
 _LEAST_TEMPERATURE = 0.5
 _SHRINKAGE_EXPONENT = 5  # of the temperature: the higher, the more a pair that few users share is shrunk
 _MAX_PAIR_OFFSET = 6.0  # several partners add up
@@ -91,12 +91,6 @@ class OffsetFit:
             drawn = vstack([panel.draw(panel.offsets(offsets), "finding", number) for number in range(_FINDING_ROUNDS)])
         return outstanding_pairs(train, drawn, k_anonymity=self.k_anonymity, seed=self.seed)
 
-    @property
-    def _shares(self) -> np.ndarray:
-        """(n_publishable,) shares of all interactions that items are to have."""
-        shares: np.ndarray = self.popularity / self.popularity.sum()
-        return shares
-
     def _panel(self, model: SdrmModel, workers: Workers) -> "_Panel":
         seed = stream_seed(self.seed, "offsets", _RESOLUTION)
         return _Panel.of(model, n_users=self.config.margin_users, seed=seed, workers=workers)
@@ -110,29 +104,23 @@ class OffsetFit:
         )
         prior_users = self.k_anonymity * (max(panel.model.temperature, 1) ** _SHRINKAGE_EXPONENT - 1)
         wanted = expected + (pairs.log_odds - expected) * pairs.users / (pairs.users + prior_users)
-        gain = _PAIR_GAIN * panel.step_unit / self._crowd(panel, pairs)
+
+        distances = list[float]()
 
         def step(offsets: np.ndarray, number: int) -> tuple[np.ndarray, float]:
             drawn = panel.draw(panel.offsets(offsets, pairs), "pairs", number)
             of_items, distance = self._item_step(panel, drawn)
+            distances.append(distance)
             if not self.config.margin_rounds:
                 of_items = np.zeros_like(of_items)
             before = offsets[len(of_items) :]
-            after = np.clip(before + gain * (wanted - pairs.log_odds_in(drawn)), 0, _MAX_PAIR_OFFSET)
+            gain = _PAIR_GAIN / 2 ** _n_swings(distances)
+            of_pairs = gain * panel.step_unit * (wanted - pairs.log_odds_in(drawn))
+            after = np.clip(before + of_pairs, 0, _MAX_PAIR_OFFSET)
             return np.concatenate([of_items, after - before]), distance
 
         start = np.concatenate([items, np.zeros(len(wanted))])
         return self._iterate(step, start, stage="pairs", rounds=self.config.pair_rounds)
-
-    def _crowd(self, panel: "_Panel", pairs: Pairs) -> np.ndarray:
-        """Return (n_pairs,) what a pair's steps are divided by, since its items' other pairs take steps of their own.
-
-        With steps of one size, what thousands of pairs of popular items add up to would swing ever wider.
-        """
-        n_items, owners = len(self.popularity), np.minimum(self._shares * panel.mean_count, 1)
-        partners = pairs.matrix(np.ones(len(pairs.first)), n_items=n_items) @ owners  # of each item, that a user has
-        crowd: np.ndarray = np.maximum(_CROWDING * (partners[pairs.first] + partners[pairs.second]), 1)
-        return crowd
 
     def _fit_items(self, panel: "_Panel") -> tuple[np.ndarray, tuple[EpochReport, ...]]:
         def step(offsets: np.ndarray, number: int) -> tuple[np.ndarray, float]:
@@ -142,7 +130,7 @@ class OffsetFit:
         return self._iterate(step, start, stage="margins", rounds=self.config.margin_rounds)
 
     def _item_step(self, panel: "_Panel", drawn: csr_matrix) -> tuple[np.ndarray, float]:
-        target, popularity = self._shares, item_popularity(drawn)
+        target, popularity = self.popularity / self.popularity.sum(), item_popularity(drawn)
         step = _ITEM_GAIN * panel.step_unit * np.log((target * popularity.sum() + 1) / (popularity + 1))
         return step, float(np.abs(popularity / popularity.sum() - target).sum() / 2)
 
@@ -160,6 +148,15 @@ class OffsetFit:
             )
             self.on_epoch(reports[-1])
         return np.mean(offsets[-(rounds // 2) - 1 :], axis=0), tuple(reports)
+
+
+def _n_swings(distances: list[float]) -> int:
+    """Return in how many rounds item popularity was a fifth worse than before, but for those in which pairs come in.
+
+    Thousands of pairs of popular items add up: with steps too large for them popularity swings, and ever wider.
+    """
+    since = np.array(distances[1:])
+    return int((since > _SWING * np.minimum.accumulate(since)).sum()) if len(since) else 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,11 +185,6 @@ class _Panel:
     def step_unit(self) -> float:
         """How far a logit must move to change a frequency e-fold: about the temperature."""
         return max(self.model.temperature, _LEAST_TEMPERATURE)
-
-    @property
-    def mean_count(self) -> float:
-        """Items of a user."""
-        return float(np.concatenate(self.counts).mean())
 
     def offsets(self, values: np.ndarray, pairs: Pairs | None = None) -> Offsets:
         n_items = len(self.model.publishable)
