@@ -156,7 +156,7 @@ def _n_swings(distances: list[float]) -> int:
     Thousands of pairs of popular items add up: with steps too large for them popularity swings, and ever wider.
     """
     since = np.array(distances[1:])
-    return int((since > _SWING * np.minimum.accumulate(since)).sum()) if len(since) else 0
+    return int((since > _SWING * np.minimum.accumulate(since)).sum())
 
 
 @dataclass(frozen=True, eq=False)
