@@ -31,8 +31,8 @@ _RESOLUTION: Resolution = "full"  # users of fewer steps have the same frequenci
 _EXPECTED_ROUNDS = 3
 _FINDING_ROUNDS = 8
 
-_Round = Callable[[np.ndarray, int], tuple[np.ndarray, float]]
-"""Takes the offsets and the number of the round; returns the change, and the distance of item popularity."""
+_Round = Callable[[np.ndarray, list[float]], tuple[np.ndarray, float]]
+"""Takes the offsets, and the distances of item popularity in earlier rounds; returns the change, and the distance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,16 +105,13 @@ class OffsetFit:
         prior_users = self.k_anonymity * (max(panel.model.temperature, 1) ** _SHRINKAGE_EXPONENT - 1)
         wanted = expected + (pairs.log_odds - expected) * pairs.users / (pairs.users + prior_users)
 
-        distances = list[float]()
-
-        def step(offsets: np.ndarray, number: int) -> tuple[np.ndarray, float]:
-            drawn = panel.draw(panel.offsets(offsets, pairs), "pairs", number)
+        def step(offsets: np.ndarray, earlier: list[float]) -> tuple[np.ndarray, float]:
+            drawn = panel.draw(panel.offsets(offsets, pairs), "pairs", len(earlier) + 1)
             of_items, distance = self._item_step(panel, drawn)
-            distances.append(distance)
             if not self.config.margin_rounds:
                 of_items = np.zeros_like(of_items)
             before = offsets[len(of_items) :]
-            gain = _PAIR_GAIN / 2 ** _n_swings(distances)
+            gain = _PAIR_GAIN / 2 ** _n_swings([*earlier, distance])
             of_pairs = gain * panel.step_unit * (wanted - pairs.log_odds_in(drawn))
             after = np.clip(before + of_pairs, 0, _MAX_PAIR_OFFSET)
             return np.concatenate([of_items, after - before]), distance
@@ -123,8 +120,8 @@ class OffsetFit:
         return self._iterate(step, start, stage="pairs", rounds=self.config.pair_rounds)
 
     def _fit_items(self, panel: "_Panel") -> tuple[np.ndarray, tuple[EpochReport, ...]]:
-        def step(offsets: np.ndarray, number: int) -> tuple[np.ndarray, float]:
-            return self._item_step(panel, panel.draw(panel.offsets(offsets), "items", number))
+        def step(offsets: np.ndarray, earlier: list[float]) -> tuple[np.ndarray, float]:
+            return self._item_step(panel, panel.draw(panel.offsets(offsets), "items", len(earlier) + 1))
 
         start = np.zeros(len(self.popularity))
         return self._iterate(step, start, stage="margins", rounds=self.config.margin_rounds)
@@ -138,11 +135,12 @@ class OffsetFit:
         self, step: _Round, start: np.ndarray, *, stage: str, rounds: int
     ) -> tuple[np.ndarray, tuple[EpochReport, ...]]:
         """Iterate and return the mean of the later half of the rounds, which averages out the noise of their draws."""
-        offsets, reports = [start], list[EpochReport]()
+        offsets, distances, reports = [start], list[float](), list[EpochReport]()
         for number in range(1, rounds + 1):
-            change, distance = step(offsets[-1], number)
+            change, distance = step(offsets[-1], distances)
             offsets.append(offsets[-1] + change)
-            best = min([distance, *(report.best for report in reports)])
+            distances.append(distance)
+            best = min(distances)
             reports.append(
                 EpochReport(stage=stage, epoch=number, of_epochs=rounds, loss=distance, validation=distance, best=best)
             )
@@ -151,11 +149,11 @@ class OffsetFit:
 
 
 def _n_swings(distances: list[float]) -> int:
-    """Return in how many rounds item popularity was a fifth worse than before, but for those in which pairs come in.
+    """Return in how many rounds item popularity was a fifth further off than in the best since pairs have offsets.
 
     Thousands of pairs of popular items add up: with steps too large for them popularity swings, and ever wider.
     """
-    since = np.array(distances[1:])
+    since = np.array(distances[1:])  # in the first round they had none
     return int((since > _SWING * np.minimum.accumulate(since)).sum())
 
 

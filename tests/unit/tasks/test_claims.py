@@ -4,8 +4,11 @@ import shutil
 
 import pytest
 
+from sdrm_core.config import PipelineConfig
 from sdrm_core.errors import ConfigError, DataError, SdrmError
-from tasks.claims import bind_input, claimed
+from sdrm_core.storage import write_json
+from tasks.claims import bind_input, claimed, working_in
+from tasks.records import Run
 
 QUESTION = {"vae": {"beta": 1.0}, "seed": 0}
 
@@ -86,3 +89,15 @@ def test_other_data_are_refused(tmp_path):
         bind_input(tmp_path, command="compare", input_digest="a")
         with pytest.raises(ConfigError, match="other data"):
             bind_input(tmp_path, command="compare", input_digest="b")
+
+
+def test_a_run_starts_without_the_verdicts_of_an_earlier_one_and_alone(tmp_path):
+    run = Run(config=PipelineConfig(), directory=tmp_path, digest="0")
+    for name in ("gates/release", "attempts/0-release", "stages/publish", "stages/ingest", "finished/train"):
+        write_json(tmp_path / f"{name}.json", {})
+    with working_in(run), pytest.raises(SdrmError, match="another process is at work"), working_in(run):
+        pass
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.json")} == {
+        "stages/ingest.json",
+        "finished/train.json",
+    }

@@ -5,11 +5,9 @@ from importlib.metadata import version
 import pytest
 
 from sdrm_core.config import PipelineConfig
-from sdrm_core.errors import SdrmError
 from sdrm_core.records import Artifact
 from sdrm_core.storage import parse_json, write_json
 from tasks import resumable
-from tasks.claims import working_in
 from tasks.records import Run, TrainedVae
 from tasks.resumable import code_digest, finished_once
 from tasks.stage import Meter, stages_directory
@@ -83,13 +81,3 @@ class TestFinishedOnce:
         trained.weights.path.unlink()
         assert train(run, before) == trained
         assert train.worked == 3
-
-    def test_a_run_starts_without_the_verdicts_of_an_earlier_one_and_alone(self, run, tmp_path):
-        for name in ("gates/release", "attempts/0-release", "stages/publish", "stages/ingest", "finished/train"):
-            write_json(tmp_path / f"{name}.json", {})
-        with working_in(run), pytest.raises(SdrmError, match="another process is at work"), working_in(run):
-            pass
-        assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.json")} == {
-            "stages/ingest.json",
-            "finished/train.json",
-        }
