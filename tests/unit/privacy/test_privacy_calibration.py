@@ -7,6 +7,7 @@ import pytest
 from scipy.sparse import csr_matrix, vstack
 
 from sdrm_core.config import PrivacyConfig
+from sdrm_core.privacy import attacks
 from sdrm_core.privacy import evidence as evidence_module
 from sdrm_core.privacy.attacks import measure_membership, membership_scores
 from sdrm_core.privacy.closeness import measure_closeness
@@ -60,6 +61,24 @@ def test_a_few_held_out_people_are_never_no_answer(simulate):
     for seed in range(10):  # in two of them the rarest tenth of a half holds no held-out user
         found = measure_membership(evidence, np.random.default_rng(seed))
         assert all(np.isfinite([estimate.effect, estimate.upper]).all() for estimate in found.values())
+
+
+def test_the_figures_hardly_hang_on_who_falls_into_which_half(simulate, monkeypatch):
+    users = simulate(700, seed=8)
+    train, holdout = users[:500], users[500:560]
+    half_told = train.copy()
+    half_told.data[np.random.default_rng(0).random(train.nnz) < 0.5] = 0
+    half_told.eliminate_zeros()
+    evidence = compare(half_told, train, holdout)
+
+    def spread() -> np.ndarray:
+        found = [measure_membership(evidence, np.random.default_rng(seed)) for seed in range(12)]
+        return np.std([[estimate.effect for estimate in figures.values()] for figures in found], axis=0)
+
+    steady = spread()
+    monkeypatch.setattr(attacks, "_MIN_DIVISIONS", 1)
+    monkeypatch.setattr(attacks, "_MAX_DIVISIONS", 1)
+    assert np.all(steady < 0.5 * spread())
 
 
 def near_copies_of(user: csr_matrix, n_copies: int) -> csr_matrix:

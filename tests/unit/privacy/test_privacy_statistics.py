@@ -1,3 +1,5 @@
+from math import nan
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -65,6 +67,19 @@ def test_a_rate_of_two_halves_is_as_uncertain_as_they_are_and_as_significant():
     assert (both.effect, both.lower) == (0.01, 0.0)
     assert both.upper == pytest.approx(0.01 + 0.04 / np.sqrt(2))
     assert both.p_value < 1e-4
+
+
+def test_estimates_from_the_same_users_make_no_narrower_bounds_and_no_smaller_p_value():
+    agreed = statistics.agreed(
+        [Estimate(0.1, 0.0, 0.2, 0.01), Estimate(0.3, 0.2, 0.6, 0.02), Estimate(0.2, 0.1, 0.4, 0.4)]
+    )
+    assert (agreed.effect, agreed.lower, agreed.upper, agreed.p_value) == pytest.approx((0.2, 0.1, 0.4, 0.04))
+    assert statistics.agreed([Estimate(0.0, -1.0, 1.0, 1.0)]) == Estimate(0.0, -1.0, 1.0, 1.0)
+
+
+def test_what_is_not_finite_does_not_vanish_in_a_mean():
+    agreed = statistics.agreed([Estimate(0.1, 0.0, 0.2, 0.01), Estimate(nan, nan, nan, nan)])
+    assert np.isnan([agreed.effect, agreed.lower, agreed.upper, agreed.p_value]).all()
 
 
 @pytest.mark.parametrize("n_holdout", [30, 60, 134])
