@@ -109,12 +109,14 @@ def parse_json(path: Path) -> Any:
     """Return the value of a JSON file that has no record of its digest.
 
     Raises:
-        ArtifactError: the file is missing or is not JSON.
+        ArtifactError: the file is missing, may not be read or is not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ArtifactError(f"{path} is missing") from None
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise ArtifactError(f"{path} is not valid JSON ({error}); it was damaged after it was written") from None
 

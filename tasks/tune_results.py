@@ -107,7 +107,7 @@ def _summary(search: Search, finished: Sequence[FrozenTrial]) -> str:
     ]
     lines = [["trial", "utility", "privacy excess", "gates missed", *names]]
     for trial in shown:
-        missed = sum(excess > 0 for excess in trial.constraints.values())
+        missed = sum(verdict != "PASS" for verdict in trial.user_attrs["gates"].values())
         label = f"{trial.number} (given)" if trial is given else str(trial.number)
         values = [f"{trial.params[path]:.4g}" for path in values_of(search.tuning.config)]
         lines.append([label, figure(trial.value), figure(excess_of(trial)), str(missed), *values])

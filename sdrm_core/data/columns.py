@@ -13,6 +13,7 @@ from sdrm_core.errors import Problem
 
 _TAKE_ROWS = 1 << 20  # an Arrow text array ends at 2 GiB: rows are decoded in slices
 _SHOWN_CHARACTERS = 60
+_MOST = 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,12 +75,11 @@ def _shown(values: pa.ChunkedArray, row: int) -> str:
     if value is None or value in ("", b""):
         return ""
     if not isinstance(value, bytes):
-        return repr(value)[:_SHOWN_CHARACTERS]
+        return shortened(repr(value))
     first_line = value.splitlines()[0]
     text = _decode_or_none(first_line)
     shown = repr(first_line if text is None else text)
-    is_cut = len(shown) > _SHOWN_CHARACTERS or first_line != value
-    return shown[:_SHOWN_CHARACTERS] + ("…" if is_cut else "")
+    return shortened(shown, is_cut=first_line != value)
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -94,11 +94,21 @@ def null_rows(values: pa.ChunkedArray) -> np.ndarray:
     return np.asarray(values.is_null().to_numpy())
 
 
+def may_be_another_column(n_bad: int, n_rows: int) -> bool:
+    """Return whether so many rows are bad that the column may not be the one meant: it may hold user ids."""
+    return n_bad >= _MOST * n_rows
+
+
+def shortened(text: str, *, is_cut: bool = False) -> str:
+    """Return a value for a message: not too long, and marked if something of it is missing."""
+    return text[:_SHOWN_CHARACTERS] + ("…" if is_cut or len(text) > _SHOWN_CHARACTERS else "")
+
+
 def found_in(file: RawFile, column: RawColumn, bad_rows: np.ndarray, *, what: str, remedy: str) -> list[Problem]:
     """Return the problem of the flagged rows with their number and the first of them; nothing if none is flagged.
 
-    A user id is never quoted, only located: messages end up in logs. Nor is a value quoted if all rows are bad: the
-    column may hold user ids by mistake.
+    A user id is never quoted, only located: messages end up in logs. Nor is a value quoted if nearly all rows are
+    bad: the column may hold user ids by mistake.
 
     Args:
         file: the file, for its name and the place of a row.
@@ -111,7 +121,7 @@ def found_in(file: RawFile, column: RawColumn, bad_rows: np.ndarray, *, what: st
     if not count:
         return []
     first = int(np.argmax(bad_rows))
-    may_be_users = column is file.columns.get(USER) or count == len(bad_rows)
+    may_be_users = column is file.columns.get(USER) or may_be_another_column(count, len(bad_rows))
     shown = "" if may_be_users else _shown(column.values, first)
     example = ": ".join(part for part in (file.locate(first), shown) if part)
     return [

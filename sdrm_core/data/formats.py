@@ -104,10 +104,17 @@ def check_head(path: Path, kind: Format) -> Problem | None:
         DataError: the gzip data is damaged at its beginning.
     """
     with decompressed(path) as file:
+        is_gzip = isinstance(file, gzip.GzipFile)
         head = file.read(_HEAD_BYTES).removeprefix(BOM)
     if not head.strip():
         return Problem(str(path), "the file is empty", "Write the interactions into it, or point source.uri elsewhere.")
     found = _describe(head)
+    if found == _PARQUET_FILE and is_gzip:
+        return Problem(
+            where=str(path),
+            what="this is a Parquet file inside gzip, which cannot be read",
+            remedy="Unpack it ('gunzip'); Parquet compresses by itself.",
+        )
     if found == _EXPECTED[kind]:
         return None
     return Problem(

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.json as pa_json
 
 from sdrm_core.config import SourceConfig
+from sdrm_core.data.columns import may_be_another_column, shortened
 from sdrm_core.data.formats import BOM, decompressed
 from sdrm_core.data.raw import ITEM, RATING, TIMESTAMP, USER, RawColumn, RawFile, find_columns, wanted_columns
 from sdrm_core.errors import Problem
@@ -135,14 +136,14 @@ class _SlowReading:
 
 
 class _SlowColumn:
-    """The values of one key as text, integers as their exact digits. Secret values are never quoted in a message."""
+    """The values of one key as text, integers as their exact digits. What may be user ids is not quoted in messages."""
 
     def __init__(self, *, is_id: bool, is_secret: bool) -> None:
         self._is_id, self._is_secret = is_id, is_secret
         self._chunks: list[pa.Array] = []
         self._batch: list[str | None] = []
         self._n_rows = self.n_texts = self._n_integers = self._n_others = 0
-        self._examples: dict[str, str] = {}
+        self._first: dict[str, tuple[int, str | None]] = {}
 
     def add(self, value: Any, *, line: int) -> None:
         """Take the value of the next row, None where the key is missing."""
@@ -151,8 +152,7 @@ class _SlowColumn:
         self._n_integers += kind == "integer"
         self.n_texts += kind == "text"
         self._n_others += kind == "other"
-        if kind not in self._examples:
-            self._examples[kind] = f"line {line:,}" if self._is_secret else f"line {line:,}: {text!r}"
+        self._first.setdefault(kind, (line, text))
         self._batch.append(text)
         if len(self._batch) == _BATCH_ROWS:
             self._flush()
@@ -172,20 +172,26 @@ class _SlowColumn:
                 Problem(
                     where=where,
                     what=f"neither an integer nor text in {self._n_others:,} of {self._n_rows:,} rows",
-                    example=self._examples["other"],
+                    example=self._example("other", n_bad=self._n_others),
                     remedy="Write the ids as integers or as text.",
                 )
             )
         if self._n_integers and self.n_texts and wanted != "text":
+            examples = (self._example(kind, n_bad=self._n_integers + self.n_texts) for kind in ("integer", "text"))
             problems.append(
                 Problem(
                     where=where,
                     what=f"mixed id types: integers in {self._n_integers:,} rows, text in {self.n_texts:,}",
-                    example=f"{self._examples['integer']} and {self._examples['text']}",
+                    example=" and ".join(examples),
                     remedy=f"Write all ids alike, or set source.{role}_type to text to read integers as their digits.",
                 )
             )
         return problems
+
+    def _example(self, kind: str, *, n_bad: int) -> str:
+        line, text = self._first[kind]
+        may_be_users = self._is_secret or may_be_another_column(n_bad, self._n_rows)
+        return f"line {line:,}" if may_be_users else f"line {line:,}: {shortened(repr(text))}"
 
     def _flush(self) -> None:
         self._chunks.append(pa.array(self._batch, pa.string()).dictionary_encode())

@@ -89,10 +89,9 @@ def _too_little(uri: str, *, users: pa.ChunkedArray, items: pa.ChunkedArray) -> 
         Problem(
             where=uri,
             what=f"all {len(ids):,} rows belong to one {name}, at least 2 are needed",
-            example=example,
             remedy=f"Check that source.columns.{name} names the column of the {name} id and that the source is whole.",
         )
-        for name, ids, example in (("user", users, ""), ("item", items, str(items[0])))
+        for name, ids in (("user", users), ("item", items))
         if pc.count_distinct(ids).as_py() < 2
     ]
 

@@ -294,3 +294,17 @@ def test_values_of_a_column_in_which_no_row_is_right_are_not_told(tmp_path):
     problems = refused(tmp_path, "log.csv", b"alice@example.com,i1,5\nbob@example.com,i2,4\n", **settings)
     assert any("a rating that is not a number in 2 of 2 rows (for example line 1)" in problem for problem in problems)
     assert not any("@" in problem for problem in problems)
+
+
+def test_a_column_that_may_hold_people_is_not_quoted(tmp_path):
+    rows = b"".join(b"alice%d,%d,4\n" % (number, number) for number in range(30))
+    swapped = ColumnsConfig(user="item_id", item="user_id")
+    people_as_ratings = ColumnsConfig(user="item_id", item="rating", rating="user_id")
+    one_person = HEADER + b"".join(b"alice,%d,4\n" % number for number in range(30))
+    problems = [
+        *refused(tmp_path, "log.csv", HEADER + rows + b"17,31,4\n", columns=people_as_ratings),
+        *refused(tmp_path, "log.csv", one_person, columns=swapped),
+    ]
+    assert "not a number in 30 of 31 rows" in problems[0]
+    assert "all 30 rows belong to one item" in problems[-1]
+    assert not any("alice" in problem for problem in problems)

@@ -43,6 +43,12 @@ def test_a_file_that_is_something_else_is_named(tmp_path, name, data, found, exp
     assert f"format {expected}" in problem
 
 
+def test_a_parquet_file_inside_gzip_is_told_to_be_unpacked(tmp_path):
+    [problem] = refused(tmp_path, "log.parquet.gz", gzip.compress(parquet_bytes(), mtime=0))
+    assert "a Parquet file inside gzip" in problem
+    assert "gunzip" in problem
+
+
 @pytest.mark.parametrize("data", [b"", b"\n \r\n", b"\xef\xbb\xbf", gzip.compress(b"", mtime=0)])
 @pytest.mark.parametrize("name", ["log.csv", "log.tsv", "log.jsonl", "log.parquet"])
 def test_an_empty_file_is_called_empty(tmp_path, name, data):

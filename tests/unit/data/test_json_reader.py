@@ -4,6 +4,8 @@ import json
 import pyarrow as pa
 import pytest
 
+from sdrm_core.config import ColumnsConfig
+
 from .logs import read_bytes, refused, with_time
 
 
@@ -131,6 +133,24 @@ def test_keys_that_may_be_people_are_not_told(tmp_path):
     problems = refused(tmp_path, "by-user.jsonl", lines({"alice@example.com": ["a"], "bob@example.com": ["b"]}))
     assert "there is no column 'user_id'" in problems[0]
     assert not any("example.com" in problem for problem in problems)
+
+
+@pytest.mark.parametrize("people", [["alice", 7, "bob", "eve"], [{"id": "alice", "mail": "x" * 300}] * 4])
+def test_ids_that_may_be_people_are_not_told(tmp_path, people):
+    swapped = ColumnsConfig(user="item_id", item="user_id", rating=None)
+    data = lines(*(row(person, number) for number, person in enumerate(people)))
+    [problem] = refused(tmp_path, "log.jsonl", data, columns=swapped, feedback="implicit")
+    assert "column 'user_id'" in problem
+    assert "line 1" in problem
+    assert "alice" not in problem
+
+
+def test_a_long_value_is_shortened(tmp_path):
+    data = lines(row(0, ["x" * 300]), *(row(number, number) for number in range(1, 9)))
+    [problem] = refused(tmp_path, "log.jsonl", data)
+    assert "line 1: '[\"xxx" in problem
+    assert "…" in problem
+    assert "x" * 100 not in problem
 
 
 def test_a_missing_key_is_no_matter_of_a_header_line(tmp_path):
