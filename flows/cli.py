@@ -12,13 +12,19 @@ from typing import Annotated, Any
 
 import typer
 
-from sdrm_core.config import PipelineConfig, Resolution
+from sdrm_core.config import PipelineConfig, Resolution, with_home
 from sdrm_core.config_file import load_config
 from sdrm_core.errors import ConfigError, DataError, GateFailed, SdrmError, all_of
 
-EXIT_CODES: tuple[tuple[type[SdrmError], int], ...] = ((GateFailed, 3), (DataError, 4), (ConfigError, 2))
+EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
+    (GateFailed, 3),
+    (DataError, 4),
+    (PermissionError, 4),
+    (ConfigError, 2),
+)
 INTERRUPTED = 130
 DEBUG = "--debug"
+_NO_MEMORY = "allocate memory"  # what PyTorch says, on the CPU
 COMPARED_ARMS = "popularity,vae_prior,published,sdrm_full,sdrm_multi,sdrm_full@10"
 SHIPPED = Path(__file__).resolve().parent.parent / "deployments"
 
@@ -30,14 +36,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-_directory = partial(typer.Option, metavar="DIR", callback=Path.expanduser)
+
+def _expanded(path: Path | None) -> Path | None:
+    try:
+        return path and with_home(path).expanduser()
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+_directory = partial(typer.Option, metavar="DIR", callback=_expanded)
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Configuration file.")]
 OptionalConfigFile = Annotated[
     Path | None, typer.Argument(metavar="[CONFIG.yaml]", help="Configuration file; without one, the defaults.")
 ]
 Source = Annotated[str | None, typer.Option(metavar="URI", help="File, directory or named data set to read.")]
-Releases = Annotated[Path | None, typer.Option(metavar="DIR", help="Where releases are published.")]
-Work = Annotated[Path | None, typer.Option(metavar="DIR", help="Where working directories are kept.")]
+Releases = Annotated[Path | None, _directory(help="Where releases are published.")]
+Work = Annotated[Path | None, _directory(help="Where working directories are kept.")]
 Seed = Annotated[int | None, typer.Option(min=0, help="The seed of the run.")]
 Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set a setting by its path.")]
 
@@ -239,6 +253,14 @@ def main() -> None:
 def _sentence(error: Exception) -> str:
     if isinstance(error, SdrmError):
         return str(error)
+    if isinstance(error, PermissionError) and error.filename:
+        remedy = (
+            "Give it to the user that the command runs as, or choose other directories (paths.work, paths.releases)"
+        )
+        return f"{error.filename}: no permission. {remedy}"
+    if isinstance(error, MemoryError) or _NO_MEMORY in str(error):
+        remedy = "Lower vae.latent_dim, vae.hidden_units or sampling.users, or run it where there is more"
+        return f"there is not enough memory ({error}). {remedy}"
     return f"unexpected {type(error).__name__}: {error}. Run again with {DEBUG} for the traceback"
 
 

@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -37,12 +37,22 @@ _MIN_LATENT_DIM = 20
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 DELIMITER_PATTERN = r"^[\t !#-~]$"
 SHA256_PATTERN = r"^[0-9a-f]{64}$"
+_PathOrText = TypeVar("_PathOrText", Path, str)
 _USER_AND_PASSWORD = re.compile(r"[^/]*:[^/]*@")
 
 
 def is_section(kind: object) -> bool:
     """Return whether the type of a setting is a group of settings."""
     return isinstance(kind, type) and issubclass(kind, Section)
+
+
+def with_home(path: _PathOrText) -> _PathOrText:
+    """Return the path; raise a ``ValueError`` if it starts with ``~`` and there is no such user."""
+    try:
+        Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{path} starts at a home directory that is not there; write ./~… for a name") from None
+    return path
 
 
 class Section(BaseModel):
@@ -115,6 +125,8 @@ class SourceConfig(Section):
     sha256: str | None = Field(
         None, pattern=SHA256_PATTERN, description="expected SHA-256 of the file, or of a named data set's download"
     )
+
+    _has_home = field_validator("uri")(with_home)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -249,6 +261,13 @@ class UtilityConfig(Section):
     input_share: Share = Field(0.8, gt=0, lt=1, description="share of an evaluation user's items given as input")
     bootstrap_draws: int = Field(2000, ge=100, description="resamples behind an interval")
 
+    @field_validator("judges")
+    @classmethod
+    def _each_once(cls, judges: tuple[JudgeName, ...]) -> tuple[JudgeName, ...]:
+        if len(set(judges)) < len(judges):
+            raise ValueError("name each judge once")
+        return judges
+
 
 class PrivacyMarginsConfig(Section):
     """The leak each privacy gate tolerates: PASS needs the one-sided 95 % upper bound at or below it."""
@@ -373,6 +392,8 @@ class PathsConfig(Section):
     work: Path = Field(Path("work"), description="working directories, mode 0700: real ids stay here")
     cache: Path = Field(Path("~/.cache/sdrm"), description="downloads of named data sets")
 
+    _has_home = field_validator("releases", "work", "cache")(with_home)
+
 
 class PipelineConfig(Section):
     """Everything a night needs to know."""
@@ -411,7 +432,18 @@ class PipelineConfig(Section):
             raise ValueError("utility.judges needs 'svd': gates.release.min_svd_recall_ratio is about it")
         return self
 
+    def public_settings(self) -> dict[str, Any]:
+        """Return the settings as JSON has them, without the operator's directories."""
+        settings = self.model_dump(mode="json", exclude={"paths"})
+        settings["source"]["uri"] = Path(self.source.uri).name
+        return settings
+
+    def result_settings(self) -> dict[str, Any]:
+        """Return the settings that can change a result: not ``compute``, and not where anything lies."""
+        settings = self.public_settings()
+        del settings["compute"]
+        return settings
+
     def result_digest(self) -> str:
-        """Return the SHA-256 of the settings that can change a result: all but ``compute`` and ``paths``."""
-        settings = self.model_dump(mode="json", exclude={"compute", "paths"})
-        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+        """Return the SHA-256 of ``result_settings``."""
+        return hashlib.sha256(json.dumps(self.result_settings(), sort_keys=True).encode()).hexdigest()

@@ -59,8 +59,9 @@ class Comparison(Record):
 
     def question(self) -> dict[str, Any]:
         """Return the settings that every result depends on; arms, judges and seeds may be added later."""
-        excluded: Any = {"compute": True, "paths": True, "utility": {"judges"}}
-        return self.config.model_dump(mode="json", exclude=excluded)
+        settings = self.config.result_settings()
+        del settings["utility"]["judges"]
+        return settings
 
 
 class Job(Record):

@@ -9,7 +9,6 @@ from typing import Any
 import pyarrow as pa
 
 import sdrm_core
-from sdrm_core.config import PipelineConfig
 from sdrm_core.model.sdrm import VARIANT
 from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS, PrivacyReport
 from sdrm_core.records import SourceFacts
@@ -55,7 +54,7 @@ def build_manifest(
         "run": run.digest,
         "seed": run.config.seed,
         "code_version": sdrm_core.__version__,
-        "config": _public_config(run.config),
+        "config": run.config.public_settings(),
         "source": source.model_dump() | {"uri": Path(source.uri).name},
         "source_counts": matrix.counts.model_dump(),
         "roles": ROLES_OF_KEY if matrix.has_secret_roles else ROLES_OF_SEED,
@@ -80,13 +79,6 @@ def build_manifest(
         "fidelity": _public_fidelity(measures, n_holdout=matrix.users_by_role["holdout"]),
         "stages": parse_json_files(stages_directory(run)),
     }
-
-
-def _public_config(config: PipelineConfig) -> dict[str, Any]:
-    """Return the settings without the operator's directories."""
-    settings = config.model_dump(mode="json", exclude={"paths"})
-    settings["source"]["uri"] = Path(config.source.uri).name
-    return settings
 
 
 def _public_privacy(run: Run, measures: Measures) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from sdrm_core.model.folder import is_model, load_item_ids
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.privacy.verdicts import Verdict
 from sdrm_core.randomness import numpy_stream, stream_seed
-from sdrm_core.storage import parse_json, parse_json_files, sha256_of, sync, write_json
+from sdrm_core.storage import parse_json, parse_json_files, private_directory, sha256_of, sync, write_json
 from tasks.interactions import new_user_ids, write_interactions
 from tasks.preflight import require_space, unwritable
 from tasks.releases import MANIFEST, release_at, runs_that_published
@@ -45,7 +45,7 @@ def sample_more(
     stream, digest = stream_seed(seed, "more"), sha256_of(folder / MODEL)
     staging = out.with_name(f".{out.name}.{uuid4().hex}")
     try:
-        staging.mkdir(parents=True)
+        private_directory(staging)
         files = write_interactions(
             staging / "interactions",
             _shards(model, users=users, seed=stream, resolution=resolution),

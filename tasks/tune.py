@@ -55,9 +55,8 @@ class Tuning(Record):
 
     def question(self) -> dict[str, Any]:
         """Return what every trial of a study has in common."""
-        settings = self.config.model_dump(mode="json", exclude={"compute": True, "paths": True})
         return {
-            **settings,
+            **self.config.result_settings(),
             "search space": {path: str(bounds) for path, bounds in SPACE.items()},
             "code": code_digest("arms/sdrm.py", "config.py", "model", "quality", "privacy", *UNDERLYING),
         }

@@ -8,6 +8,7 @@ import yaml
 from optuna.trial import FrozenTrial, TrialState
 
 from sdrm_core.errors import TrainingError
+from sdrm_core.privacy.verdicts import Verdict
 from sdrm_core.records import Record
 from sdrm_core.storage import write_artifact, write_text
 from tasks.stage import Meter, stage
@@ -51,7 +52,7 @@ def _rank(trial: FrozenTrial) -> tuple[float, float]:
 
 def _yaml(search: Search, finished: Sequence[FrozenTrial], *, n_trials: int) -> str:
     best, given = finished[0], _given(search, finished)
-    missed = [f"{gate} {verdict}" for gate, verdict in best.user_attrs["gates"].items() if verdict != "PASS"]
+    missed = [f"{gate} {verdict}" for gate, verdict in _missed(best).items()]
     judges = ", ".join(f"{judge} {figure(ratio)}" for judge, ratio in best.user_attrs["ratios"].items())
     head = [
         f"Found by sdrm tune: the best of {n_trials} trials, number {best.number}.",
@@ -66,6 +67,11 @@ def _yaml(search: Search, finished: Sequence[FrozenTrial], *, n_trials: int) -> 
     settings = with_values(search.tuning.config, best.params).model_dump(mode="json")
     comment = "".join(f"# {line}\n" for line in head)
     return f"{comment}\n{yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)}"
+
+
+def _missed(trial: FrozenTrial) -> dict[str, str]:
+    """Return the verdicts of the gates that a trial does not pass, accepted or not."""
+    return {gate: verdict for gate, verdict in trial.user_attrs["gates"].items() if verdict != Verdict.PASS}
 
 
 def _given(search: Search, finished: Sequence[FrozenTrial]) -> FrozenTrial | None:
@@ -107,9 +113,8 @@ def _summary(search: Search, finished: Sequence[FrozenTrial]) -> str:
     ]
     lines = [["trial", "utility", "privacy excess", "gates missed", *names]]
     for trial in shown:
-        missed = sum(verdict != "PASS" for verdict in trial.user_attrs["gates"].values())
         label = f"{trial.number} (given)" if trial is given else str(trial.number)
         values = [f"{trial.params[path]:.4g}" for path in values_of(search.tuning.config)]
-        lines.append([label, figure(trial.value), figure(excess_of(trial)), str(missed), *values])
+        lines.append([label, figure(trial.value), figure(excess_of(trial)), str(len(_missed(trial))), *values])
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join("  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)) for line in lines)

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import stat
 from unittest.mock import Mock
 
 import httpx
@@ -139,6 +140,7 @@ class TestPublished:
         sample = sample_more(release.path, users=50, out=tmp_path / "more", resolution="multi", work=config.paths.work)
         rows, published = (pq.read_table(path / "interactions").to_pandas() for path in (sample, release.path))
         assert rows.user_id.nunique() == 50
+        assert stat.S_IMODE(sample.stat().st_mode) == 0o700
         assert not set(rows.user_id) & set(published.user_id)
         assert re.search(r"50 users, [\d,]+ interactions, multi .*\n.*were not judged\n.*digests", describe(sample))
         next((sample / "interactions").iterdir()).write_bytes(b"damaged")

@@ -67,7 +67,11 @@ def test_the_file_is_a_configuration_that_can_be_run(tuned):
     assert f"here it is {figure(trials.iloc[0].privacy_excess)}." in head
     names, best, *_ = result.summary.splitlines()
     assert "utility  privacy excess  gates missed" in names
-    assert best.split()[-len(values_of(found)) - 2] == figure(trials.iloc[0].privacy_excess)
+    excess, missed = best.split()[-len(values_of(found)) - 2 :][:2]
+    assert excess == figure(trials.iloc[0].privacy_excess)
+    gates = trials.iloc[0].filter(like="gate_")
+    assert missed == str(sum(gates != "PASS"))
+    assert all(f"{name.removeprefix('gate_')} {verdict}" in head for name, verdict in gates[gates != "PASS"].items())
 
 
 def test_holdout_and_evaluation_users_are_never_looked_at(tuned):

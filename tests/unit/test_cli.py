@@ -73,6 +73,29 @@ def test_the_home_directory_is_understood_where_results_go(sdrm, tmp_path, monke
     assert sampled.call_args.kwargs["out"] == tmp_path / "more"
 
 
+@pytest.mark.parametrize("option", [["--out", "~nobody-here/x"], ["--out", "x", "--work", "~nobody-here/x"]])
+def test_a_home_directory_that_is_not_there_is_told(sdrm, option):
+    code, lines = sdrm("sample", "model", "--users", "5", *option)
+    assert code == 2
+    assert "home directory that is not there" in " ".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (PermissionError(13, "Permission denied", "work/1/model"), 4, "sdrm: work/1/model: no permission. Give it"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 1, "sdrm: there is not enough memory (Default"),
+        (MemoryError("Unable to allocate 1 TiB"), 1, "sdrm: there is not enough memory (Unable"),
+    ],
+)
+def test_what_the_machine_refuses_is_told_with_a_remedy(monkeypatch, capsys, error, code, told):
+    monkeypatch.setattr(cli, "app", Mock(side_effect=error))
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == code
+    assert capsys.readouterr().err.startswith(told)
+
+
 @pytest.mark.parametrize(
     ("error", "code"), [(GateFailed("no"), 3), (DataError("no"), 4), (ConfigError("no"), 2), (ZeroDivisionError(), 1)]
 )

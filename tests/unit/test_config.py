@@ -118,6 +118,24 @@ def test_where_and_how_work_runs_does_not_change_the_result_digest():
     assert load_config(None, ["seed=1"]).result_digest() != plain.result_digest()
 
 
+def test_where_the_source_lies_changes_no_result_and_is_not_public():
+    near, far = (load_config(None, ["dataset=shop", f"source.uri={uri}"]) for uri in ("log.csv", "/data/../log.csv"))
+    assert near.result_digest() == far.result_digest()
+    assert far.public_settings()["source"]["uri"] == "log.csv"
+    assert load_config(None, ["dataset=shop", "source.uri=log.tsv"]).result_digest() != near.result_digest()
+
+
+def test_a_home_directory_that_is_not_there_is_told_with_all_else():
+    wrong = ["source.uri=~nobody-here/log.csv", "paths.work=~nobody-here/work", "utility.judges=[svd,svd]"]
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, ["dataset=shop", *wrong])
+    told = str(caught.value).splitlines()
+    assert len(told) == len(wrong)
+    assert "source.uri: ~nobody-here/log.csv starts at a home directory that is not there" in told[0]
+    assert "name each judge once" in told[1]
+    assert "paths.work: ~nobody-here/work" in told[2]
+
+
 def test_data_of_ones_own_need_a_name_of_their_own():
     with pytest.raises(ConfigError) as caught:
         load_config(None, ["source.uri=log.csv"])

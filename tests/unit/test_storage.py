@@ -8,6 +8,7 @@ from scipy.sparse import csr_matrix
 
 from sdrm_core.errors import ArtifactError
 from sdrm_core.storage import (
+    parse_json,
     private_directory,
     read_json,
     read_user_items,
@@ -44,6 +45,12 @@ def test_a_flipped_byte_is_refused(tmp_path, user_items):
     artifact.path.write_bytes(bytes(content))
     with pytest.raises(ArtifactError, match="changed or damaged"):
         read_user_items(artifact)
+
+
+def test_json_that_may_not_be_read_is_told(tmp_path):
+    (tmp_path / "folder.json").mkdir()
+    with pytest.raises(ArtifactError, match="cannot be read: Is a directory"):
+        parse_json(tmp_path / "folder.json")
 
 
 def test_a_missing_file_is_not_an_os_error(tmp_path):
