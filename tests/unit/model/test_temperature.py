@@ -57,6 +57,11 @@ def test_people_too_few_to_be_sure_do_not_allow_less_than_the_models_own_randomn
     assert choose_temperature(lambda _: Leak(share=0.0, is_certain=False)) == 1.0
 
 
+def test_people_too_few_to_be_sure_do_not_ask_for_more_than_the_ladder():
+    out_of_sight = Leak(share=0.0, is_certain=False)
+    assert choose_temperature(lambda temperature: out_of_sight if temperature > 1.4 else certain(1.9)) == LADDER[5]
+
+
 @pytest.mark.parametrize(("refused", "then"), [(0.51, 1.33), (0.83, 1.33), (1.0, 1.33), (1.21, 1.61), (1.95, 2.6)])
 def test_after_a_refusal_it_is_a_third_above_what_was_refused_and_above_the_models_own(refused, then):
     assert more_random(refused) == then
