@@ -172,6 +172,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="names of cases")
     arguments = parser.parse_args()
     known = cases(arguments.data, arguments.draws)
+    if unknown := set(arguments.only or ()) - set(known):
+        parser.error(f"there is no case {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     for name in arguments.only or known:
         known[name]()
 
