@@ -24,7 +24,7 @@ EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
 )
 INTERRUPTED = 130
 DEBUG = "--debug"
-_NO_MEMORY = "allocate memory"  # what PyTorch says, on the CPU
+_NO_MEMORY = ("allocate memory", "out of memory")  # what PyTorch says, on the CPU and on a GPU
 COMPARED_ARMS = "popularity,vae_prior,published,sdrm_full,sdrm_multi,sdrm_full@10"
 SHIPPED = Path(__file__).resolve().parent.parent / "deployments"
 
@@ -254,11 +254,9 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, SdrmError):
         return str(error)
     if isinstance(error, PermissionError) and error.filename:
-        remedy = (
-            "Give it to the user that the command runs as, or choose other directories (paths.work, paths.releases)"
-        )
+        remedy = "Give it to the user that runs the command, or choose other directories (paths.work, paths.releases)"
         return f"{error.filename}: no permission. {remedy}"
-    if isinstance(error, MemoryError) or _NO_MEMORY in str(error):
+    if isinstance(error, MemoryError) or any(said in str(error) for said in _NO_MEMORY):
         remedy = "Lower vae.latent_dim, vae.hidden_units or sampling.users, or run it where there is more"
         return f"there is not enough memory ({error}). {remedy}"
     return f"unexpected {type(error).__name__}: {error}. Run again with {DEBUG} for the traceback"

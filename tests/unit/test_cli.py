@@ -85,6 +85,7 @@ def test_a_home_directory_that_is_not_there_is_told(sdrm, option):
     [
         (PermissionError(13, "Permission denied", "work/1/model"), 4, "sdrm: work/1/model: no permission. Give it"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 1, "sdrm: there is not enough memory (Default"),
+        (RuntimeError("CUDA out of memory."), 1, "sdrm: there is not enough memory (CUDA"),
         (MemoryError("Unable to allocate 1 TiB"), 1, "sdrm: there is not enough memory (Unable"),
     ],
 )
