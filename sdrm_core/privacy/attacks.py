@@ -1,5 +1,8 @@
 """Membership attacks: given a user's items and the release, was this user in the training set?"""
 
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
 import numpy as np
 
 from sdrm_core.privacy import statistics
@@ -7,7 +10,7 @@ from sdrm_core.privacy.evidence import Evidence
 from sdrm_core.privacy.statistics import Estimate
 
 FALSE_POSITIVE_RATE = 0.01
-RARE_SHARE = 0.1
+TENTH = 0.1
 _MIN_DIVISIONS = 3
 _MAX_DIVISIONS = 25
 _MAX_ATTACKS = 500_000  # users times divisions: the attacks on many users rank alike however they are divided
@@ -41,48 +44,64 @@ def measure_membership(evidence: Evidence, draw: np.random.Generator) -> dict[st
         "auc" of all users, "tpr" at a false positive rate of 1 %, "rare taste auc": that of the tenth of users whose
         items are the rarest.
     """
-    scores, n_users = membership_scores(evidence), len(evidence.is_train)
-    rare = evidence.rarity >= np.quantile(evidence.rarity, 1 - RARE_SHARE)
-    n_divisions = int(np.clip(_MAX_ATTACKS // max(n_users, 1), _MIN_DIVISIONS, _MAX_DIVISIONS))
-    divisions = [
-        _of_best_attacks(evidence, scores, half=_half(evidence.is_train, draw), rare=rare) for _ in range(n_divisions)
-    ]
-    return {name: statistics.agreed([figures[name] for figures in divisions]) for name in divisions[0]}
-
-
-def _of_best_attacks(
-    evidence: Evidence, scores: dict[str, np.ndarray], *, half: np.ndarray, rare: np.ndarray
-) -> dict[str, Estimate]:
-    """Return the figures of the attack that is best on ``half`` measured on the others, and the other way round."""
-    measured = []
-    for chosen_on in (half, ~half):
-        best = max(scores, key=lambda name: _auc(evidence, scores[name], chosen_on).effect)
-        score, other = scores[best], ~chosen_on
-        measured.append(
-            {
-                "auc": _auc(evidence, score, other),
-                "tpr": statistics.true_positive_rate(
-                    score[other], evidence.is_train[other], false_positive_rate=FALSE_POSITIVE_RATE
-                ),
-                "rare taste auc": _auc(evidence, score, other & rare),
-            }
+    scores, rare = membership_scores(evidence), _highest_tenth(evidence.rarity)
+    found = []
+    for chosen_on, other in _divisions(evidence.is_train, draw):
+        score = _best(evidence, scores, chosen_on)
+        rate = statistics.true_positive_rate(
+            score[other], evidence.is_train[other], false_positive_rate=FALSE_POSITIVE_RATE
         )
-    first, second = measured
+        found.append((_auc(evidence, score, other), rate, _auc(evidence, score, other & rare)))
+    auc, tpr, rare_taste_auc = zip(*found, strict=True)
     return {
-        "auc": statistics.averaged(first["auc"], second["auc"], null=0.5),
-        "tpr": statistics.averaged_rate(first["tpr"], second["tpr"]),
-        "rare taste auc": statistics.averaged(first["rare taste auc"], second["rare taste auc"], null=0.5),
+        "auc": _over_divisions(auc, partial(statistics.averaged, null=0.5)),
+        "tpr": _over_divisions(tpr, statistics.averaged_rate),
+        "rare taste auc": _over_divisions(rare_taste_auc, partial(statistics.averaged, null=0.5)),
     }
+
+
+def measure_most_active(evidence: Evidence, draw: np.random.Generator) -> Estimate:
+    """Return the AUC of the best attack on the tenth of users with the most items, chosen and measured likewise.
+
+    There is more to recognise them by than others: each item is a trace of its own.
+    """
+    scores, most = membership_scores(evidence), _highest_tenth(np.diff(evidence.complete.indptr))
+    found = [
+        _auc(evidence, _best(evidence, scores, chosen_on & most), other & most)
+        for chosen_on, other in _divisions(evidence.is_train, draw)
+    ]
+    return _over_divisions(found, partial(statistics.averaged, null=0.5))
+
+
+def _divisions(is_train: np.ndarray, draw: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield (n,) bool of the users an attack is chosen on and of the others; each division is followed by its reverse.
+
+    Every half is a random half of the training and a random half of the held-out users.
+    """
+    for _ in range(int(np.clip(_MAX_ATTACKS // max(len(is_train), 1), _MIN_DIVISIONS, _MAX_DIVISIONS))):
+        half = np.zeros(len(is_train), bool)
+        for role in (True, False):
+            members = np.flatnonzero(is_train == role)
+            half[draw.permutation(members)[: len(members) // 2]] = True
+        yield half, ~half
+        yield ~half, half
+
+
+def _over_divisions(found: Sequence[Estimate], averaged: Callable[[Estimate, Estimate], Estimate]) -> Estimate:
+    """Return one estimate of those of all halves, in the order of ``_divisions``."""
+    return statistics.agreed([averaged(*both) for both in zip(found[::2], found[1::2], strict=True)])
+
+
+def _best(evidence: Evidence, scores: dict[str, np.ndarray], chosen_on: np.ndarray) -> np.ndarray:
+    """Return the (n,) scores of the attack that tells the roles of ``chosen_on`` (n,) best."""
+    return max(scores.values(), key=lambda score: _auc(evidence, score, chosen_on).effect)
+
+
+def _highest_tenth(values: np.ndarray) -> np.ndarray:
+    """Return (n,) True for the tenth of users with the highest values."""
+    highest: np.ndarray = values >= np.quantile(values, 1 - TENTH)
+    return highest
 
 
 def _auc(evidence: Evidence, scores: np.ndarray, chosen: np.ndarray) -> Estimate:
     return statistics.auc(scores[chosen], evidence.is_train[chosen], evidence.taste[chosen])
-
-
-def _half(is_train: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    """Return (n,) True for a random half of the training and a random half of the held-out users."""
-    chosen = np.zeros(len(is_train), bool)
-    for role in (True, False):
-        members = np.flatnonzero(is_train == role)
-        chosen[draw.permutation(members)[: len(members) // 2]] = True
-    return chosen

@@ -6,7 +6,7 @@ from math import isfinite
 import numpy as np
 
 from sdrm_core.config import PrivacyConfig, PrivacyGate
-from sdrm_core.privacy.attacks import FALSE_POSITIVE_RATE, measure_membership
+from sdrm_core.privacy.attacks import FALSE_POSITIVE_RATE, measure_membership, measure_most_active
 from sdrm_core.privacy.closeness import measure_closeness
 from sdrm_core.privacy.completion import MAX_USERS, measure_completion
 from sdrm_core.privacy.copies import Copies, near_copies, unique_copies
@@ -88,7 +88,9 @@ def judge_membership(evidence: Evidence, config: PrivacyConfig, draw: np.random.
             ("rare taste auc", margins.rare_taste_auc, 0.5),
         )
     )
-    return _verdict("membership", figures, evidence, {"auc": 0.5, "tpr": FALSE_POSITIVE_RATE})
+    most_active = measure_most_active(evidence, draw)
+    baseline = {"auc": 0.5, "tpr": FALSE_POSITIVE_RATE, "auc_of_the_most_active_tenth": most_active.effect}
+    return _verdict("membership", figures, evidence, baseline)
 
 
 def judge_rare_pairs(evidence: Evidence, config: PrivacyConfig, draw: np.random.Generator) -> GateVerdict:
@@ -179,7 +181,7 @@ def _verdict(
         gate: name of the gate.
         figures: what was measured and judged.
         evidence: the users compared.
-        baseline: what real people do.
+        baseline: what real people do, and what else is worth knowing and is not judged.
         doubt: said instead of the gate's own sentence where nothing can be told.
         would_tell: said there instead of how many held-out users would tell.
         looked_at: said in any case, where not everything was.

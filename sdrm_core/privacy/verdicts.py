@@ -120,7 +120,7 @@ class GateVerdict(Record):
         figures: all that was measured; the first one decided.
         sentence: the answer for a reader without statistics. Holds no figure an attacker could use.
         holdout_needed: for INCONCLUSIVE: the held-out users it would take; None if more of them would not help.
-        baseline: figures that show what real people do, by name.
+        baseline: figures that are not judged, by name: what real people do, and what else is worth knowing.
     """
 
     gate: PrivacyGate

@@ -13,6 +13,7 @@ from sdrm_core.privacy.attacks import measure_membership, membership_scores
 from sdrm_core.privacy.closeness import measure_closeness
 from sdrm_core.privacy.copies import near_copies, unique_copies
 from sdrm_core.privacy.evidence import Evidence, RealUsers, gather
+from sdrm_core.privacy.gates import judge_membership
 from sdrm_core.privacy.rare_pairs import measure_rare_pairs
 from sdrm_core.privacy.similarity import inverse_frequency, pair_products
 from sdrm_core.quality.baselines import sample_by_popularity
@@ -79,6 +80,20 @@ def test_the_figures_hardly_hang_on_who_falls_into_which_half(simulate, monkeypa
     monkeypatch.setattr(attacks, "_MIN_DIVISIONS", 1)
     monkeypatch.setattr(attacks, "_MAX_DIVISIONS", 1)
     assert np.all(steady < 0.5 * spread())
+
+
+def test_what_is_told_of_people_with_many_items_shows_apart(simulate):
+    users = simulate(1600, seed=8)
+    train, holdout, fresh = users[:1000], users[1000:1300], users[1300:]
+    most_active = train[np.diff(train.indptr) >= np.quantile(np.diff(train.indptr), 0.9)].copy()
+    most_active.data[np.random.default_rng(0).random(most_active.nnz) < 0.5] = 0
+    most_active.eliminate_zeros()
+    of_them, of_nobody = (
+        judge_membership(compare(release, train, holdout), PrivacyConfig(), np.random.default_rng(0)).baseline
+        for release in (vstack([fresh, most_active]).tocsr(), fresh)
+    )
+    assert of_them["auc_of_the_most_active_tenth"] > 0.7
+    assert of_nobody["auc_of_the_most_active_tenth"] == pytest.approx(0.5, abs=0.1)
 
 
 def near_copies_of(user: csr_matrix, n_copies: int) -> csr_matrix:
