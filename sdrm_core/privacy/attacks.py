@@ -10,7 +10,7 @@ from sdrm_core.privacy.evidence import Evidence
 from sdrm_core.privacy.statistics import Estimate
 
 FALSE_POSITIVE_RATE = 0.01
-TENTH = 0.1
+_TENTH = 0.1
 _MIN_DIVISIONS = 3
 _MAX_DIVISIONS = 25
 _MAX_ATTACKS = 500_000  # users times divisions: the attacks on many users rank alike however they are divided
@@ -99,7 +99,7 @@ def _best(evidence: Evidence, scores: dict[str, np.ndarray], chosen_on: np.ndarr
 
 def _highest_tenth(values: np.ndarray) -> np.ndarray:
     """Return (n,) True for the tenth of users with the highest values."""
-    highest: np.ndarray = values >= np.quantile(values, 1 - TENTH)
+    highest: np.ndarray = values >= np.quantile(values, 1 - _TENTH)
     return highest
 
 
