@@ -190,8 +190,8 @@ def agreed(estimates: Sequence[Estimate]) -> Estimate:
     They hang together, nobody knows how much: the bounds are the means of theirs, no narrower than those of the mean;
     the p-value is twice the median, which is valid however they hang together.
 
-    Source: Rueger 1978, "Das maximale Signifikanzniveau des Tests: Lehne H0 ab, wenn k unter n gegebenen Tests zur
-    Ablehnung fuehren", Metrika 25, for combining p-values.
+    Source: Rüger 1978, "Das maximale Signifikanzniveau des Tests: Lehne H0 ab, wenn k unter n gegebenen Tests zur
+    Ablehnung führen", Metrika 25, for combining p-values.
     """
     effect, lower, upper, _ = np.mean([astuple(estimate) for estimate in estimates], axis=0).tolist()
     p_value = float(np.median([estimate.p_value for estimate in estimates]))
