@@ -1,7 +1,6 @@
 """Membership attacks: given a user's items and the release, was this user in the training set?"""
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -45,18 +44,20 @@ def measure_membership(evidence: Evidence, draw: np.random.Generator) -> dict[st
         items are the rarest.
     """
     scores, rare = membership_scores(evidence), _highest_tenth(evidence.rarity)
-    found = []
-    for chosen_on, other in _divisions(evidence.is_train, draw):
-        score = _best(evidence, scores, chosen_on)
+
+    def of_best(chosen_on: np.ndarray) -> tuple[Estimate, Estimate, Estimate]:
+        score, other = _best(evidence, scores, chosen_on), ~chosen_on
         rate = statistics.true_positive_rate(
             score[other], evidence.is_train[other], false_positive_rate=FALSE_POSITIVE_RATE
         )
-        found.append((_auc(evidence, score, other), rate, _auc(evidence, score, other & rare)))
-    auc, tpr, rare_taste_auc = zip(*found, strict=True)
+        return _auc(evidence, score, other), rate, _auc(evidence, score, other & rare)
+
+    both_ways = [zip(of_best(half), of_best(~half), strict=True) for half in _halves(evidence.is_train, draw)]
+    auc, tpr, rare_taste_auc = zip(*both_ways, strict=True)
     return {
-        "auc": _over_divisions(auc, partial(statistics.averaged, null=0.5)),
-        "tpr": _over_divisions(tpr, statistics.averaged_rate),
-        "rare taste auc": _over_divisions(rare_taste_auc, partial(statistics.averaged, null=0.5)),
+        "auc": statistics.agreed([statistics.averaged(*both, null=0.5) for both in auc]),
+        "tpr": statistics.agreed([statistics.averaged_rate(*both) for both in tpr]),
+        "rare taste auc": statistics.agreed([statistics.averaged(*both, null=0.5) for both in rare_taste_auc]),
     }
 
 
@@ -66,30 +67,22 @@ def measure_most_active(evidence: Evidence, draw: np.random.Generator) -> Estima
     There is more to recognise them by than others: each item is a trace of its own.
     """
     scores, most = membership_scores(evidence), _highest_tenth(np.diff(evidence.complete.indptr))
-    found = [
-        _auc(evidence, _best(evidence, scores, chosen_on & most), other & most)
-        for chosen_on, other in _divisions(evidence.is_train, draw)
-    ]
-    return _over_divisions(found, partial(statistics.averaged, null=0.5))
+
+    def of_best(chosen_on: np.ndarray) -> Estimate:
+        return _auc(evidence, _best(evidence, scores, chosen_on & most), ~chosen_on & most)
+
+    both_ways = [(of_best(half), of_best(~half)) for half in _halves(evidence.is_train, draw)]
+    return statistics.agreed([statistics.averaged(*both, null=0.5) for both in both_ways])
 
 
-def _divisions(is_train: np.ndarray, draw: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield (n,) bool of the users an attack is chosen on and of the others; each division is followed by its reverse.
-
-    Every half is a random half of the training and a random half of the held-out users.
-    """
+def _halves(is_train: np.ndarray, draw: np.random.Generator) -> Iterator[np.ndarray]:
+    """Yield (n,) True for a random half of the training and a random half of the held-out users, several times."""
     for _ in range(int(np.clip(_MAX_ATTACKS // max(len(is_train), 1), _MIN_DIVISIONS, _MAX_DIVISIONS))):
         half = np.zeros(len(is_train), bool)
         for role in (True, False):
             members = np.flatnonzero(is_train == role)
             half[draw.permutation(members)[: len(members) // 2]] = True
-        yield half, ~half
-        yield ~half, half
-
-
-def _over_divisions(found: Sequence[Estimate], averaged: Callable[[Estimate, Estimate], Estimate]) -> Estimate:
-    """Return one estimate of those of all halves, in the order of ``_divisions``."""
-    return statistics.agreed([averaged(*both) for both in zip(found[::2], found[1::2], strict=True)])
+        yield half
 
 
 def _best(evidence: Evidence, scores: dict[str, np.ndarray], chosen_on: np.ndarray) -> np.ndarray:

@@ -64,13 +64,17 @@ def test_a_few_held_out_people_are_never_no_answer(simulate):
         assert all(np.isfinite([estimate.effect, estimate.upper]).all() for estimate in found.values())
 
 
+def half_of_the_items(users: csr_matrix) -> csr_matrix:
+    half = users.copy()
+    half.data[np.random.default_rng(0).random(users.nnz) < 0.5] = 0
+    half.eliminate_zeros()
+    return half
+
+
 def test_the_figures_hardly_hang_on_who_falls_into_which_half(simulate, monkeypatch):
     users = simulate(700, seed=8)
     train, holdout = users[:500], users[500:560]
-    half_told = train.copy()
-    half_told.data[np.random.default_rng(0).random(train.nnz) < 0.5] = 0
-    half_told.eliminate_zeros()
-    evidence = compare(half_told, train, holdout)
+    evidence = compare(half_of_the_items(train), train, holdout)
 
     def spread() -> np.ndarray:
         found = [measure_membership(evidence, np.random.default_rng(seed)) for seed in range(12)]
@@ -85,9 +89,7 @@ def test_the_figures_hardly_hang_on_who_falls_into_which_half(simulate, monkeypa
 def test_what_is_told_of_people_with_many_items_shows_apart(simulate):
     users = simulate(1600, seed=8)
     train, holdout, fresh = users[:1000], users[1000:1300], users[1300:]
-    most_active = train[np.diff(train.indptr) >= np.quantile(np.diff(train.indptr), 0.9)].copy()
-    most_active.data[np.random.default_rng(0).random(most_active.nnz) < 0.5] = 0
-    most_active.eliminate_zeros()
+    most_active = half_of_the_items(train[np.diff(train.indptr) >= np.quantile(np.diff(train.indptr), 0.9)])
     of_them, of_nobody = (
         judge_membership(compare(release, train, holdout), PrivacyConfig(), np.random.default_rng(0)).baseline
         for release in (vstack([fresh, most_active]).tocsr(), fresh)
