@@ -10,6 +10,8 @@ from sdrm_core.privacy.statistics import Estimate
 
 FALSE_POSITIVE_RATE = 0.01
 _TENTH = 0.1
+_GROUPS = 20
+_LEAST_ALIKE = 20  # users, among whom a rank still tells something
 _MIN_DIVISIONS = 3
 _MAX_DIVISIONS = 25
 _MAX_ATTACKS = 500_000  # users times divisions: the attacks on many users rank alike however they are divided
@@ -34,45 +36,58 @@ def membership_scores(evidence: Evidence) -> dict[str, np.ndarray]:
 
 
 def measure_membership(evidence: Evidence, draw: np.random.Generator) -> dict[str, Estimate]:
-    """Return the figures of the best attack, each chosen on one half of the users and measured on the other.
+    """Return the figures of an attacker who knows of one half of the users whether they took part, on the other half.
 
-    Both directions are averaged: every user is used, and the choice does not bias the figures. So are several divisions
-    into halves: the figures of one would hang on who fell into which.
+    Both directions are averaged: every user is used, and what the attacker chose does not bias the figures. So are
+    several divisions into halves: the figures of one would hang on who fell into which.
 
     Returns:
-        "auc" of all users, "tpr" at a false positive rate of 1 %, "rare taste auc": that of the tenth of users whose
-        items are the rarest.
+        Of the attack that does best on the known half: "auc" of all users, "tpr" at a false positive rate of 1 %,
+        "rare taste auc" of the tenth of users whose items are the rarest, "most active auc" of the tenth with the most
+        items, each a trace of its own. "auc of all together": of all attacks, weighed as the known half suggests.
     """
-    scores, rare = membership_scores(evidence), _highest_tenth(evidence.rarity)
+    scores, activity = membership_scores(evidence), np.diff(evidence.complete.indptr)
+    attacks = np.stack([among_like(score, activity) for score in scores.values()])
+    rare, most_active = _highest_tenth(evidence.rarity), _highest_tenth(activity)
 
-    def of_best(chosen_on: np.ndarray) -> tuple[Estimate, Estimate, Estimate]:
-        score, other = _best(evidence, scores, chosen_on), ~chosen_on
-        rate = statistics.true_positive_rate(
-            score[other], evidence.is_train[other], false_positive_rate=FALSE_POSITIVE_RATE
-        )
-        return _auc(evidence, score, other), rate, _auc(evidence, score, other & rare)
+    def figures(known: np.ndarray) -> dict[str, Estimate]:
+        best, unknown = _best(evidence, attacks, known), ~known
+        return {
+            "auc": _auc(evidence, best, unknown),
+            "tpr": statistics.true_positive_rate(
+                best[unknown], evidence.is_train[unknown], false_positive_rate=FALSE_POSITIVE_RATE
+            ),
+            "rare taste auc": _auc(evidence, best, unknown & rare),
+            "most active auc": _auc(evidence, best, unknown & most_active),
+            "auc of all together": _auc(evidence, _together(evidence, attacks, activity, known), unknown),
+        }
 
-    both_ways = [zip(of_best(half), of_best(~half), strict=True) for half in _halves(evidence.is_train, draw)]
-    auc, tpr, rare_taste_auc = zip(*both_ways, strict=True)
-    return {
-        "auc": statistics.agreed([statistics.averaged(*both, null=0.5) for both in auc]),
-        "tpr": statistics.agreed([statistics.averaged_rate(*both) for both in tpr]),
-        "rare taste auc": statistics.agreed([statistics.averaged(*both, null=0.5) for both in rare_taste_auc]),
-    }
+    both_ways = [(figures(half), figures(~half)) for half in _halves(evidence.is_train, draw)]
+
+    def agreed(name: str) -> Estimate:
+        pairs = [(one[name], other[name]) for one, other in both_ways]
+        if name == "tpr":
+            return statistics.agreed([statistics.averaged_rate(*pair) for pair in pairs])
+        return statistics.agreed([statistics.averaged(*pair, null=0.5) for pair in pairs])
+
+    return {name: agreed(name) for name in both_ways[0][0]}
 
 
-def measure_most_active(evidence: Evidence, draw: np.random.Generator) -> Estimate:
-    """Return the AUC of the best attack on the tenth of users with the most items, chosen and measured likewise.
+def among_like(scores: np.ndarray, activity: np.ndarray) -> np.ndarray:
+    """Return each user's rank, from 0 to 1, among about a twentieth of all, who have as many items.
 
-    There is more to recognise them by than others: each item is a trace of its own.
+    How near the nearest user is, and how dense the users are, hang first of all on the number of items: compared with
+    anybody, what a user's part in the training adds is lost in that.
+
+    Args:
+        scores: (n,) of an attack.
+        activity: (n,) items of each user.
     """
-    scores, most = membership_scores(evidence), _highest_tenth(np.diff(evidence.complete.indptr))
-
-    def of_best(chosen_on: np.ndarray) -> Estimate:
-        return _auc(evidence, _best(evidence, scores, chosen_on & most), ~chosen_on & most)
-
-    both_ways = [(of_best(half), of_best(~half)) for half in _halves(evidence.is_train, draw)]
-    return statistics.agreed([statistics.averaged(*both, null=0.5) for both in both_ways])
+    n_groups = int(np.clip(len(scores) // _LEAST_ALIKE, 1, _GROUPS))
+    among: np.ndarray = np.empty(len(scores))
+    for alike in np.array_split(np.argsort(activity, kind="stable"), n_groups):
+        among[alike] = statistics.ranks(scores[alike])
+    return among
 
 
 def _halves(is_train: np.ndarray, draw: np.random.Generator) -> Iterator[np.ndarray]:
@@ -85,9 +100,23 @@ def _halves(is_train: np.ndarray, draw: np.random.Generator) -> Iterator[np.ndar
         yield half
 
 
-def _best(evidence: Evidence, scores: dict[str, np.ndarray], chosen_on: np.ndarray) -> np.ndarray:
-    """Return the (n,) scores of the attack that tells the roles of ``chosen_on`` (n,) best."""
-    return max(scores.values(), key=lambda score: _auc(evidence, score, chosen_on).effect)
+def _best(evidence: Evidence, attacks: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return the (n,) scores of the attack that tells the roles of ``known`` (n,) best."""
+    best: np.ndarray = max(attacks, key=lambda scores: _auc(evidence, scores, known).effect)
+    return best
+
+
+def _together(evidence: Evidence, attacks: np.ndarray, activity: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return (n,) scores that add up all attacks (n_attacks, n), by weights that tell the roles of ``known`` best.
+
+    The weights hang on how many items a user has: each attack has its own on average, and one that grows with these.
+
+    Source: Fisher 1936, "The use of multiple measurements in taxonomic problems", Annals of Eugenics 7.
+    """
+    centred = attacks.T - 0.5
+    design = np.column_stack([np.ones(len(centred)), centred, centred * (statistics.ranks(activity)[:, None] - 0.5)])
+    scores: np.ndarray = design @ np.linalg.lstsq(design[known], evidence.is_train[known].astype(float), rcond=None)[0]
+    return scores
 
 
 def _highest_tenth(values: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from math import isfinite
 import numpy as np
 
 from sdrm_core.config import PrivacyConfig, PrivacyGate
-from sdrm_core.privacy.attacks import FALSE_POSITIVE_RATE, measure_membership, measure_most_active
+from sdrm_core.privacy.attacks import FALSE_POSITIVE_RATE, measure_membership
 from sdrm_core.privacy.closeness import measure_closeness
 from sdrm_core.privacy.completion import MAX_USERS, measure_completion
 from sdrm_core.privacy.copies import Copies, near_copies, unique_copies
@@ -79,18 +79,18 @@ def judge_closer_to_train(evidence: Evidence, config: PrivacyConfig, draw: np.ra
 def judge_membership(evidence: Evidence, config: PrivacyConfig, draw: np.random.Generator) -> GateVerdict:
     """Judge whether an attacker who knows a person's items can tell that the person was trained on."""
     measured, margins, n = measure_membership(evidence, draw), config.margins, len(evidence.is_train)
-    level = SIGNIFICANT / len(measured)  # three looks at the same question
+    level = SIGNIFICANT / len(measured)  # five looks at the same question
     figures = tuple(
         Figure.judged(name, measured[name], n=n, margin=margin, null=null, significance=level)
         for name, margin, null in (
             ("auc", margins.membership_auc, 0.5),
             ("tpr", margins.membership_tpr, FALSE_POSITIVE_RATE),
             ("rare taste auc", margins.rare_taste_auc, 0.5),
+            ("most active auc", margins.most_active_auc, 0.5),
+            ("auc of all together", margins.membership_auc, 0.5),
         )
     )
-    most_active = measure_most_active(evidence, draw)
-    baseline = {"auc": 0.5, "tpr": FALSE_POSITIVE_RATE, "auc_of_the_most_active_tenth": most_active.effect}
-    return _verdict("membership", figures, evidence, baseline)
+    return _verdict("membership", figures, evidence, {"auc": 0.5, "tpr": FALSE_POSITIVE_RATE})
 
 
 def judge_rare_pairs(evidence: Evidence, config: PrivacyConfig, draw: np.random.Generator) -> GateVerdict:

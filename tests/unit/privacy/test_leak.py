@@ -44,7 +44,8 @@ def test_too_few_validation_users_judge_nothing(people):
 
 
 def nothing_finite(*_):
-    return {name: Estimate(nan, nan, nan, nan) for name in ("auc", "tpr", "rare taste auc")}
+    names = ("auc", "tpr", "rare taste auc", "most active auc", "auc of all together")
+    return {name: Estimate(nan, nan, nan, nan) for name in names}
 
 
 def no_solution(*_):

@@ -9,13 +9,15 @@ from scipy.sparse import csr_matrix, vstack
 from sdrm_core.config import PrivacyConfig
 from sdrm_core.privacy import attacks
 from sdrm_core.privacy import evidence as evidence_module
-from sdrm_core.privacy.attacks import measure_membership, membership_scores
+from sdrm_core.privacy.attacks import among_like, measure_membership, membership_scores
 from sdrm_core.privacy.closeness import measure_closeness
 from sdrm_core.privacy.copies import near_copies, unique_copies
 from sdrm_core.privacy.evidence import Evidence, RealUsers, gather
 from sdrm_core.privacy.gates import judge_membership
 from sdrm_core.privacy.rare_pairs import measure_rare_pairs
 from sdrm_core.privacy.similarity import inverse_frequency, pair_products
+from sdrm_core.privacy.statistics import auc
+from sdrm_core.privacy.verdicts import Figure, Verdict
 from sdrm_core.quality.baselines import sample_by_popularity
 
 DRAWS = 40
@@ -43,7 +45,7 @@ def test_random_roles_are_significant_no_more_often_than_stated(evidence):
         null = relabelled(evidence, seed)
         membership = measure_membership(null, draw)
         pairs = measure_rare_pairs(null, k_anonymity=5, draw=draw).odds
-        p_values.append([membership["auc"].p_value, membership["tpr"].p_value, pairs.p_value])
+        p_values.append([figure.p_value for figure in (*membership.values(), pairs)])
     false_alarms = (np.array(p_values) < 0.1).sum(axis=0)
     assert np.all(false_alarms <= 10), false_alarms  # binomial(40, .1) exceeds 10 once in 250
 
@@ -64,17 +66,17 @@ def test_a_few_held_out_people_are_never_no_answer(simulate):
         assert all(np.isfinite([estimate.effect, estimate.upper]).all() for estimate in found.values())
 
 
-def half_of_the_items(users: csr_matrix) -> csr_matrix:
-    half = users.copy()
-    half.data[np.random.default_rng(0).random(users.nnz) < 0.5] = 0
-    half.eliminate_zeros()
-    return half
+def some_of_the_items(users: csr_matrix, *, share: float = 0.5, seed: int = 0) -> csr_matrix:
+    some = users.copy()
+    some.data[np.random.default_rng(seed).random(users.nnz) >= share] = 0
+    some.eliminate_zeros()
+    return some
 
 
 def test_the_figures_hardly_hang_on_who_falls_into_which_half(simulate, monkeypatch):
     users = simulate(700, seed=8)
     train, holdout = users[:500], users[500:560]
-    evidence = compare(half_of_the_items(train), train, holdout)
+    evidence = compare(some_of_the_items(train), train, holdout)
 
     def spread() -> np.ndarray:
         found = [measure_membership(evidence, np.random.default_rng(seed)) for seed in range(12)]
@@ -89,13 +91,51 @@ def test_the_figures_hardly_hang_on_who_falls_into_which_half(simulate, monkeypa
 def test_what_is_told_of_people_with_many_items_shows_apart(simulate):
     users = simulate(1600, seed=8)
     train, holdout, fresh = users[:1000], users[1000:1300], users[1300:]
-    most_active = half_of_the_items(train[np.diff(train.indptr) >= np.quantile(np.diff(train.indptr), 0.9)])
-    of_them, of_nobody = (
-        judge_membership(compare(release, train, holdout), PrivacyConfig(), np.random.default_rng(0)).baseline
-        for release in (vstack([fresh, most_active]).tocsr(), fresh)
-    )
-    assert of_them["auc_of_the_most_active_tenth"] > 0.7
-    assert of_nobody["auc_of_the_most_active_tenth"] == pytest.approx(0.5, abs=0.1)
+    most_active = some_of_the_items(train[np.diff(train.indptr) >= np.quantile(np.diff(train.indptr), 0.9)])
+
+    def auc_of_the_most_active(release: csr_matrix) -> Figure:
+        found = judge_membership(compare(release, train, holdout), PrivacyConfig(), np.random.default_rng(0))
+        return next(figure for figure in found.figures if figure.name == "most active auc")
+
+    of_them = auc_of_the_most_active(vstack([fresh, most_active]).tocsr())
+    assert (of_them.effect > 0.7, of_them.verdict) == (True, Verdict.FAIL)
+    of_nobody = auc_of_the_most_active(fresh)
+    assert of_nobody.effect == pytest.approx(0.5, abs=0.1)
+    assert of_nobody.verdict != Verdict.FAIL
+
+
+def test_people_are_compared_with_those_who_have_as_many_items():
+    activity = np.repeat([7, 3], 20)
+    assert among_like(np.r_[0:20, 100:120], activity) == pytest.approx(np.tile((np.arange(20) + 0.5) / 20, 2))
+    assert np.ptp(among_like(np.ones(40), activity)) == 0
+    assert among_like(np.arange(3), np.array([1, 5, 9])) == pytest.approx([1 / 6, 1 / 2, 5 / 6])  # too few to divide
+
+
+@pytest.fixture(scope="module")
+def uneven(simulate) -> csr_matrix:
+    """Users of about 15 and of about 40 items by turns."""
+    several = [simulate(1600, seed=seed) for seed in (8, 58, 68)]
+    many = (sum(several) > 0).astype(np.float32)
+    return vstack([several[0], many]).tocsr()[np.arange(3200).reshape(2, 1600).T.ravel()[:1600]]
+
+
+def test_a_little_told_of_everybody_shows_among_those_who_have_as_many_items(uneven):
+    train, holdout = uneven[:1200], uneven[1200:]
+    evidence = compare(some_of_the_items(train, share=0.2, seed=1), train, holdout)
+    activity = np.diff(evidence.complete.indptr)
+    for name, scores in membership_scores(evidence).items():
+        anybody, like = (
+            auc(values, evidence.is_train, evidence.taste) for values in (scores, among_like(scores, activity))
+        )
+        assert like.effect > anybody.effect + 0.02, name
+
+
+def test_all_attacks_together_tell_more_than_the_best_and_of_nobody_nothing(uneven):
+    train, holdout, draw = uneven[:1200], uneven[1200:], np.random.default_rng(0)
+    leaking = measure_membership(compare(some_of_the_items(train, share=0.2, seed=1), train, holdout), draw)
+    assert leaking["auc of all together"].effect > leaking["auc"].effect
+    clean = measure_membership(compare(uneven[:400], uneven[400:1200], uneven[1200:]), draw)
+    assert clean["auc of all together"].effect == pytest.approx(0.5, abs=0.05)
 
 
 def near_copies_of(user: csr_matrix, n_copies: int) -> csr_matrix:
