@@ -240,10 +240,11 @@ class SamplingConfig(Section):
     )
     temperature: float | None = Field(
         None,
-        ge=0,
+        ge=0.05,
         le=5,
-        description="randomness of the item draw: 0 takes the likeliest items, 1 the model's own; null: the lowest at "
-        "which little leaks, judged by the privacy gates with validation users in place of the holdout",
+        description="how little a user's taste counts in the draw of items, for a user of as many items as most: 1 as "
+        "the model has it, below more; the more items, the less; null: the lowest at which little leaks, judged by the "
+        "privacy gates with validation users in place of the holdout",
     )
     margin_rounds: int = Field(8, ge=0, description="rounds that fit item popularity; 0 leaves it to the decoder")
     pair_rounds: int = Field(
@@ -277,10 +278,10 @@ class PrivacyMarginsConfig(Section):
     closer_to_train: float = Field(
         0.57, ge=0.5, le=1, description="share of synthetic users closer to training than to held-out users"
     )
-    membership_auc: float = Field(0.55, ge=0.5, le=1, description="AUC of the best membership attack, and of all together")
-    membership_tpr: Share = Field(0.05, description="true positive rate of the best at a false positive rate of 1 %")
-    rare_taste_auc: float = Field(0.62, ge=0.5, le=1, description="AUC of the best among the tenth with the rarest taste")
-    most_active_auc: float = Field(0.62, ge=0.5, le=1, description="AUC of the best among the tenth with the most items")
+    membership_auc: float = Field(0.55, ge=0.5, le=1, description="AUC of the best attack on membership, and of all")
+    membership_tpr: Share = Field(0.05, description="its true positive rate at a false positive rate of 1 %")
+    rare_taste_auc: float = Field(0.62, ge=0.5, le=1, description="its AUC among the tenth with the rarest taste")
+    most_active_auc: float = Field(0.62, ge=0.5, le=1, description="its AUC among the tenth with the most items")
     rare_pairs: float = Field(1.4, ge=1, description="odds that a user's rarest item pair is exposed, train : holdout")
     completion: Share = Field(0.02, description="recall@20 of training users' hidden items above held-out users'")
 

@@ -16,6 +16,7 @@ from sdrm_core.model.vae import MultiVAE
 
 FEW = 2  # items of fewer than FEW * k_anonymity training users count as rare
 _SPARSE = 3  # data are fully sparse if rare items hold one third of the interactions
+_MOST_TIMES = 4
 
 
 def reliance_on_few(popularity: np.ndarray, *, k_anonymity: int) -> float:
@@ -51,7 +52,7 @@ def target_popularity(popularity: np.ndarray, *, k_anonymity: int) -> np.ndarray
 
 @dataclass(frozen=True, eq=False)
 class Offsets:
-    """What is added to the decoder's logits.
+    """What is added to the log odds that items are drawn, whatever the temperature.
 
     Attributes:
         items: (n_publishable,) to each item's.
@@ -89,14 +90,26 @@ class Offsets:
 class ItemDraw:
     """The decoder's last layer, cut down to the items that may be published, and the random draw behind it."""
 
-    def __init__(self, vae: MultiVAE, publishable: np.ndarray, *, temperature: float) -> None:
-        """Take ``publishable`` (n_publishable,) columns, ascending, and the randomness of the draw."""
+    def __init__(
+        self, vae: MultiVAE, publishable: np.ndarray, *, temperature: float, usual_count: float | None = None
+    ) -> None:
+        """Take all that does not depend on the users.
+
+        Args:
+            vae: trained.
+            publishable: (n_publishable,) columns, ascending.
+            temperature: above 0; how little a user's taste counts beside what all users have in common.
+            usual_count: items of a user drawn at just ``temperature``. Who has twice as many is drawn at twice as high
+                a one, down to a fourth and up to four times: each item more tells more of what it was learnt from.
+                None: all are drawn alike.
+        """
         columns = torch.from_numpy(publishable).to(vae.device)
         self.publishable = publishable
         self.n_items = vae.n_items
         self._item_vectors = vae.output.weight.detach()[columns].T.contiguous()
         self._item_bias = vae.output.bias.detach()[columns]
         self._temperature = temperature
+        self._usual_count = usual_count
 
     def __call__(
         self, features: Tensor, *, counts: np.ndarray, offsets: Offsets, generator: torch.Generator
@@ -110,7 +123,7 @@ class ItemDraw:
         Args:
             features: (n_users, latent_dim or decoder_units) as ``MultiVAE.decoder_features`` gives them.
             counts: (n_users,) items to draw, at most the number of publishable ones.
-            offsets: added to the items' logits.
+            offsets: added to the items' log odds.
             generator: on the features' device.
 
         Returns:
@@ -118,13 +131,19 @@ class ItemDraw:
 
         Source: Kool, van Hoof and Welling 2019, "Stochastic Beams and Where to Find Them", section 2.3.
         """
-        scores = torch.addmm(self._item_bias + offsets.items, features, self._item_vectors)
-        if self._temperature > 0:
-            uniform = stratified_uniform(scores.shape, generator)
-            scores -= self._temperature * uniform.log_().neg_().log_()
+        temperatures = torch.from_numpy(self._temperatures(counts).astype(np.float32)).to(features.device)
+        tastes = features / temperatures.unsqueeze(1)
+        scores = torch.addmm(self._item_bias + offsets.items, tastes, self._item_vectors)
+        scores -= stratified_uniform(scores.shape, generator).log_().neg_().log_()
         drawn = best_items(scores, counts, pairs=offsets.pairs)
         columns = self.publishable[drawn.indices]  # ascending, as they were
         return csr_matrix((drawn.data, columns, drawn.indptr), shape=(len(counts), self.n_items))
+
+    def _temperatures(self, counts: np.ndarray) -> np.ndarray:
+        if self._usual_count is None:
+            return np.full(len(counts), self._temperature)
+        times = np.clip(counts / self._usual_count, 1 / _MOST_TIMES, _MOST_TIMES)
+        return np.asarray(self._temperature * times)
 
 
 def stack_users(parts: Sequence[csr_matrix], *, n_items: int) -> csr_matrix:

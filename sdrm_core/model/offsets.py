@@ -1,4 +1,4 @@
-"""Offsets to the decoder's logits, fitted until drawn users have the training users' item popularity and item pairs.
+"""Offsets to the log odds of items, fitted until drawn users have the training users' item popularity and item pairs.
 
 The decoder alone favours the head of the catalogue; of all corrections the items' offsets restore most. Those of pairs
 add the small, sharp groups of items that a few latent dimensions cannot hold.
@@ -15,7 +15,7 @@ from torch import Tensor
 from sdrm_core.config import Resolution, SamplingConfig
 from sdrm_core.data.matrix import item_popularity
 from sdrm_core.model.devices import Workers
-from sdrm_core.model.draw import Offsets, stack_users
+from sdrm_core.model.draw import ItemDraw, Offsets, stack_users
 from sdrm_core.model.pairs import Pairs, outstanding_pairs
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.model.training import EpochReport, OnEpoch
@@ -24,7 +24,6 @@ from sdrm_core.randomness import stream_seed, torch_stream
 _ITEM_GAIN = 0.6
 _PAIR_GAIN = 0.7
 _SWING = 1.2  # chance alone makes less
-_LEAST_TEMPERATURE = 0.5
 _SHRINKAGE_EXPONENT = 5  # of the temperature: the higher, the more a pair that few users share is shrunk
 _MAX_PAIR_OFFSET = 6.0  # several partners add up
 _RESOLUTION: Resolution = "full"  # users of fewer steps have the same frequencies with the same offsets
@@ -79,6 +78,8 @@ class OffsetFit:
     def find_pairs(self, model: SdrmModel, train: csr_matrix) -> Pairs:
         """Return the pairs that the model makes too rarely once its item popularity is fitted.
 
+        All users are drawn alike: what a higher temperature hides of people with many items is not to come back.
+
         Args:
             model: all but the offsets fitted.
             train: (n_train_users, n_publishable) the training users' publishable items.
@@ -86,7 +87,8 @@ class OffsetFit:
         if not self.config.pair_rounds:
             return Pairs.none()
         with Workers(model.vae.device) as workers:
-            panel = self._panel(model, workers)
+            alike = ItemDraw(model.vae, model.publishable, temperature=model.temperature)
+            panel = replace(self._panel(model, workers), draw_items=alike)
             offsets, _ = replace(self, on_epoch=lambda _: None)._fit_items(panel)
             drawn = vstack([panel.draw(panel.offsets(offsets), "finding", number) for number in range(_FINDING_ROUNDS)])
         return outstanding_pairs(train, drawn, k_anonymity=self.k_anonymity, seed=self.seed)
@@ -107,12 +109,12 @@ class OffsetFit:
 
         def step(offsets: np.ndarray, earlier: list[float]) -> tuple[np.ndarray, float]:
             drawn = panel.draw(panel.offsets(offsets, pairs), "pairs", len(earlier) + 1)
-            of_items, distance = self._item_step(panel, drawn)
+            of_items, distance = self._item_step(drawn)
             if not self.config.margin_rounds:
                 of_items = np.zeros_like(of_items)
             before = offsets[len(of_items) :]
             gain = _PAIR_GAIN / 2 ** _n_swings([*earlier, distance])
-            of_pairs = gain * panel.step_unit * (wanted - pairs.log_odds_in(drawn))
+            of_pairs = gain * (wanted - pairs.log_odds_in(drawn))
             after = np.clip(before + of_pairs, 0, _MAX_PAIR_OFFSET)
             return np.concatenate([of_items, after - before]), distance
 
@@ -121,14 +123,14 @@ class OffsetFit:
 
     def _fit_items(self, panel: "_Panel") -> tuple[np.ndarray, tuple[EpochReport, ...]]:
         def step(offsets: np.ndarray, earlier: list[float]) -> tuple[np.ndarray, float]:
-            return self._item_step(panel, panel.draw(panel.offsets(offsets), "items", len(earlier) + 1))
+            return self._item_step(panel.draw(panel.offsets(offsets), "items", len(earlier) + 1))
 
         start = np.zeros(len(self.popularity))
         return self._iterate(step, start, stage="margins", rounds=self.config.margin_rounds)
 
-    def _item_step(self, panel: "_Panel", drawn: csr_matrix) -> tuple[np.ndarray, float]:
+    def _item_step(self, drawn: csr_matrix) -> tuple[np.ndarray, float]:
         target, popularity = self.popularity / self.popularity.sum(), item_popularity(drawn)
-        step = _ITEM_GAIN * panel.step_unit * np.log((target * popularity.sum() + 1) / (popularity + 1))
+        step = _ITEM_GAIN * np.log((target * popularity.sum() + 1) / (popularity + 1))
         return step, float(np.abs(popularity / popularity.sum() - target).sum() / 2)
 
     def _iterate(
@@ -162,6 +164,7 @@ class _Panel:
     """Synthetic users that stay the same over the rounds, up to the decoder's features; their items are redrawn."""
 
     model: SdrmModel
+    draw_items: ItemDraw
     workers: Workers
     features: list[Tensor]
     counts: list[np.ndarray]
@@ -177,12 +180,7 @@ class _Panel:
 
         blocks = workers.map(features_and_counts, numbers)
         features, counts = [features for features, _ in blocks], [counts for _, counts in blocks]
-        return cls(model, workers, features, counts, seed)
-
-    @property
-    def step_unit(self) -> float:
-        """How far a logit must move to change a frequency e-fold: about the temperature."""
-        return max(self.model.temperature, _LEAST_TEMPERATURE)
+        return cls(model, model.draw, workers, features, counts, seed)
 
     def offsets(self, values: np.ndarray, pairs: Pairs | None = None) -> Offsets:
         n_items = len(self.model.publishable)
@@ -192,11 +190,12 @@ class _Panel:
 
     def draw(self, offsets: Offsets, phase: str, round_number: int) -> csr_matrix:
         """Return (n_users, n_publishable) items."""
-        model = self.model
 
         def draw_block(number: int) -> csr_matrix:
             generator = torch_stream(self.seed, phase, round_number, number, device=offsets.items.device)
-            return model.draw(self.features[number], counts=self.counts[number], offsets=offsets, generator=generator)
+            return self.draw_items(
+                self.features[number], counts=self.counts[number], offsets=offsets, generator=generator
+            )
 
-        users = stack_users(self.workers.map(draw_block, range(len(self.features))), n_items=model.vae.n_items)
-        return users[:, model.publishable]
+        users = stack_users(self.workers.map(draw_block, range(len(self.features))), n_items=self.model.vae.n_items)
+        return users[:, self.model.publishable]

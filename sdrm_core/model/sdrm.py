@@ -33,7 +33,7 @@ class SdrmModel:
         activity: (n_train_users,) what ``publishable_activity`` makes of the training users' numbers of items.
         publishable: (n_publishable,) columns that may be drawn, ascending.
         offsets: what sets the frequencies of items and pairs of items.
-        temperature: randomness of the item draw.
+        temperature: randomness of the item draw, for a user of as many items as half of the training users have.
     """
 
     vae: MultiVAE
@@ -52,7 +52,8 @@ class SdrmModel:
     @cached_property
     def draw(self) -> ItemDraw:
         """What draws their items."""
-        return ItemDraw(self.vae, self.publishable, temperature=self.temperature)
+        usual_count = float(np.median(self.activity))
+        return ItemDraw(self.vae, self.publishable, temperature=self.temperature, usual_count=usual_count)
 
     def sample(self, start: int, stop: int, *, seed: int, resolution: Resolution, batch_users: int) -> csr_matrix:
         """Make the synthetic users [start, stop).

@@ -44,7 +44,7 @@ def measure_membership(evidence: Evidence, draw: np.random.Generator) -> dict[st
     Returns:
         Of the attack that does best on the known half: "auc" of all users, "tpr" at a false positive rate of 1 %,
         "rare taste auc" of the tenth of users whose items are the rarest, "most active auc" of the tenth with the most
-        items, each a trace of its own. "auc of all together": of all attacks, weighed as the known half suggests.
+        items, each a trace of its own. "auc of all at once": of all attacks, weighed as the known half suggests.
     """
     scores, activity = membership_scores(evidence), np.diff(evidence.complete.indptr)
     attacks = np.stack([among_like(score, activity) for score in scores.values()])
@@ -59,7 +59,7 @@ def measure_membership(evidence: Evidence, draw: np.random.Generator) -> dict[st
             ),
             "rare taste auc": _auc(evidence, best, unknown & rare),
             "most active auc": _auc(evidence, best, unknown & most_active),
-            "auc of all together": _auc(evidence, _together(evidence, attacks, activity, known), unknown),
+            "auc of all at once": _auc(evidence, _together(evidence, attacks, activity, known), unknown),
         }
 
     both_ways = [(figures(half), figures(~half)) for half in _halves(evidence.is_train, draw)]

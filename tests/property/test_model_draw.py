@@ -27,7 +27,7 @@ def draws(draw):
     logits = draw(st.lists(st.floats(-1e4, 1e4, width=32), min_size=n_items, max_size=n_items))
     margins = draw(st.lists(st.floats(-20, 20, width=32), min_size=len(publishable), max_size=len(publishable)))
     pair_offsets = draw(st.lists(st.floats(0, 6, width=32), max_size=len(publishable) - 1))
-    temperature = draw(st.sampled_from([0.0, 0.3, 1.0, 5.0]))
+    temperature = draw(st.sampled_from([0.05, 0.3, 1.0, 5.0]))
     return (
         n_items,
         np.array(publishable),

@@ -15,22 +15,24 @@ from sdrm_core.model.draw import (
 from sdrm_core.model.vae import MultiVAE
 
 N_ITEMS = 6
+NEXT_TO_NONE = 0.001  # so that the likeliest items are drawn
+FAR = 9.0 / NEXT_TO_NONE
 LOG_WEIGHTS = torch.log(torch.tensor([5.0, 1.0, 3.0, 8.0, 1.0, 2.0]))
 
 
-def item_draw(publishable, *, temperature):
-    """A draw whose logits are LOG_WEIGHTS for everyone."""
+def item_draw(publishable, *, temperature, usual_count=None):
+    """A draw for users whose taste is LOG_WEIGHTS, at no temperature to speak of hardly any chance."""
     vae = MultiVAE(N_ITEMS, config=VaeConfig(hidden_units=2, latent_dim=2)).requires_grad_(False)
-    vae.output.weight.zero_()
-    vae.output.bias.copy_(LOG_WEIGHTS)
-    return ItemDraw(vae, np.asarray(publishable), temperature=temperature)
+    vae.output.weight.copy_(torch.stack([LOG_WEIGHTS, torch.zeros(N_ITEMS)], dim=1))
+    vae.output.bias.zero_()
+    return ItemDraw(vae, np.asarray(publishable), temperature=temperature, usual_count=usual_count)
 
 
 def draw_users(draw, counts, *, offsets=None, seed=0):
     counts = np.asarray(counts)
     offsets = Offsets.none(len(draw.publishable), device=torch.device("cpu")) if offsets is None else offsets
     generator = torch.Generator().manual_seed(seed)
-    return draw(torch.zeros(len(counts), 2), counts=counts, offsets=offsets, generator=generator)
+    return draw(torch.ones(len(counts), 2), counts=counts, offsets=offsets, generator=generator)
 
 
 def pair_matrix(n_items, *pairs):
@@ -57,26 +59,26 @@ def test_data_relies_on_few_where_their_items_hold_a_third_of_it():
     assert reliance_on_few(np.array([10, 30]), k_anonymity=5) == 0
 
 
-def test_without_temperature_the_likeliest_publishable_items_are_taken():
-    users = draw_users(item_draw([0, 1, 2, 4, 5], temperature=0.0), [1, 2, 3])
+def test_at_next_to_no_temperature_the_likeliest_publishable_items_are_taken():
+    users = draw_users(item_draw([0, 1, 2, 4, 5], temperature=NEXT_TO_NONE), [1, 2, 3])
     assert users.toarray().tolist() == [[1, 0, 0, 0, 0, 0], [1, 0, 1, 0, 0, 0], [1, 0, 1, 0, 0, 1]]
 
 
 def test_offsets_of_items_are_added_to_the_logits():
-    offsets = Offsets(torch.tensor([0.0, 9.0, 0.0, 0.0, 0.0]), pair_matrix(5))
-    users = draw_users(item_draw([0, 1, 2, 4, 5], temperature=0.0), [1], offsets=offsets)
+    offsets = Offsets(torch.tensor([0.0, FAR, 0.0, 0.0, 0.0]), pair_matrix(5))
+    users = draw_users(item_draw([0, 1, 2, 4, 5], temperature=NEXT_TO_NONE), [1], offsets=offsets)
     assert users.indices.tolist() == [1]
 
 
 def test_a_drawn_item_brings_the_items_it_pairs_with():
-    offsets = Offsets(torch.zeros(5), pair_matrix(5, (0, 3, 9.0), (1, 4, 9.0)))  # items 0 and 4, items 1 and 5
-    users = draw_users(item_draw([0, 1, 2, 4, 5], temperature=0.0), [1, 2, 3], offsets=offsets)
+    offsets = Offsets(torch.zeros(5), pair_matrix(5, (0, 3, FAR), (1, 4, FAR)))  # items 0 and 4, items 1 and 5
+    users = draw_users(item_draw([0, 1, 2, 4, 5], temperature=NEXT_TO_NONE), [1, 2, 3], offsets=offsets)
     assert users.toarray().tolist() == [[1, 0, 0, 0, 0, 0], [1, 0, 0, 0, 1, 0], [1, 0, 1, 0, 1, 0]]
 
 
 def test_each_drawn_item_brings_its_own_partner_in_turn():
-    offsets = Offsets(torch.zeros(5), pair_matrix(5, (0, 3, 9.0), (3, 1, 9.0)))  # items 0 and 4, items 4 and 1
-    users = draw_users(item_draw([0, 1, 2, 4, 5], temperature=0.0), [3], offsets=offsets)
+    offsets = Offsets(torch.zeros(5), pair_matrix(5, (0, 3, FAR), (3, 1, FAR)))  # items 0 and 4, items 4 and 1
+    users = draw_users(item_draw([0, 1, 2, 4, 5], temperature=NEXT_TO_NONE), [3], offsets=offsets)
     assert users.indices.tolist() == [0, 1, 4]
     assert offsets.n_pairs == 2
 
@@ -102,6 +104,20 @@ def test_at_temperature_1_a_single_item_is_drawn_from_the_models_own_distributio
     users = draw_users(item_draw(range(N_ITEMS), temperature=temperature), np.ones(40_000, dtype=np.int64))
     shares = item_popularity(users) / 40_000
     assert shares == pytest.approx((LOG_WEIGHTS / temperature).softmax(0).numpy(), abs=0.01)
+
+
+@pytest.mark.parametrize(("usual_count", "times"), [(1.0, 1), (2.0, 1 / 2), (0.5, 2), (100.0, 1 / 4), (0.01, 4)])
+def test_who_has_twice_as_many_items_is_drawn_twice_as_randomly_up_to_four_times(usual_count, times):
+    draw = item_draw(range(N_ITEMS), temperature=1.5, usual_count=usual_count)
+    shares = item_popularity(draw_users(draw, np.ones(40_000, dtype=np.int64))) / 40_000
+    assert shares == pytest.approx((LOG_WEIGHTS / (1.5 * times)).softmax(0).numpy(), abs=0.01)
+
+
+def test_what_all_have_in_common_counts_the_same_at_any_temperature():
+    draw = item_draw(range(N_ITEMS), temperature=3.0)
+    common = Offsets(2 / 3 * LOG_WEIGHTS, pair_matrix(N_ITEMS))
+    shares = item_popularity(draw_users(draw, np.ones(40_000, dtype=np.int64), offsets=common)) / 40_000
+    assert shares == pytest.approx(LOG_WEIGHTS.softmax(0).numpy(), abs=0.01)  # a third of it by taste
 
 
 def test_two_items_are_drawn_without_replacement_one_after_the_other():

@@ -6,16 +6,17 @@ import pytest
 import torch
 
 from sdrm_core.data.matrix import item_popularity
-from sdrm_core.model.draw import Offsets
+from sdrm_core.model.draw import Offsets, target_popularity
 from sdrm_core.model.fitting import fit_sdrm
 from tests.unit.model.conftest import CPU, no_leak, two_communities
 
+K_ANONYMITY = 20  # of the configuration
 BUNDLE = (41, 52)  # rare items of different communities
 
 
 def popularity_distance(model, train, *, resolution):
     drawn = item_popularity(model.sample(0, 4000, seed=11, resolution=resolution, batch_users=1))[model.publishable]
-    target = item_popularity(train)[model.publishable]
+    target = target_popularity(item_popularity(train)[model.publishable], k_anonymity=K_ANONYMITY)
     return np.abs(drawn / drawn.sum() - target / target.sum()).sum() / 2
 
 

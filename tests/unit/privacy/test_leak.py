@@ -44,7 +44,7 @@ def test_too_few_validation_users_judge_nothing(people):
 
 
 def nothing_finite(*_):
-    names = ("auc", "tpr", "rare taste auc", "most active auc", "auc of all together")
+    names = ("auc", "tpr", "rare taste auc", "most active auc", "auc of all at once")
     return {name: Estimate(nan, nan, nan, nan) for name in names}
 
 
