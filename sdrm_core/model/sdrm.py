@@ -118,7 +118,7 @@ class SdrmModel:
         """
         items = files.write_items(folder, item_ids)
         diffusion = {"kind": "diffusion", "config": self.denoiser.config.model_dump()}
-        draw = {"kind": "draw", "temperature": self.temperature}
+        draw = {"kind": "draw", "taste_temperature": self.temperature}
         tensors = self.offsets.tensors()
         tensors["publishable"] = torch.from_numpy(self.publishable)
         tensors["activity"] = torch.from_numpy(self.activity)
@@ -171,5 +171,5 @@ class SdrmModel:
                 activity=draw["activity"].numpy(),
                 publishable=draw["publishable"].numpy(),
                 offsets=Offsets.from_tensors(draw, device=device),
-                temperature=about["temperature"],
+                temperature=about["taste_temperature"],
             )

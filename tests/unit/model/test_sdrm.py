@@ -5,7 +5,7 @@ import torch
 
 from sdrm_core.config_file import load_config
 from sdrm_core.errors import ArtifactError, TrainingError
-from sdrm_core.model.draw import Offsets
+from sdrm_core.model.draw import ItemDraw, Offsets
 from sdrm_core.model.fitting import fit_sdrm
 from sdrm_core.model.folder import load_item_ids, write_manifest
 from sdrm_core.model.sdrm import SdrmModel
@@ -87,6 +87,22 @@ def test_users_have_the_tastes_of_the_source(model, train):
     tasteless = train.copy()
     tasteless.indices = np.random.default_rng(0).permutation(train.indices)
     assert loyalty(sample(model, 0, 1000)) > (loyalty(train) + loyalty(tasteless)) / 2
+
+
+def test_the_more_items_a_user_has_the_less_they_tell_of_the_taste(model):
+    (block,) = model.source.blocks(range(1), seed=0, resolution="full")
+    features = model.vae.decoder_features(block.latents)
+    tastes = (features @ model.vae.output.weight[model.publishable].T).numpy()
+    alike = ItemDraw(model.vae, model.publishable, temperature=model.temperature)
+
+    def typical(draw):
+        users = draw(features, counts=block.counts, offsets=model.offsets, generator=torch.Generator().manual_seed(0))
+        return (users[:, model.publishable].multiply(tastes)).sum(axis=1).A1 / block.counts
+
+    gained = typical(model.draw) - typical(alike)
+    usual = np.median(model.activity)
+    assert gained[block.counts < usual].mean() > 0.05
+    assert gained[block.counts > usual].mean() < -0.05
 
 
 def test_an_empty_range_gives_no_users(model):
