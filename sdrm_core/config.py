@@ -278,10 +278,11 @@ class PrivacyMarginsConfig(Section):
     closer_to_train: float = Field(
         0.57, ge=0.5, le=1, description="share of synthetic users closer to training than to held-out users"
     )
-    membership_auc: float = Field(0.55, ge=0.5, le=1, description="AUC of the best attack on membership, and of all")
+    membership_auc: float = Field(0.55, ge=0.5, le=1, description="AUC of the best attack on membership")
     membership_tpr: Share = Field(0.05, description="its true positive rate at a false positive rate of 1 %")
     rare_taste_auc: float = Field(0.62, ge=0.5, le=1, description="its AUC among the tenth with the rarest taste")
     most_active_auc: float = Field(0.62, ge=0.5, le=1, description="its AUC among the tenth with the most items")
+    all_attacks_auc: float = Field(0.57, ge=0.5, le=1, description="AUC of all attacks on membership added up")
     rare_pairs: float = Field(1.4, ge=1, description="odds that a user's rarest item pair is exposed, train : holdout")
     completion: Share = Field(0.02, description="recall@20 of training users' hidden items above held-out users'")
 

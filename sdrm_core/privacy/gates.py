@@ -87,7 +87,7 @@ def judge_membership(evidence: Evidence, config: PrivacyConfig, draw: np.random.
             ("tpr", margins.membership_tpr, FALSE_POSITIVE_RATE),
             ("rare taste auc", margins.rare_taste_auc, 0.5),
             ("most active auc", margins.most_active_auc, 0.5),
-            ("auc of all at once", margins.membership_auc, 0.5),
+            ("auc of all at once", margins.all_attacks_auc, 0.5),
         )
     )
     return _verdict("membership", figures, evidence, {"auc": 0.5, "tpr": FALSE_POSITIVE_RATE})
