@@ -43,12 +43,14 @@ def measure_membership(evidence: Evidence, draw: np.random.Generator) -> dict[st
 
     Returns:
         Of the attack that does best on the known half: "auc" of all users, "tpr" at a false positive rate of 1 %,
-        "rare taste auc" of the tenth of users whose items are the rarest, "most active auc" of the tenth with the most
-        items, each a trace of its own. "auc of all at once": of all attacks, weighed as the known half suggests.
+        "rare taste auc" of the tenth of users whose items are the rarest. With users ranked among those who have as
+        many items: "most active auc", the best attack's on the tenth with the most items, each a trace of its own;
+        "auc of all at once", that of all attacks, weighed as the known half suggests.
     """
-    scores, activity = membership_scores(evidence), np.diff(evidence.complete.indptr)
-    attacks = np.stack([among_like(score, activity) for score in scores.values()])
+    activity = np.diff(evidence.complete.indptr)
     rare, most_active = _highest_tenth(evidence.rarity), _highest_tenth(activity)
+    attacks = np.stack(list(membership_scores(evidence).values()))
+    among = np.stack([among_like(scores, activity) for scores in attacks])
 
     def figures(known: np.ndarray) -> dict[str, Estimate]:
         best, unknown = _best(evidence, attacks, known), ~known
@@ -58,8 +60,8 @@ def measure_membership(evidence: Evidence, draw: np.random.Generator) -> dict[st
                 best[unknown], evidence.is_train[unknown], false_positive_rate=FALSE_POSITIVE_RATE
             ),
             "rare taste auc": _auc(evidence, best, unknown & rare),
-            "most active auc": _auc(evidence, best, unknown & most_active),
-            "auc of all at once": _auc(evidence, _together(evidence, attacks, activity, known), unknown),
+            "most active auc": _auc(evidence, _best(evidence, among, known), unknown & most_active),
+            "auc of all at once": _auc(evidence, _together(evidence, among, activity, known), unknown),
         }
 
     both_ways = [(figures(half), figures(~half)) for half in _halves(evidence.is_train, draw)]
