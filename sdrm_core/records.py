@@ -45,9 +45,9 @@ class Leak(Record):
     """How much synthetic users leak about the training users, measured with users the model was not trained on.
 
     Attributes:
-        share: the leak as a share of what the privacy gates tolerate; 1 is exactly the margin.
-        is_certain: whether there were enough users to rule out a larger leak.
+        share: the leaks that show as a share of what the privacy gates tolerate; 1 is exactly the margin.
+        bound: that of all upper bounds, of leaks that do not show too; infinite where the gates would not pass.
     """
 
     share: float
-    is_certain: bool
+    bound: float

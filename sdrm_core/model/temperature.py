@@ -52,10 +52,10 @@ def choose_temperature(leak_at: Callable[[float], Leak]) -> float:
     """Return the lowest temperature at which little leaks.
 
     On the ladder from 1 on it is enough that no leak beyond ``TOLERATED`` shows. Below 1, where users are more typical
-    than the model makes them, the gates must pass as well. Above the ladder, too: of few people a leak may be out of
-    sight and still there, and then the usefulness is lost for nothing. If every temperature leaks more than that: the
-    lowest one that the gates would still pass. If there is none: the lowest on the ladder that leaks hardly more than
-    the best one, because randomness that protects nobody only costs usefulness.
+    than the model makes them, leaks that do not show must be bounded by as much. Above the ladder, too: of few people a
+    leak may be out of sight and still there, and then the usefulness is lost for nothing. If every temperature leaks
+    more than that: the lowest one that the gates would still pass. If there is none: the lowest on the ladder that
+    leaks hardly more than the best one, because randomness that protects nobody only costs usefulness.
 
     Args:
         leak_at: the leak of users drawn at a temperature; taken to fall as it rises, so that halving finds it.
@@ -64,7 +64,7 @@ def choose_temperature(leak_at: Callable[[float], Leak]) -> float:
 
     def keeps_within(limit: float, temperature: float) -> bool:
         leak = leaks[temperature]
-        return leak.share <= limit and (leak.is_certain or 1 <= temperature <= LADDER[-1])
+        return leak.share <= limit and (leak.bound <= limit or 1 <= temperature <= LADDER[-1])
 
     def is_tolerated(temperature: float) -> bool:
         leaks[temperature] = leak_at(temperature)

@@ -1,6 +1,6 @@
 """How much of the tolerated leak synthetic users show: a figure to choose settings by, never a verdict on a release."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import inf
 
@@ -17,7 +17,7 @@ from sdrm_core.randomness import numpy_stream
 from sdrm_core.records import Leak
 
 _CHANCE = 0.02
-_WITHOUT_BOUND = Leak(share=inf, is_certain=True)
+_WITHOUT_BOUND = Leak(share=inf, bound=inf)
 
 
 def leak_against(
@@ -41,8 +41,8 @@ def leak_against(
     Returns:
         A function of synthetic users (n_synthetic, n_items). It returns the largest share of a margin that any gate
         uses: 0 without a sign of a leak, above 1 if a margin is exceeded, infinite if there are copies or a gate could
-        not be computed; and whether all gates would pass (``is_certain``). It raises the same ``DataError`` for bad
-        synthetic users. None if there are too few users to measure anything (``can_tell``).
+        not be computed; and the same of what was not seen but could be there (``bound``). It raises the same
+        ``DataError`` for bad synthetic users. None if there are too few users to measure anything (``can_tell``).
 
     Raises:
         DataError: different catalogues, an empty set, or values other than 0 and 1.
@@ -75,8 +75,15 @@ def _leak_of(synthetic: csr_matrix, *, people: RealUsers, config: PrivacyConfig,
         fail_closed(gate, partial(judge, evidence, config, numpy_stream(seed, "leak", gate)))
         for gate, judge in judges.items()
     ]
-    is_certain = all(verdict.verdict == Verdict.PASS for verdict in (*copies, *verdicts))
-    return Leak(share=max(map(_share, verdicts)), is_certain=is_certain)
+    return Leak(share=max(map(_share, verdicts)), bound=_bound((*copies, *verdicts)))
+
+
+def _bound(verdicts: Sequence[GateVerdict]) -> float:
+    """Return the share of the bound nearest to its margin; infinite if a gate does not pass."""
+    if any(verdict.verdict != Verdict.PASS for verdict in verdicts):
+        return inf
+    figures = [figure for verdict in verdicts for figure in verdict.figures if figure.is_tolerated]
+    return max(figure.share_of_tolerance for figure in figures)
 
 
 def _share(verdict: GateVerdict) -> float:

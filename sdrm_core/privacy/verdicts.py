@@ -37,7 +37,10 @@ def strictest_of(verdicts: Iterable[str]) -> Verdict:
 
 
 class Figure(Record):
-    """One measured leak with its one-sided 95 % bounds, the p-value of "no leak" and what is tolerated."""
+    """One measured leak with its one-sided 95 % bounds, the p-value of "no leak" and what is tolerated.
+
+    Where ``is_tolerated`` is false a significant leak fails whatever the margin, and the bound alone says little.
+    """
 
     name: str
     effect: float
@@ -49,6 +52,7 @@ class Figure(Record):
     margin: float
     null: float
     verdict: Verdict
+    is_tolerated: bool = True
 
     @classmethod
     def judged(  # the rule of every statistical gate, here alone
@@ -89,6 +93,7 @@ class Figure(Record):
             margin=margin,
             null=null,
             verdict=verdict,
+            is_tolerated=is_tolerated,
         )
 
     @property

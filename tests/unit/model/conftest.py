@@ -48,7 +48,7 @@ def taught(model: SdrmModel) -> SdrmModel:
 
 
 def no_leak(*_, **__):
-    return lambda _: Leak(share=0.0, is_certain=True)
+    return lambda _: Leak(share=0.0, bound=0.0)
 
 
 def two_communities(n_users: int, *, seed: int) -> csr_matrix:

@@ -1,4 +1,5 @@
 from itertools import pairwise
+from math import inf
 
 import pytest
 
@@ -9,7 +10,7 @@ from tests.unit.model.conftest import CPU
 
 
 def certain(share):
-    return Leak(share=share, is_certain=True)
+    return Leak(share=share, bound=share)
 
 
 def test_the_ladder_rises_by_about_a_tenth_from_half_the_models_own_randomness_to_a_third_above_it():
@@ -54,11 +55,18 @@ def test_randomness_that_hides_nobody_is_not_bought():
 
 
 def test_people_too_few_to_be_sure_do_not_allow_less_than_the_models_own_randomness():
-    assert choose_temperature(lambda _: Leak(share=0.0, is_certain=False)) == 1.0
+    assert choose_temperature(lambda _: Leak(share=0.0, bound=inf)) == 1.0
+
+
+def test_below_the_models_own_randomness_what_does_not_show_is_bounded_by_as_much():
+    def leak_at(temperature):
+        return Leak(share=0.0, bound=TOLERATED if temperature >= LADDER[4] else 0.99)
+
+    assert choose_temperature(leak_at) == LADDER[4] < 1
 
 
 def test_people_too_few_to_be_sure_do_not_ask_for_more_than_the_ladder():
-    out_of_sight = Leak(share=0.0, is_certain=False)
+    out_of_sight = Leak(share=0.0, bound=inf)
     assert choose_temperature(lambda temperature: out_of_sight if temperature > 1.4 else certain(1.9)) == LADDER[5]
 
 

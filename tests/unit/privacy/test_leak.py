@@ -62,7 +62,15 @@ def test_a_few_people_show_no_leak_and_yet_are_not_sure(people):
     few = {"train": people["train"], "validation": people["validation"][100:140]}
     leak = leak_against(config=PrivacyConfig(), seed=0, **few)(people["fresh"])
     assert leak.share < 1
-    assert not leak.is_certain
+    assert leak.bound == inf
+
+
+def test_what_does_not_show_is_bounded_where_the_gates_pass(people):
+    wide = PrivacyConfig(margins={"rare_taste_auc": 0.9, "most_active_auc": 0.9, "membership_tpr": 0.5})
+    sets = {"train": people["train"], "validation": people["validation"]}
+    leak = leak_against(config=wide, seed=0, **sets)(people["fresh"])
+    assert leak.share == 0
+    assert 0.3 < leak.bound < inf
 
 
 def test_where_nothing_is_tolerated_the_least_leak_is_without_bound():
@@ -81,4 +89,4 @@ def test_a_gate_of_copies_that_is_not_sure_allows_no_certainty(people):
     sets = {"train": people["train"], "validation": people["validation"]}
     leak = leak_against(config=strict, seed=0, **sets)(people["fresh"])
     assert leak.share < 1
-    assert not leak.is_certain
+    assert leak.bound == inf
