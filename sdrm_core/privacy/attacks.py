@@ -51,6 +51,7 @@ def measure_membership(evidence: Evidence, draw: np.random.Generator) -> dict[st
     rare, most_active = _highest_tenth(evidence.rarity), _highest_tenth(activity)
     attacks = np.stack(list(membership_scores(evidence).values()))
     among = np.stack([among_like(scores, activity) for scores in attacks])
+    summands = _summands(among, activity)
 
     def figures(known: np.ndarray) -> dict[str, Estimate]:
         best, unknown = _best(evidence, attacks, known), ~known
@@ -61,7 +62,7 @@ def measure_membership(evidence: Evidence, draw: np.random.Generator) -> dict[st
             ),
             "rare taste auc": _auc(evidence, best, unknown & rare),
             "most active auc": _auc(evidence, _best(evidence, among, known), unknown & most_active),
-            "auc of all at once": _auc(evidence, _together(evidence, among, activity, known), unknown),
+            "auc of all at once": _auc(evidence, _together(evidence, summands, known), unknown),
         }
 
     both_ways = [(figures(half), figures(~half)) for half in _halves(evidence.is_train, draw)]
@@ -108,16 +109,22 @@ def _best(evidence: Evidence, attacks: np.ndarray, known: np.ndarray) -> np.ndar
     return best
 
 
-def _together(evidence: Evidence, attacks: np.ndarray, activity: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Return (n,) scores that add up all attacks (n_attacks, n), by weights that tell the roles of ``known`` best.
+def _summands(attacks: np.ndarray, activity: np.ndarray) -> np.ndarray:
+    """Return (n, n_summands) what is added up of all attacks (n_attacks, n).
 
     The weights hang on how many items a user has: each attack has its own on average, and one that grows with these.
+    """
+    centred = attacks.T - 0.5
+    return np.column_stack([np.ones(len(centred)), centred, centred * (statistics.ranks(activity)[:, None] - 0.5)])
+
+
+def _together(evidence: Evidence, summands: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return (n,) scores: the sum of ``summands`` (n, n_summands) by weights that tell the roles of ``known`` best.
 
     Source: Fisher 1936, "The use of multiple measurements in taxonomic problems", Annals of Eugenics 7.
     """
-    centred = attacks.T - 0.5
-    design = np.column_stack([np.ones(len(centred)), centred, centred * (statistics.ranks(activity)[:, None] - 0.5)])
-    scores: np.ndarray = design @ np.linalg.lstsq(design[known], evidence.is_train[known].astype(float), rcond=None)[0]
+    weights = np.linalg.lstsq(summands[known], evidence.is_train[known].astype(float), rcond=None)[0]
+    scores: np.ndarray = summands @ weights
     return scores
 
 

@@ -28,7 +28,7 @@ def leak_against(
     ``closer_to_train`` is left out: it hardly depends on the temperature, which is what the result is used for.
 
     The holdout is not used, so that its verdict on a release stays unbiased. A figure with p ≥ .02 counts as no leak
-    (over five figures, chance exceeds that in one case of ten): few validation users must not demand more randomness
+    (over seven figures, chance exceeds that in one case of seven): few validation users must not demand more randomness
     than their evidence supports.
 
     Args:
