@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -73,7 +73,8 @@ class Section(BaseModel):
     @classmethod
     def _no_bool_for_another_type(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse ``true`` and ``false`` for a setting of another type: pydantic would read them as 1 and 0."""
-        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+        asked_for = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and bool not in {asked_for, *get_args(asked_for)}:
             raise ValueError(f"{str(value).lower()} is a flag, and no flag is asked for")
         return value
 
@@ -242,9 +243,13 @@ class SamplingConfig(Section):
         None,
         ge=0.05,
         le=5,
-        description="how little a user's taste counts in the draw of items, for a user of as many items as most: 1 as "
-        "the model has it, below more; the more items, the less; null: the lowest at which little leaks, judged by the "
-        "privacy gates with validation users in place of the holdout",
+        description="how little a user's taste counts in the draw of items: 1 as the model has it, below more; null: "
+        "the lowest at which little leaks, judged by the privacy gates with validation users in place of the holdout",
+    )
+    temperature_by_activity: bool | None = Field(
+        None,
+        description="whether the temperature is in proportion to a user's number of items, from a fourth to four times "
+        "that of the median; null: if validation users show that people with many items leak more",
     )
     margin_rounds: int = Field(8, ge=0, description="rounds that fit item popularity; 0 leaves it to the decoder")
     pair_rounds: int = Field(

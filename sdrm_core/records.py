@@ -47,7 +47,9 @@ class Leak(Record):
     Attributes:
         share: the leaks that show as a share of what the privacy gates tolerate; 1 is exactly the margin.
         bound: that of all upper bounds, of leaks that do not show too; infinite where the gates would not pass.
+        rises_with_activity: whether more shows of people with many items than of those with few.
     """
 
     share: float
     bound: float
+    rises_with_activity: bool

@@ -107,7 +107,8 @@ def _describe_model(path: Path) -> str:
             f"model {path}",
             f"catalogue: {model.vae.n_items:,} items, of which {len(model.publishable):,} may be published",
             f"activity:  {model.activity.mean():.1f} items per user on average",
-            f"draw:      at temperature {model.temperature:g}, {counted(model.offsets.n_pairs, 'item pair')}",
+            f"draw:      at temperature {model.temperature:g}{_for_whom(model.usual_count is not None)}, "
+            f"{counted(model.offsets.n_pairs, 'item pair')}",
             "files:     all digests as recorded",
         ]
     )
@@ -129,9 +130,13 @@ def _describe_run(path: Path) -> str:
 
 def _model(model: dict[str, Any]) -> str:
     return (
-        f"{model['variant']}, {model['resolution']} resolution, temperature {model['temperature']:g}, "
-        f"{counted(model['item_pairs'], 'item pair')}"
+        f"{model['variant']}, {model['resolution']} resolution, temperature {model['temperature']:g}"
+        f"{_for_whom(model.get('temperature_by_activity', False))}, {counted(model['item_pairs'], 'item pair')}"
     )
+
+
+def _for_whom(is_by_activity: bool) -> str:
+    return ", higher for users of more items" if is_by_activity else ""
 
 
 def _size(counts: dict[str, Any]) -> str:

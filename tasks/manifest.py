@@ -67,6 +67,7 @@ def build_manifest(
             "resolution": run.config.sampling.resolution,
             "temperature": model.temperature,
             "temperature_is_found": model.temperature_is_found,
+            "temperature_by_activity": model.temperature_by_activity,
             "item_pairs": model.item_pairs,
         },
         "attempts": samples.attempt + 1,

@@ -59,9 +59,11 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: Fitte
     """
     config = run.config
     if refused:
-        temperature = more_random(refused.temperature)
-        sampling = config.sampling.model_copy(update={"temperature": temperature})
-        config = config.model_copy(update={"sampling": sampling})
+        more = {
+            "temperature": more_random(refused.temperature),
+            "temperature_by_activity": refused.temperature_by_activity,
+        }
+        config = config.model_copy(update={"sampling": config.sampling.model_copy(update=more)})
     with Meter("diffuse") as meter:
         device = resolve_device(config.compute.device)
         train, validation = users_of(matrix, Role.TRAIN), users_of(matrix, Role.VALIDATION)
@@ -82,7 +84,8 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: Fitte
                 MIN_HOLDOUT_USERS,
             )
         item_pairs = model.offsets.n_pairs
-        LOG.info("items are drawn at temperature %g, with offsets for %d pairs", model.temperature, item_pairs)
+        of_whom = "for all users" if model.usual_count is None else "in proportion to a user's number of items"
+        LOG.info("temperature %g %s, offsets for %d item pairs", model.temperature, of_whom, item_pairs)
         folder = private_directory(run.directory / "model")
         item_ids = pq.read_table(checked(matrix.items)).column("item_id").combine_chunks()
         fitted = FittedModel(
@@ -91,6 +94,7 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: Fitte
             curve=_write_curve(run.directory / "diffuse" / "curve.json", curve),
             temperature=model.temperature,
             temperature_is_found=is_found,
+            temperature_by_activity=model.usual_count is not None,
             item_pairs=item_pairs,
         )
     meter.save(run)

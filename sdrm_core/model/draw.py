@@ -100,8 +100,8 @@ class ItemDraw:
             publishable: (n_publishable,) columns, ascending.
             temperature: above 0; how little a user's taste counts beside what all users have in common.
             usual_count: items of a user drawn at just ``temperature``. Who has twice as many is drawn at twice as high
-                a one, down to a fourth and up to four times: each item more tells more of what it was learnt from.
-                None: all are drawn alike.
+                a one, down to a fourth and up to four times: where each item more tells more of what it was learnt
+                from. None: all are drawn alike.
         """
         columns = torch.from_numpy(publishable).to(vae.device)
         self.publishable = publishable

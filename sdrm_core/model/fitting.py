@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
-from sdrm_core.config import PipelineConfig
+from sdrm_core.config import PipelineConfig, SamplingConfig
 from sdrm_core.data.anonymity import publishable_activity, publishable_items
 from sdrm_core.data.matrix import item_popularity
 from sdrm_core.model.devices import Workers
@@ -20,11 +20,13 @@ from sdrm_core.model.temperature import UNJUDGED, LeakMeasure, choose_temperatur
 from sdrm_core.model.training import EpochReport, OnEpoch
 from sdrm_core.model.vae import MultiVAE
 from sdrm_core.randomness import stream_seed
+from sdrm_core.records import Leak
 
+_OWN = 1.0  # the temperature at which tastes count as the model has them
 _MAX_LEAK_USERS = 20_000  # synthetic users drawn to see what leaks: more tell more, but take time
 
-_Drawing = Callable[[float], tuple[SdrmModel, tuple[EpochReport, ...]]]
-"""Takes a temperature; returns the model with its offsets fitted to it, and one report a round."""
+_Drawing = Callable[[float, float | None], tuple[SdrmModel, tuple[EpochReport, ...]]]
+"""Takes a temperature and who has it, as ``ItemDraw`` does; returns the model with offsets, and one report a round."""
 
 
 def fit_sdrm(
@@ -45,7 +47,8 @@ def fit_sdrm(
         validation: (n_validation_users, n_items) binary; decides when to stop, and how random the draw has to be.
         config: the run's configuration.
         device: where to fit.
-        leak: decides how random the draw has to be, if the configuration does not say; not asked if it does.
+        leak: decides how random the draw has to be, and whether more so for people with many items, as far as the
+            configuration does not say; not asked if it does.
         on_epoch: called after each epoch of the diffusion and each round of the margins.
 
     Returns:
@@ -57,15 +60,14 @@ def fit_sdrm(
     """
     unfitted, reports = _without_offsets(vae, train, validation, config=config, device=device, on_epoch=on_epoch)
     drawing_at = _drawing(unfitted, train, config=config, on_epoch=on_epoch)
-    temperature = config.sampling.temperature
-    if temperature is None:
-        leak_of = leak(train, validation, config=config.privacy, seed=config.seed, device=device)
-        temperature = (
-            choose_temperature(lambda candidate: leak_of(_some_users(drawing_at(candidate)[0], config=config)))
-            if leak_of
-            else UNJUDGED
-        )
-    model, rounds = drawing_at(temperature)
+    is_open = config.sampling.temperature is None or config.sampling.temperature_by_activity is None
+    leak_of = leak(train, validation, config=config.privacy, seed=config.seed, device=device) if is_open else None
+    temperature, usual_count = _how_random(
+        config.sampling,
+        leak_at=(lambda *how: leak_of(_some_users(drawing_at(*how)[0], config=config))) if leak_of else None,
+        median_count=float(np.median(unfitted.activity)),
+    )
+    model, rounds = drawing_at(temperature, usual_count)
     return model, (*reports, *rounds)
 
 
@@ -99,7 +101,7 @@ def _without_offsets(
         activity=publishable_activity(counts, k_anonymity=k_anonymity, n_publishable=len(publishable)),
         publishable=publishable,
         offsets=Offsets.none(len(publishable), device=device),
-        temperature=1.0,
+        temperature=_OWN,
     )
     return model, reports
 
@@ -116,12 +118,25 @@ def _drawing(unfitted: SdrmModel, train: csr_matrix, *, config: PipelineConfig, 
     pairs = fit_offsets.find_pairs(unfitted, users)
 
     @cache  # the temperature that is chosen was fitted to be tried
-    def drawing_at(temperature: float) -> tuple[SdrmModel, tuple[EpochReport, ...]]:
-        candidate = replace(unfitted, temperature=temperature)
+    def drawing_at(temperature: float, usual_count: float | None) -> tuple[SdrmModel, tuple[EpochReport, ...]]:
+        candidate = replace(unfitted, temperature=temperature, usual_count=usual_count)
         offsets, rounds = fit_offsets(candidate, pairs)
         return replace(candidate, offsets=offsets), rounds
 
     return drawing_at
+
+
+def _how_random(
+    config: SamplingConfig, *, leak_at: Callable[[float, float | None], Leak] | None, median_count: float
+) -> tuple[float, float | None]:
+    """Return a temperature and who has it, as ``ItemDraw`` does: as configured, or as what leaks asks for."""
+    temperature, by_activity = config.temperature, config.temperature_by_activity
+    if by_activity is None:
+        by_activity = leak_at is not None and leak_at(_OWN, None).rises_with_activity
+    usual_count = median_count if by_activity else None
+    if temperature is None:
+        temperature = choose_temperature(lambda candidate: leak_at(candidate, usual_count)) if leak_at else UNJUDGED
+    return temperature, usual_count
 
 
 def _some_users(model: SdrmModel, *, config: PipelineConfig) -> csr_matrix:

@@ -33,7 +33,8 @@ class SdrmModel:
         activity: (n_train_users,) what ``publishable_activity`` makes of the training users' numbers of items.
         publishable: (n_publishable,) columns that may be drawn, ascending.
         offsets: what sets the frequencies of items and pairs of items.
-        temperature: randomness of the item draw, for a user of as many items as half of the training users have.
+        temperature: randomness of the item draw.
+        usual_count: items of a user drawn at just that ``temperature``; None: all are (``ItemDraw``).
     """
 
     vae: MultiVAE
@@ -42,6 +43,7 @@ class SdrmModel:
     publishable: np.ndarray
     offsets: Offsets
     temperature: float
+    usual_count: float | None = None
 
     @cached_property
     def source(self) -> UserSource:
@@ -52,8 +54,7 @@ class SdrmModel:
     @cached_property
     def draw(self) -> ItemDraw:
         """What draws their items."""
-        usual_count = float(np.median(self.activity))
-        return ItemDraw(self.vae, self.publishable, temperature=self.temperature, usual_count=usual_count)
+        return ItemDraw(self.vae, self.publishable, temperature=self.temperature, usual_count=self.usual_count)
 
     def sample(self, start: int, stop: int, *, seed: int, resolution: Resolution, batch_users: int) -> csr_matrix:
         """Make the synthetic users [start, stop).
@@ -118,7 +119,7 @@ class SdrmModel:
         """
         items = files.write_items(folder, item_ids)
         diffusion = {"kind": "diffusion", "config": self.denoiser.config.model_dump()}
-        draw = {"kind": "draw", "taste_temperature": self.temperature}
+        draw = {"kind": "draw", "taste_temperature": self.temperature, "usual_count": self.usual_count}
         tensors = self.offsets.tensors()
         tensors["publishable"] = torch.from_numpy(self.publishable)
         tensors["activity"] = torch.from_numpy(self.activity)
@@ -137,6 +138,7 @@ class SdrmModel:
             "variant": VARIANT,
             "config": {"vae": self.vae.config.model_dump(), "diffusion": self.denoiser.config.model_dump()},
             "temperature": self.temperature,
+            "temperature_by_activity": self.usual_count is not None,
             "sizes": {
                 "items": self.vae.n_items,
                 "publishable_items": len(self.publishable),
@@ -172,4 +174,5 @@ class SdrmModel:
                 publishable=draw["publishable"].numpy(),
                 offsets=Offsets.from_tensors(draw, device=device),
                 temperature=about["taste_temperature"],
+                usual_count=about["usual_count"],
             )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+from scipy.special import ndtr
 
 from sdrm_core.privacy import statistics
 from sdrm_core.privacy.evidence import Evidence
@@ -74,6 +75,19 @@ def measure_membership(evidence: Evidence, draw: np.random.Generator) -> dict[st
         return statistics.agreed([statistics.averaged(*pair, null=0.5) for pair in pairs])
 
     return {name: agreed(name) for name in both_ways[0][0]}
+
+
+def chance_of_activity_trend(evidence: Evidence) -> float:
+    """Return the one-sided p-value of the best attack telling people with more items from others more surely.
+
+    It is looked at how much higher training users rank than held-out users with as many items, and whether that rises
+    with the number of items: a score test of the trend, whatever the attack achieves on all.
+    """
+    is_train, activity = evidence.is_train, np.diff(evidence.complete.indptr)
+    attacks = np.stack([among_like(scores, activity) for scores in membership_scores(evidence).values()])
+    best = _best(evidence, attacks, np.ones(len(is_train), bool))
+    trend = (statistics.ranks(activity) - 0.5) * (is_train - is_train.mean())
+    return float(ndtr(-trend @ (best - 0.5) / (best.std() * np.linalg.norm(trend) + _TINY)))
 
 
 def among_like(scores: np.ndarray, activity: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from scipy.sparse import csr_matrix
 
 from sdrm_core.config import PrivacyConfig, PrivacyGate
 from sdrm_core.privacy import gates
+from sdrm_core.privacy.attacks import chance_of_activity_trend
 from sdrm_core.privacy.evidence import Evidence, RealUsers, gather
 from sdrm_core.privacy.similarity import CPU, clean, require_same_catalogue
 from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS, GateVerdict, Verdict, fail_closed
@@ -17,7 +18,6 @@ from sdrm_core.randomness import numpy_stream
 from sdrm_core.records import Leak
 
 _CHANCE = 0.02
-_WITHOUT_BOUND = Leak(share=inf, bound=inf)
 
 
 def leak_against(
@@ -41,8 +41,9 @@ def leak_against(
     Returns:
         A function of synthetic users (n_synthetic, n_items). It returns the largest share of a margin that any gate
         uses: 0 without a sign of a leak, above 1 if a margin is exceeded, infinite if there are copies or a gate could
-        not be computed; and the same of what was not seen but could be there (``bound``). It raises the same
-        ``DataError`` for bad synthetic users. None if there are too few users to measure anything (``can_tell``).
+        not be computed; the same of what was not seen but could be there (``bound``); and whether people with many
+        items leak more (``rises_with_activity``). It raises the same ``DataError`` for bad synthetic users. None if
+        there are too few users to measure anything (``can_tell``).
 
     Raises:
         DataError: different catalogues, an empty set, or values other than 0 and 1.
@@ -63,9 +64,10 @@ def _leak_of(synthetic: csr_matrix, *, people: RealUsers, config: PrivacyConfig,
     require_same_catalogue(synthetic=synthetic, train=people.complete)
     (synthetic,) = clean(synthetic=synthetic)
     evidence = gather(synthetic, people)
+    rises = chance_of_activity_trend(evidence) < _CHANCE
     copies = (gates.judge_unique_copies(evidence, config), gates.judge_near_copies(evidence, config))
     if any(verdict.verdict == Verdict.FAIL for verdict in copies):
-        return _WITHOUT_BOUND
+        return Leak(share=inf, bound=inf, rises_with_activity=rises)
     judges: dict[PrivacyGate, Callable[[Evidence, PrivacyConfig, np.random.Generator], GateVerdict]] = {
         "membership": gates.judge_membership,
         "rare_pairs": gates.judge_rare_pairs,
@@ -75,7 +77,11 @@ def _leak_of(synthetic: csr_matrix, *, people: RealUsers, config: PrivacyConfig,
         fail_closed(gate, partial(judge, evidence, config, numpy_stream(seed, "leak", gate)))
         for gate, judge in judges.items()
     ]
-    return Leak(share=max(map(_share, verdicts)), bound=_bound((*copies, *verdicts)))
+    return Leak(
+        share=max(map(_share, verdicts)),
+        bound=_bound((*copies, *verdicts)),
+        rises_with_activity=rises,
+    )
 
 
 def _bound(verdicts: Sequence[GateVerdict]) -> float:

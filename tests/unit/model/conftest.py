@@ -37,6 +37,7 @@ SETTINGS = (
     "sampling.margin_users=4096",
     "sampling.margin_rounds=20",
     "sampling.temperature=0.7",
+    "sampling.temperature_by_activity=true",
 )
 
 
@@ -48,7 +49,7 @@ def taught(model: SdrmModel) -> SdrmModel:
 
 
 def no_leak(*_, **__):
-    return lambda _: Leak(share=0.0, bound=0.0)
+    return lambda _: Leak(share=0.0, bound=0.0, rises_with_activity=False)
 
 
 def two_communities(n_users: int, *, seed: int) -> csr_matrix:

@@ -1,6 +1,7 @@
 from itertools import pairwise
 from math import inf
 
+import numpy as np
 import pytest
 
 from sdrm_core.model.fitting import fit_sdrm
@@ -10,7 +11,7 @@ from tests.unit.model.conftest import CPU
 
 
 def certain(share):
-    return Leak(share=share, bound=share)
+    return Leak(share=share, bound=share, rises_with_activity=False)
 
 
 def test_the_ladder_rises_by_about_a_tenth_from_half_the_models_own_randomness_to_a_third_above_it():
@@ -55,24 +56,60 @@ def test_randomness_that_hides_nobody_is_not_bought():
 
 
 def test_people_too_few_to_be_sure_do_not_allow_less_than_the_models_own_randomness():
-    assert choose_temperature(lambda _: Leak(share=0.0, bound=inf)) == 1.0
+    assert choose_temperature(lambda _: Leak(share=0.0, bound=inf, rises_with_activity=False)) == 1.0
 
 
 def test_below_the_models_own_randomness_what_does_not_show_is_bounded_by_as_much():
     def leak_at(temperature):
-        return Leak(share=0.0, bound=TOLERATED if temperature >= LADDER[4] else 0.99)
+        bound = TOLERATED if temperature >= LADDER[4] else 0.99
+        return Leak(share=0.0, bound=bound, rises_with_activity=False)
 
     assert choose_temperature(leak_at) == LADDER[4] < 1
 
 
 def test_people_too_few_to_be_sure_do_not_ask_for_more_than_the_ladder():
-    out_of_sight = Leak(share=0.0, bound=inf)
+    out_of_sight = Leak(share=0.0, bound=inf, rises_with_activity=False)
     assert choose_temperature(lambda temperature: out_of_sight if temperature > 1.4 else certain(1.9)) == LADDER[5]
 
 
 @pytest.mark.parametrize(("refused", "then"), [(0.51, 1.33), (0.83, 1.33), (1.0, 1.33), (1.21, 1.61), (1.95, 2.6)])
 def test_after_a_refusal_it_is_a_third_above_what_was_refused_and_above_the_models_own(refused, then):
     assert more_random(refused) == then
+
+
+def fitted(vae, train, validation, config, leak, **settings):
+    sampling = config.sampling.model_copy(update={"margin_rounds": 2, "users": 70, **settings})
+    return fit_sdrm(
+        vae,
+        train,
+        validation,
+        config=config.model_copy(update={"sampling": sampling}),
+        device=CPU,
+        leak=lambda *_, **__: leak,
+        on_epoch=lambda _: None,
+    )[0]
+
+
+@pytest.mark.parametrize(("rises", "given", "is_by_activity"), [
+    (True, None, True), (False, None, False), (True, False, False), (False, True, True)
+])  # fmt: skip
+def test_people_with_many_items_are_drawn_more_randomly_where_they_leak_more_or_it_is_asked_for(  # noqa: PLR0917
+    vae, train, validation, config, rises, given, is_by_activity
+):
+    asked = []
+
+    def leak_of(users):
+        asked.append(users)
+        return Leak(share=0.0, bound=0.0, rises_with_activity=rises)
+
+    model = fitted(vae, train, validation, config, leak_of, temperature=0.9, temperature_by_activity=given)
+    assert model.usual_count == (np.median(model.activity) if is_by_activity else None)
+    assert len(asked) == (given is None)
+
+
+def test_where_nobody_can_tell_all_are_drawn_alike(vae, train, validation, config):
+    unsaid = {"temperature": None, "temperature_by_activity": None}
+    assert fitted(vae, train, validation, config, None, **unsaid).usual_count is None
 
 
 def test_fitting_asks_what_leaks_only_where_no_temperature_is_given(vae, train, validation, config):
@@ -83,11 +120,7 @@ def test_fitting_asks_what_leaks_only_where_no_temperature_is_given(vae, train, 
         return certain(1.0 if len(asked) == 1 else 0.0)
 
     def fit(temperature, leak=leak_of):
-        sampling = config.sampling.model_copy(update={"temperature": temperature, "margin_rounds": 2, "users": 70})
-        settings = config.model_copy(update={"sampling": sampling})
-        return fit_sdrm(
-            vae, train, validation, config=settings, device=CPU, leak=lambda *_, **__: leak, on_epoch=lambda _: None
-        )[0]
+        return fitted(vae, train, validation, config, leak, temperature=temperature, temperature_by_activity=False)
 
     assert fit(0.9).temperature == 0.9
     assert asked == []

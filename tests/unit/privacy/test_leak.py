@@ -4,6 +4,7 @@ from math import inf, nan
 
 import numpy as np
 import pytest
+from scipy.sparse import vstack
 
 from sdrm_core.config import PrivacyConfig
 from sdrm_core.errors import DataError
@@ -37,6 +38,22 @@ def test_half_a_copy_leaks_more_than_is_tolerated(people):
     halves.data[::2] = 0
     halves.eliminate_zeros()
     assert leak_of(halves, people) > 1
+
+
+def test_people_with_many_items_leak_more_where_a_release_holds_most_of_theirs(people):
+    sets = {"train": people["train"], "validation": people["validation"]}
+    leak_at = leak_against(config=PrivacyConfig(), seed=0, **sets)
+    counts = np.diff(people["train"].indptr)
+
+    def leak_of_parts(of_whom):
+        parts = people["train"][of_whom].copy()
+        parts.data[::3] = 0
+        parts.eliminate_zeros()
+        return leak_at(vstack([parts, people["fresh"]]).tocsr())
+
+    assert leak_of_parts(counts > np.quantile(counts, 0.7)).rises_with_activity
+    assert not leak_of_parts(np.arange(len(counts)) % 3 == 0).rises_with_activity
+    assert not leak_at(people["fresh"]).rises_with_activity
 
 
 def test_too_few_validation_users_judge_nothing(people):

@@ -60,6 +60,7 @@ def render_inputs(
             curve=nothing,
             temperature=1.1,
             temperature_is_found=True,
+            temperature_by_activity=True,
             item_pairs=12,
         ),
         samples=Samples(attempt=0, model=nothing.sha256, shards=(), counts=counts(synthetic)),

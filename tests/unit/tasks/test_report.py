@@ -3,6 +3,7 @@
 import copy
 import re
 import subprocess
+from html import unescape
 from html.parser import HTMLParser
 
 import pandas as pd
@@ -162,6 +163,15 @@ def test_the_card_says_who_chose_the_temperature(inputs):
     for is_found, told in ((True, "chosen by what leaks"), (False, "validation users are too few to tell what leaks")):
         inputs["manifest"]["model"]["temperature_is_found"] = is_found
         assert told in render_card(inputs["manifest"])
+
+
+def test_card_and_report_say_for_whom_the_temperature_is(inputs):
+    judge(inputs)
+    told = "in proportion to a user's number of items"
+    for is_by_activity in (True, False):
+        inputs["manifest"]["model"]["temperature_by_activity"] = is_by_activity
+        assert (told in render_card(inputs["manifest"])) == is_by_activity
+        assert (f"temperature 1.1 ({told})" in unescape(render_report(**inputs))) == is_by_activity
 
 
 @pytest.mark.parametrize(
