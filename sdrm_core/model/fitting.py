@@ -23,6 +23,7 @@ from sdrm_core.randomness import stream_seed
 from sdrm_core.records import Leak
 
 _OWN = 1.0  # the temperature at which tastes count as the model has them
+_SPARSE = 0.5  # of how much data relies on items of few people
 _MAX_LEAK_USERS = 20_000  # synthetic users drawn to see what leaks: more tell more, but take time
 
 _Drawing = Callable[[float, float | None], tuple[SdrmModel, tuple[EpochReport, ...]]]
@@ -66,6 +67,7 @@ def fit_sdrm(
         config.sampling,
         leak_at=(lambda *how: leak_of(_some_users(drawing_at(*how)[0], config=config))) if leak_of else None,
         median_count=float(np.median(unfitted.activity)),
+        is_sparse=_sparsity(train, unfitted.publishable, config=config) > _SPARSE,
     )
     model, rounds = drawing_at(temperature, usual_count)
     return model, (*reports, *rounds)
@@ -84,7 +86,7 @@ def _without_offsets(
     counts, popularity = np.diff(train.indptr), item_popularity(train)
     k_anonymity = config.privacy.k_anonymity
     publishable = publishable_items(popularity, k_anonymity=k_anonymity)
-    sparsity = reliance_on_few(popularity[publishable], k_anonymity=k_anonymity)
+    sparsity = _sparsity(train, publishable, config=config)
     vae = vae.to(device).with_shrunk_item_vectors(popularity, half_at=sparsity * FEW * k_anonymity)
     with Workers(device) as workers:
         denoiser, reports = train_denoiser(
@@ -104,6 +106,10 @@ def _without_offsets(
         temperature=_OWN,
     )
     return model, reports
+
+
+def _sparsity(train: csr_matrix, publishable: np.ndarray, *, config: PipelineConfig) -> float:
+    return reliance_on_few(item_popularity(train)[publishable], k_anonymity=config.privacy.k_anonymity)
 
 
 def _drawing(unfitted: SdrmModel, train: csr_matrix, *, config: PipelineConfig, on_epoch: OnEpoch) -> _Drawing:
@@ -127,12 +133,19 @@ def _drawing(unfitted: SdrmModel, train: csr_matrix, *, config: PipelineConfig, 
 
 
 def _how_random(
-    config: SamplingConfig, *, leak_at: Callable[[float, float | None], Leak] | None, median_count: float
+    config: SamplingConfig,
+    *,
+    leak_at: Callable[[float, float | None], Leak] | None,
+    median_count: float,
+    is_sparse: bool,
 ) -> tuple[float, float | None]:
-    """Return a temperature and who has it, as ``ItemDraw`` does: as configured, or as what leaks asks for."""
+    """Return a temperature and who has it, as ``ItemDraw`` does: as configured, or as what leaks asks for.
+
+    In sparse data all are drawn alike: there it is not many items that give people away, but items of few people.
+    """
     temperature, by_activity = config.temperature, config.temperature_by_activity
     if by_activity is None:
-        by_activity = leak_at is not None and leak_at(_OWN, None).rises_with_activity
+        by_activity = not is_sparse and leak_at is not None and leak_at(_OWN, None).rises_with_activity
     usual_count = median_count if by_activity else None
     if temperature is None:
         temperature = choose_temperature(lambda candidate: leak_at(candidate, usual_count)) if leak_at else UNJUDGED

@@ -25,7 +25,7 @@ GPU = torch.device("cuda")
 SETTINGS = {
     "vae": {"max_epochs": 5, "epoch_steps": 30},
     "diffusion": {"max_epochs": 5},
-    "sampling": {"temperature": 1.0, "margin_rounds": 8, "pair_rounds": 8},
+    "sampling": {"temperature": 1.0, "temperature_by_activity": False, "margin_rounds": 8, "pair_rounds": 8},
 }
 
 

@@ -41,7 +41,9 @@ def report(release: Path) -> None:
     manifest = json.loads((release / "manifest.json").read_text())
     for name, stage in manifest["stages"].items():
         print(f"{name:24}{stage['seconds']:10.1f} s{stage['peak_rss_mb']:10,} MiB")
-    print(f"temperature {manifest['model']['temperature']}, attempts {manifest['attempts']}")
+    model = manifest["model"]
+    print(f"temperature {model['temperature']}, by activity: {model['temperature_by_activity']}")
+    print(f"attempts {manifest['attempts']}")
     for name, figure in manifest["fidelity"]["figures"].items():
         print(f"{name:28}", *(figure[column] for column in ("synthetic", "holdout", "popularity_sampler")))
     for judge, arms in manifest["utility"]["judges"].items():

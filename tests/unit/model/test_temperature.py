@@ -90,11 +90,12 @@ def fitted(vae, train, validation, config, leak, **settings):
     )[0]
 
 
-@pytest.mark.parametrize(("rises", "given", "is_by_activity"), [
-    (True, None, True), (False, None, False), (True, False, False), (False, True, True)
+@pytest.mark.parametrize(("rises", "given", "k_anonymity", "is_by_activity"), [
+    (True, None, 5, True), (False, None, 5, False), (True, False, 5, False), (False, True, 5, True),
+    (True, None, 20, False), (False, True, 20, True),
 ])  # fmt: skip
 def test_people_with_many_items_are_drawn_more_randomly_where_they_leak_more_or_it_is_asked_for(  # noqa: PLR0917
-    vae, train, validation, config, rises, given, is_by_activity
+    vae, train, validation, config, rises, given, k_anonymity, is_by_activity
 ):
     asked = []
 
@@ -102,9 +103,11 @@ def test_people_with_many_items_are_drawn_more_randomly_where_they_leak_more_or_
         asked.append(users)
         return Leak(share=0.0, bound=0.0, rises_with_activity=rises)
 
-    model = fitted(vae, train, validation, config, leak_of, temperature=0.9, temperature_by_activity=given)
+    settings = config.model_copy(update={"privacy": config.privacy.model_copy(update={"k_anonymity": k_anonymity})})
+    model = fitted(vae, train, validation, settings, leak_of, temperature=0.9, temperature_by_activity=given)
     assert model.usual_count == (np.median(model.activity) if is_by_activity else None)
-    assert len(asked) == (given is None)
+    is_sparse = k_anonymity == 20  # most items have fewer than twice as many people
+    assert len(asked) == (given is None and not is_sparse)
 
 
 def test_where_nobody_can_tell_all_are_drawn_alike(vae, train, validation, config):
