@@ -249,8 +249,8 @@ class SamplingConfig(Section):
     temperature_by_activity: bool | None = Field(
         None,
         description="whether the temperature is in proportion to a user's number of items, from a fourth to four times "
-        "that of the median; null: if validation users show that people with many items leak more, and the data does not "
-        "consist of items of few people",
+        "that of the median; null: if validation users show that people with many items leak more, but not where most "
+        "items are of few people",
     )
     margin_rounds: int = Field(8, ge=0, description="rounds that fit item popularity; 0 leaves it to the decoder")
     pair_rounds: int = Field(
