@@ -23,7 +23,7 @@ from sdrm_core.randomness import stream_seed
 from sdrm_core.records import Leak
 
 _OWN = 1.0  # the temperature at which tastes count as the model has them
-_SPARSE = 0.5  # of how much data relies on items of few people
+_MOSTLY = 0.5  # of the data relies on items of few people
 _MAX_LEAK_USERS = 20_000  # synthetic users drawn to see what leaks: more tell more, but take time
 
 _Drawing = Callable[[float, float | None], tuple[SdrmModel, tuple[EpochReport, ...]]]
@@ -67,7 +67,7 @@ def fit_sdrm(
         config.sampling,
         leak_at=(lambda *how: leak_of(_some_users(drawing_at(*how)[0], config=config))) if leak_of else None,
         median_count=float(np.median(unfitted.activity)),
-        is_sparse=_sparsity(train, unfitted.publishable, config=config) > _SPARSE,
+        is_sparse=_sparsity(train, unfitted.publishable, config=config) > _MOSTLY,
     )
     model, rounds = drawing_at(temperature, usual_count)
     return model, (*reports, *rounds)
