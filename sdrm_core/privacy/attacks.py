@@ -1,6 +1,7 @@
 """Membership attacks: given a user's items and the release, was this user in the training set?"""
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 from scipy.special import ndtr
@@ -69,10 +70,8 @@ def measure_membership(evidence: Evidence, draw: np.random.Generator) -> dict[st
     both_ways = [(figures(half), figures(~half)) for half in _halves(evidence.is_train, draw)]
 
     def agreed(name: str) -> Estimate:
-        pairs = [(one[name], other[name]) for one, other in both_ways]
-        if name == "tpr":
-            return statistics.agreed([statistics.averaged_rate(*pair) for pair in pairs])
-        return statistics.agreed([statistics.averaged(*pair, null=0.5) for pair in pairs])
+        mean_of = statistics.averaged_rate if name == "tpr" else partial(statistics.averaged, null=0.5)
+        return statistics.agreed([mean_of(one[name], other[name]) for one, other in both_ways])
 
     return {name: agreed(name) for name in both_ways[0][0]}
 
