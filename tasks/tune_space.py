@@ -6,8 +6,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
 from sdrm_core.config import PipelineConfig
-
-_FIRST_TEMPERATURE = 1.0  # the model's own: where a search begins that is not told where
+from sdrm_core.model.temperature import OWN
 
 SPACE: dict[str, IntDistribution | FloatDistribution] = {
     "vae.latent_dim": IntDistribution(4, 256, log=True),
@@ -24,7 +23,7 @@ SPACE: dict[str, IntDistribution | FloatDistribution] = {
 
 def with_concrete_values(config: PipelineConfig, *, n_train_users: int) -> PipelineConfig:
     """Return the configuration with a number for every searched setting, those that go by the data included."""
-    temperature = _FIRST_TEMPERATURE if config.sampling.temperature is None else config.sampling.temperature
+    temperature = OWN if config.sampling.temperature is None else config.sampling.temperature
     sampling = config.sampling.model_copy(update={"temperature": temperature})
     return config.model_copy(update={"vae": config.vae.sized_for(n_train_users), "sampling": sampling})
 

@@ -16,13 +16,12 @@ from sdrm_core.model.diffusing import Posteriors, train_denoiser
 from sdrm_core.model.draw import FEW, Offsets, reliance_on_few, target_popularity
 from sdrm_core.model.offsets import OffsetFit
 from sdrm_core.model.sdrm import SdrmModel
-from sdrm_core.model.temperature import UNJUDGED, LeakMeasure, choose_temperature
+from sdrm_core.model.temperature import OWN, UNJUDGED, LeakMeasure, choose_temperature
 from sdrm_core.model.training import EpochReport, OnEpoch
 from sdrm_core.model.vae import MultiVAE
 from sdrm_core.randomness import stream_seed
 from sdrm_core.records import Leak
 
-_OWN = 1.0  # the temperature at which tastes count as the model has them
 _MOSTLY = 0.5  # of the data relies on items of few people
 _MAX_LEAK_USERS = 20_000  # synthetic users drawn to see what leaks: more tell more, but take time
 
@@ -63,11 +62,12 @@ def fit_sdrm(
     drawing_at = _drawing(unfitted, train, config=config, on_epoch=on_epoch)
     is_open = config.sampling.temperature is None or config.sampling.temperature_by_activity is None
     leak_of = leak(train, validation, config=config.privacy, seed=config.seed, device=device) if is_open else None
+    popularity = item_popularity(train)[unfitted.publishable]
     temperature, usual_count = _how_random(
         config.sampling,
-        leak_at=(lambda *how: leak_of(_some_users(drawing_at(*how)[0], config=config))) if leak_of else None,
+        leak_at=cache(lambda *how: leak_of(_some_users(drawing_at(*how)[0], config=config))) if leak_of else None,
         median_count=float(np.median(unfitted.activity)),
-        is_sparse=_sparsity(train, unfitted.publishable, config=config) > _MOSTLY,
+        is_sparse=reliance_on_few(popularity, k_anonymity=config.privacy.k_anonymity) > _MOSTLY,
     )
     model, rounds = drawing_at(temperature, usual_count)
     return model, (*reports, *rounds)
@@ -86,7 +86,7 @@ def _without_offsets(
     counts, popularity = np.diff(train.indptr), item_popularity(train)
     k_anonymity = config.privacy.k_anonymity
     publishable = publishable_items(popularity, k_anonymity=k_anonymity)
-    sparsity = _sparsity(train, publishable, config=config)
+    sparsity = reliance_on_few(popularity[publishable], k_anonymity=k_anonymity)
     vae = vae.to(device).with_shrunk_item_vectors(popularity, half_at=sparsity * FEW * k_anonymity)
     with Workers(device) as workers:
         denoiser, reports = train_denoiser(
@@ -103,13 +103,9 @@ def _without_offsets(
         activity=publishable_activity(counts, k_anonymity=k_anonymity, n_publishable=len(publishable)),
         publishable=publishable,
         offsets=Offsets.none(len(publishable), device=device),
-        temperature=_OWN,
+        temperature=OWN,
     )
     return model, reports
-
-
-def _sparsity(train: csr_matrix, publishable: np.ndarray, *, config: PipelineConfig) -> float:
-    return reliance_on_few(item_popularity(train)[publishable], k_anonymity=config.privacy.k_anonymity)
 
 
 def _drawing(unfitted: SdrmModel, train: csr_matrix, *, config: PipelineConfig, on_epoch: OnEpoch) -> _Drawing:
@@ -145,7 +141,7 @@ def _how_random(
     """
     temperature, by_activity = config.temperature, config.temperature_by_activity
     if by_activity is None:
-        by_activity = not is_sparse and leak_at is not None and leak_at(_OWN, None).rises_with_activity
+        by_activity = not is_sparse and leak_at is not None and leak_at(OWN, None).rises_with_activity
     usual_count = median_count if by_activity else None
     if temperature is None:
         temperature = choose_temperature(lambda candidate: leak_at(candidate, usual_count)) if leak_at else UNJUDGED

@@ -14,6 +14,9 @@ from scipy.sparse import csr_matrix
 from sdrm_core.config import PrivacyConfig
 from sdrm_core.records import Leak
 
+OWN = 1.0
+"""The model's own: tastes count as it has them."""
+
 LADDER = tuple(round(1.1**step, 2) for step in range(-7, 4))
 """Temperatures tried: from half the model's own randomness to a third above it, each a tenth above the one before."""
 
@@ -36,7 +39,7 @@ def more_random(temperature: float) -> float:
 
     A temperature below 1 was chosen because no leak was certain, and that was wrong: then the raise starts from 1.
     """
-    return round(_SECOND_TRY * max(temperature, 1.0), 2)
+    return round(_SECOND_TRY * max(temperature, OWN), 2)
 
 
 class LeakMeasure(Protocol):
@@ -64,7 +67,7 @@ def choose_temperature(leak_at: Callable[[float], Leak]) -> float:
 
     def keeps_within(limit: float, temperature: float) -> bool:
         leak = leaks[temperature]
-        return leak.share <= limit and (leak.bound <= limit or 1 <= temperature <= LADDER[-1])
+        return leak.share <= limit and (leak.bound <= limit or OWN <= temperature <= LADDER[-1])
 
     def is_tolerated(temperature: float) -> bool:
         leaks[temperature] = leak_at(temperature)

@@ -1,6 +1,6 @@
 """Membership attacks: given a user's items and the release, was this user in the training set?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 import numpy as np
@@ -52,7 +52,7 @@ def measure_membership(evidence: Evidence, draw: np.random.Generator) -> dict[st
     activity = np.diff(evidence.complete.indptr)
     rare, most_active = _highest_tenth(evidence.rarity), _highest_tenth(activity)
     attacks = np.stack(list(membership_scores(evidence).values()))
-    among = np.stack([among_like(scores, activity) for scores in attacks])
+    among = _each_among_like(attacks, activity)
     summands = _summands(among, activity)
 
     def figures(known: np.ndarray) -> dict[str, Estimate]:
@@ -83,7 +83,7 @@ def chance_of_activity_trend(evidence: Evidence) -> float:
     with the number of items: a score test of the trend, whatever the attack achieves on all.
     """
     is_train, activity = evidence.is_train, np.diff(evidence.complete.indptr)
-    attacks = np.stack([among_like(scores, activity) for scores in membership_scores(evidence).values()])
+    attacks = _each_among_like(membership_scores(evidence).values(), activity)
     best = _best(evidence, attacks, np.ones(len(is_train), bool))
     trend = (statistics.ranks(activity) - 0.5) * (is_train - is_train.mean())
     return float(ndtr(-trend @ (best - 0.5) / (best.std() * np.linalg.norm(trend) + _TINY)))
@@ -104,6 +104,11 @@ def among_like(scores: np.ndarray, activity: np.ndarray) -> np.ndarray:
     for alike in np.array_split(np.argsort(activity, kind="stable"), n_groups):
         among[alike] = statistics.ranks(scores[alike])
     return among
+
+
+def _each_among_like(attacks: Iterable[np.ndarray], activity: np.ndarray) -> np.ndarray:
+    """Return (n_attacks, n) what ``among_like`` makes of each attack's scores."""
+    return np.stack([among_like(scores, activity) for scores in attacks])
 
 
 def _halves(is_train: np.ndarray, draw: np.random.Generator) -> Iterator[np.ndarray]:
