@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from sdrm_core.model.devices import Workers
 from sdrm_core.model.diffusing import Posteriors, train_denoiser
 from sdrm_core.model.draw import FEW, Offsets, reliance_on_few, target_popularity
 from sdrm_core.model.offsets import OffsetFit
+from sdrm_core.model.pretraining import train_vae
+from sdrm_core.model.rehearsal import learners_and_onlookers
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.model.temperature import OWN, UNJUDGED, LeakMeasure, choose_temperature
 from sdrm_core.model.training import EpochReport, OnEpoch
@@ -25,8 +28,22 @@ from sdrm_core.records import Leak
 _MOSTLY = 0.5  # of the data relies on items of few people
 _MAX_LEAK_USERS = 20_000  # synthetic users drawn to see what leaks: more tell more, but take time
 
-_Drawing = Callable[[float, float | None], tuple[SdrmModel, tuple[EpochReport, ...]]]
-"""Takes a temperature and who has it, as ``ItemDraw`` does; returns the model with offsets, and one report a round."""
+_Drawing = Callable[[float, bool], tuple[SdrmModel, tuple[EpochReport, ...]]]
+"""Takes a temperature, and whether for each user in proportion to the number of items; returns model and reports."""
+
+
+class _Trained(NamedTuple):
+    """A model trained but for its draw, which is fitted at any temperature.
+
+    Attributes:
+        drawing_at: fits the draw; returns the model, and one report a round.
+        reports: of the diffusion, one an epoch.
+        is_sparse: whether items of few people make up most of the data.
+    """
+
+    drawing_at: _Drawing
+    reports: tuple[EpochReport, ...]
+    is_sparse: bool
 
 
 def fit_sdrm(
@@ -48,29 +65,79 @@ def fit_sdrm(
         config: the run's configuration.
         device: where to fit.
         leak: decides how random the draw has to be, and whether more so for people with many items, as far as the
-            configuration does not say; not asked if it does.
-        on_epoch: called after each epoch of the diffusion and each round of the margins.
+            configuration does not say; not asked if it does. A temperature that is to be found is found in a rehearsal
+            if there are few validation users (``learners_and_onlookers``).
+        on_epoch: called after each epoch of the diffusion and each round of the margins, in a rehearsal too.
 
     Returns:
-        The fitted model and all reports.
+        The fitted model and all its reports.
 
     Raises:
         TrainingError: a loss is not finite.
         DataError: no item may be published.
     """
+    trained = _train(vae, train, validation, config=config, device=device, on_epoch=on_epoch)
+
+    sampling = config.sampling
+    is_open = sampling.temperature is None or (sampling.temperature_by_activity is None and not trained.is_sparse)
+    leak_at = None
+    if is_open:
+        leak_at = _leak_at(trained, train, validation, config=config, device=device, leak=leak, on_epoch=on_epoch)
+    temperature, by_activity = _how_random(sampling, leak_at=leak_at, is_sparse=trained.is_sparse)
+    model, rounds = trained.drawing_at(temperature, by_activity)
+    return model, (*trained.reports, *rounds)
+
+
+def _train(
+    vae: MultiVAE,
+    train: csr_matrix,
+    validation: csr_matrix,
+    *,
+    config: PipelineConfig,
+    device: torch.device,
+    on_epoch: OnEpoch,
+) -> _Trained:
     unfitted, reports = _without_offsets(vae, train, validation, config=config, device=device, on_epoch=on_epoch)
-    drawing_at = _drawing(unfitted, train, config=config, on_epoch=on_epoch)
-    is_open = config.sampling.temperature is None or config.sampling.temperature_by_activity is None
-    leak_of = leak(train, validation, config=config.privacy, seed=config.seed, device=device) if is_open else None
     popularity = item_popularity(train)[unfitted.publishable]
-    temperature, usual_count = _how_random(
-        config.sampling,
-        leak_at=cache(lambda *how: leak_of(_some_users(drawing_at(*how)[0], config=config))) if leak_of else None,
-        median_count=float(np.median(unfitted.activity)),
+    return _Trained(
+        drawing_at=_drawing(unfitted, train, config=config, on_epoch=on_epoch),
+        reports=reports,
         is_sparse=reliance_on_few(popularity, k_anonymity=config.privacy.k_anonymity) > _MOSTLY,
     )
-    model, rounds = drawing_at(temperature, usual_count)
-    return model, (*reports, *rounds)
+
+
+def _leak_at(
+    trained: _Trained,
+    train: csr_matrix,
+    validation: csr_matrix,
+    *,
+    config: PipelineConfig,
+    device: torch.device,
+    leak: LeakMeasure,
+    on_epoch: OnEpoch,
+) -> Callable[[float, bool], Leak] | None:
+    """Return what says how much leaks of a draw, of the trained model's or of one in a rehearsal; None: nobody can."""
+    learners, onlookers = train, validation
+    if config.sampling.temperature is None:
+        learners, onlookers = learners_and_onlookers(train, validation, seed=config.seed)
+    leak_of = leak(learners, onlookers, config=config.privacy, seed=config.seed, device=device)
+    if leak_of is None:
+        return None
+    if learners is not train:
+        trained = _rehearse(learners, validation, config=config, device=device, on_epoch=on_epoch)
+    return cache(lambda *how: leak_of(_some_users(trained.drawing_at(*how)[0], config=config)))
+
+
+def _rehearse(
+    learners: csr_matrix, validation: csr_matrix, *, config: PipelineConfig, device: torch.device, on_epoch: OnEpoch
+) -> _Trained:
+    """Train a model of the learners as the real one was trained; reports say that they are of the rehearsal."""
+
+    def report(epoch: EpochReport) -> None:
+        on_epoch(epoch.model_copy(update={"stage": f"rehearsal, {epoch.stage}"}))
+
+    vae, _ = train_vae(learners, validation, config=config.vae, seed=config.seed, device=device, on_epoch=report)
+    return _train(vae, learners, validation, config=config, device=device, on_epoch=report)
 
 
 def _without_offsets(
@@ -119,8 +186,9 @@ def _drawing(unfitted: SdrmModel, train: csr_matrix, *, config: PipelineConfig, 
     )
     pairs = fit_offsets.find_pairs(unfitted, users)
 
-    @cache  # the temperature that is chosen was fitted to be tried
-    def drawing_at(temperature: float, usual_count: float | None) -> tuple[SdrmModel, tuple[EpochReport, ...]]:
+    @cache  # the temperature that is chosen was fitted to be tried, unless in a rehearsal
+    def drawing_at(temperature: float, by_activity: bool) -> tuple[SdrmModel, tuple[EpochReport, ...]]:
+        usual_count = float(np.median(unfitted.activity)) if by_activity else None
         candidate = replace(unfitted, temperature=temperature, usual_count=usual_count)
         offsets, rounds = fit_offsets(candidate, pairs)
         return replace(candidate, offsets=offsets), rounds
@@ -129,23 +197,18 @@ def _drawing(unfitted: SdrmModel, train: csr_matrix, *, config: PipelineConfig, 
 
 
 def _how_random(
-    config: SamplingConfig,
-    *,
-    leak_at: Callable[[float, float | None], Leak] | None,
-    median_count: float,
-    is_sparse: bool,
-) -> tuple[float, float | None]:
-    """Return a temperature and who has it, as ``ItemDraw`` does: as configured, or as what leaks asks for.
+    config: SamplingConfig, *, leak_at: Callable[[float, bool], Leak] | None, is_sparse: bool
+) -> tuple[float, bool]:
+    """Return a temperature, and whether in proportion to a user's number of items, as configured or by what leaks.
 
     In sparse data all are drawn alike: there it is not many items that give people away, but items of few people.
     """
     temperature, by_activity = config.temperature, config.temperature_by_activity
     if by_activity is None:
-        by_activity = not is_sparse and leak_at is not None and leak_at(OWN, None).rises_with_activity
-    usual_count = median_count if by_activity else None
+        by_activity = not is_sparse and leak_at is not None and leak_at(OWN, False).rises_with_activity
     if temperature is None:
-        temperature = choose_temperature(lambda candidate: leak_at(candidate, usual_count)) if leak_at else UNJUDGED
-    return temperature, usual_count
+        temperature = choose_temperature(lambda candidate: leak_at(candidate, by_activity)) if leak_at else UNJUDGED
+    return temperature, by_activity
 
 
 def _some_users(model: SdrmModel, *, config: PipelineConfig) -> csr_matrix:
