@@ -244,7 +244,8 @@ class SamplingConfig(Section):
         ge=0.05,
         le=5,
         description="how little a user's taste counts in the draw of items: 1 as the model has it, below more; null: "
-        "the lowest at which little leaks, judged by the privacy gates with validation users in place of the holdout",
+        "the lowest at which little leaks, judged by the privacy gates with validation users in place of the holdout; "
+        "where they are fewer than 2,500, in a rehearsal: part of the training users judges, too",
     )
     temperature_by_activity: bool | None = Field(
         None,

@@ -100,7 +100,7 @@ class FittedModel(Record):
 
     Attributes:
         temperature: at which items are drawn, given or found.
-        temperature_is_found: it was searched for with validation users, or raised from such a temperature.
+        temperature_is_found: it was searched for by what leaks, or raised from such a temperature.
         temperature_by_activity: the temperature is in proportion to a user's number of items.
         item_pairs: pairs of items that get an offset.
     """

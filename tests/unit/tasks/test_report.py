@@ -160,7 +160,7 @@ def test_where_the_source_lies_is_not_published(tmp_path):
 def test_the_card_says_who_chose_the_temperature(inputs):
     judge(inputs)
     inputs["manifest"]["config"]["sampling"]["temperature"] = None
-    for is_found, told in ((True, "chosen by what leaks"), (False, "validation users are too few to tell what leaks")):
+    for is_found, told in ((True, "chosen by what leaks"), (False, "people are too few to tell what leaks")):
         inputs["manifest"]["model"]["temperature_is_found"] = is_found
         assert told in render_card(inputs["manifest"])
 
