@@ -77,7 +77,6 @@ def fit_sdrm(
         DataError: no item may be published.
     """
     trained = _train(vae, train, validation, config=config, device=device, on_epoch=on_epoch)
-
     sampling = config.sampling
     is_open = sampling.temperature is None or (sampling.temperature_by_activity is None and not trained.is_sparse)
     leak_at = None
@@ -97,13 +96,52 @@ def _train(
     device: torch.device,
     on_epoch: OnEpoch,
 ) -> _Trained:
-    unfitted, reports = _without_offsets(vae, train, validation, config=config, device=device, on_epoch=on_epoch)
-    popularity = item_popularity(train)[unfitted.publishable]
-    return _Trained(
-        drawing_at=_drawing(unfitted, train, config=config, on_epoch=on_epoch),
-        reports=reports,
-        is_sparse=reliance_on_few(popularity, k_anonymity=config.privacy.k_anonymity) > _MOSTLY,
+    """Train the diffusion on the latents of a trained VAE; the draw stays open."""
+    counts, popularity = np.diff(train.indptr), item_popularity(train)
+    k_anonymity = config.privacy.k_anonymity
+    publishable = publishable_items(popularity, k_anonymity=k_anonymity)
+    sparsity = reliance_on_few(popularity[publishable], k_anonymity=k_anonymity)
+    vae = vae.to(device).with_shrunk_item_vectors(popularity, half_at=sparsity * FEW * k_anonymity)
+    with Workers(device) as workers:
+        denoiser, reports = train_denoiser(
+            Posteriors.of(vae, train, reference=counts, seed=config.seed),
+            Posteriors.of(vae, validation, reference=counts, seed=config.seed),
+            config=config.diffusion,
+            seed=config.seed,
+            workers=workers,
+            on_epoch=on_epoch,
+        )
+    unfitted = SdrmModel(
+        vae=vae,
+        denoiser=denoiser,
+        activity=publishable_activity(counts, k_anonymity=k_anonymity, n_publishable=len(publishable)),
+        publishable=publishable,
+        offsets=Offsets.none(len(publishable), device=device),
+        temperature=OWN,
     )
+    drawing_at = _drawing(unfitted, train, config=config, on_epoch=on_epoch)
+    return _Trained(drawing_at, reports, is_sparse=sparsity > _MOSTLY)
+
+
+def _drawing(unfitted: SdrmModel, train: csr_matrix, *, config: PipelineConfig, on_epoch: OnEpoch) -> _Drawing:
+    users, k_anonymity = train[:, unfitted.publishable], config.privacy.k_anonymity
+    fit_offsets = OffsetFit(
+        target_popularity(item_popularity(users), k_anonymity=k_anonymity),
+        k_anonymity=k_anonymity,
+        config=config.sampling,
+        seed=config.seed,
+        on_epoch=on_epoch,
+    )
+    pairs = fit_offsets.find_pairs(unfitted, users)
+
+    @cache  # the temperature that is chosen was fitted to be tried, unless in a rehearsal
+    def drawing_at(temperature: float, by_activity: bool) -> tuple[SdrmModel, tuple[EpochReport, ...]]:
+        usual_count = float(np.median(unfitted.activity)) if by_activity else None
+        candidate = replace(unfitted, temperature=temperature, usual_count=usual_count)
+        offsets, rounds = fit_offsets(candidate, pairs)
+        return replace(candidate, offsets=offsets), rounds
+
+    return drawing_at
 
 
 def _leak_at(
@@ -138,62 +176,6 @@ def _rehearse(
 
     vae, _ = train_vae(learners, validation, config=config.vae, seed=config.seed, device=device, on_epoch=report)
     return _train(vae, learners, validation, config=config, device=device, on_epoch=report)
-
-
-def _without_offsets(
-    vae: MultiVAE,
-    train: csr_matrix,
-    validation: csr_matrix,
-    *,
-    config: PipelineConfig,
-    device: torch.device,
-    on_epoch: OnEpoch,
-) -> tuple[SdrmModel, tuple[EpochReport, ...]]:
-    """Train the diffusion; return the model, which draws items as the decoder has them, and one report an epoch."""
-    counts, popularity = np.diff(train.indptr), item_popularity(train)
-    k_anonymity = config.privacy.k_anonymity
-    publishable = publishable_items(popularity, k_anonymity=k_anonymity)
-    sparsity = reliance_on_few(popularity[publishable], k_anonymity=k_anonymity)
-    vae = vae.to(device).with_shrunk_item_vectors(popularity, half_at=sparsity * FEW * k_anonymity)
-    with Workers(device) as workers:
-        denoiser, reports = train_denoiser(
-            Posteriors.of(vae, train, reference=counts, seed=config.seed),
-            Posteriors.of(vae, validation, reference=counts, seed=config.seed),
-            config=config.diffusion,
-            seed=config.seed,
-            workers=workers,
-            on_epoch=on_epoch,
-        )
-    model = SdrmModel(
-        vae=vae,
-        denoiser=denoiser,
-        activity=publishable_activity(counts, k_anonymity=k_anonymity, n_publishable=len(publishable)),
-        publishable=publishable,
-        offsets=Offsets.none(len(publishable), device=device),
-        temperature=OWN,
-    )
-    return model, reports
-
-
-def _drawing(unfitted: SdrmModel, train: csr_matrix, *, config: PipelineConfig, on_epoch: OnEpoch) -> _Drawing:
-    users, k_anonymity = train[:, unfitted.publishable], config.privacy.k_anonymity
-    fit_offsets = OffsetFit(
-        target_popularity(item_popularity(users), k_anonymity=k_anonymity),
-        k_anonymity=k_anonymity,
-        config=config.sampling,
-        seed=config.seed,
-        on_epoch=on_epoch,
-    )
-    pairs = fit_offsets.find_pairs(unfitted, users)
-
-    @cache  # the temperature that is chosen was fitted to be tried, unless in a rehearsal
-    def drawing_at(temperature: float, by_activity: bool) -> tuple[SdrmModel, tuple[EpochReport, ...]]:
-        usual_count = float(np.median(unfitted.activity)) if by_activity else None
-        candidate = replace(unfitted, temperature=temperature, usual_count=usual_count)
-        offsets, rounds = fit_offsets(candidate, pairs)
-        return replace(candidate, offsets=offsets), rounds
-
-    return drawing_at
 
 
 def _how_random(
