@@ -6,8 +6,8 @@ from scipy.sparse import csr_matrix, vstack
 from sdrm_core.data.users import some_rows
 from sdrm_core.randomness import numpy_stream
 
-_ENOUGH = 2_500  # people tell a small leak from chance
-_AT_MOST = 5  # one of so many training users looks on: a model of fewer gives away more of each
+_ENOUGH = 2_500  # onlookers tell a small leak from chance
+_ONE_OF = 5  # training users looks on at most: a model of fewer gives away more of each
 
 
 def learners_and_onlookers(train: csr_matrix, validation: csr_matrix, *, seed: int) -> tuple[csr_matrix, csr_matrix]:
@@ -26,7 +26,7 @@ def learners_and_onlookers(train: csr_matrix, validation: csr_matrix, *, seed: i
         and (n_onlookers, n_items) users that are not among them.
     """
     n_train, n_missing = train.shape[0], max(0, _ENOUGH - validation.shape[0])
-    if not (n_looking_on := min(n_train // _AT_MOST, n_missing)):
+    if not (n_looking_on := min(n_train // _ONE_OF, n_missing)):
         return train, validation
     looks_on = np.zeros(n_train, dtype=bool)
     looks_on[some_rows(n_train, n_looking_on, draw=numpy_stream(seed, "rehearsal"))] = True
