@@ -10,7 +10,7 @@ from sdrm_core.data.roles import Role
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.model.fitting import fit_sdrm
 from sdrm_core.model.pretraining import train_vae
-from sdrm_core.model.rehearsal import learners_and_onlookers
+from sdrm_core.model.rehearsal import n_looking_on
 from sdrm_core.model.temperature import more_random
 from sdrm_core.model.training import EpochReport
 from sdrm_core.model.weights import load_vae, save_vae
@@ -77,12 +77,13 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: Fitte
             leak=leak_against,
             on_epoch=report_epoch,
         )
-        learners, onlookers = learners_and_onlookers(train, validation, seed=config.seed)
-        is_found = run.config.sampling.temperature is None and can_tell(learners, onlookers)
+        looking_on = n_looking_on(train.shape[0], validation.shape[0])
+        n_learners, n_onlookers = train.shape[0] - looking_on, validation.shape[0] + looking_on
+        is_found = run.config.sampling.temperature is None and can_tell(n_learners, n_onlookers)
         if config.sampling.temperature is None and not is_found:
             LOG.warning(
                 "%d onlookers cannot tell what leaks, %d could: the temperature is the default for that",
-                onlookers.shape[0],
+                n_onlookers,
                 MIN_HOLDOUT_USERS,
             )
         item_pairs = model.offsets.n_pairs

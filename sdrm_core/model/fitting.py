@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
-from sdrm_core.config import PipelineConfig, SamplingConfig
+from sdrm_core.config import PipelineConfig
 from sdrm_core.data.anonymity import publishable_activity, publishable_items
 from sdrm_core.data.matrix import item_popularity
 from sdrm_core.model.devices import Workers
@@ -77,12 +77,12 @@ def fit_sdrm(
         DataError: no item may be published.
     """
     trained = _train(vae, train, validation, config=config, device=device, on_epoch=on_epoch)
-    sampling = config.sampling
-    is_open = sampling.temperature is None or (sampling.temperature_by_activity is None and not trained.is_sparse)
-    leak_at = None
-    if is_open:
+    temperature, by_activity = config.sampling.temperature, config.sampling.temperature_by_activity
+    if by_activity is None and trained.is_sparse:
+        by_activity = False  # there it is not many items that give people away, but items of few people
+    if temperature is None or by_activity is None:
         leak_at = _leak_at(trained, train, validation, config=config, device=device, leak=leak, on_epoch=on_epoch)
-    temperature, by_activity = _how_random(sampling, leak_at=leak_at, is_sparse=trained.is_sparse)
+        temperature, by_activity = _how_random(temperature, by_activity, leak_at=leak_at)
     model, rounds = trained.drawing_at(temperature, by_activity)
     return model, (*trained.reports, *rounds)
 
@@ -179,17 +179,15 @@ def _rehearse(
 
 
 def _how_random(
-    config: SamplingConfig, *, leak_at: Callable[[float, bool], Leak] | None, is_sparse: bool
+    temperature: float | None, by_activity: bool | None, *, leak_at: Callable[[float, bool], Leak] | None
 ) -> tuple[float, bool]:
-    """Return a temperature, and whether in proportion to a user's number of items, as configured or by what leaks.
-
-    In sparse data all are drawn alike: there it is not many items that give people away, but items of few people.
-    """
-    temperature, by_activity = config.temperature, config.temperature_by_activity
+    """Return both as they are given, and by what leaks where they are None."""
+    if leak_at is None:
+        return UNJUDGED if temperature is None else temperature, bool(by_activity)
     if by_activity is None:
-        by_activity = not is_sparse and leak_at is not None and leak_at(OWN, False).rises_with_activity
+        by_activity = leak_at(OWN, False).rises_with_activity
     if temperature is None:
-        temperature = choose_temperature(lambda candidate: leak_at(candidate, by_activity)) if leak_at else UNJUDGED
+        temperature = choose_temperature(lambda candidate: leak_at(candidate, by_activity))
     return temperature, by_activity
 
 

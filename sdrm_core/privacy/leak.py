@@ -49,15 +49,15 @@ def leak_against(
         DataError: different catalogues, an empty set, or values other than 0 and 1.
     """
     train, validation = clean(train=train, validation=validation)
-    if not can_tell(train, validation):
+    if not can_tell(train.shape[0], validation.shape[0]):
         return None
     people = RealUsers.of(train, validation, config=config, seed=seed, device=device)
     return partial(_leak_of, people=people, config=config, seed=seed)
 
 
-def can_tell(train: csr_matrix, validation: csr_matrix) -> bool:
+def can_tell(n_train: int, n_validation: int) -> bool:
     """Return whether there are enough users on both sides for ``leak_against`` to tell anything."""
-    return min(validation.shape[0], train.shape[0]) >= MIN_HOLDOUT_USERS
+    return min(n_train, n_validation) >= MIN_HOLDOUT_USERS
 
 
 def _leak_of(synthetic: csr_matrix, *, people: RealUsers, config: PrivacyConfig, seed: int) -> Leak:

@@ -52,6 +52,13 @@ def no_leak(*_, **__):
     return lambda _: Leak(share=0.0, bound=0.0, rises_with_activity=False)
 
 
+def fit_drawn(vae, train, validation, config, *, leak, on_epoch=lambda _: None, **sampling):
+    """Fit a model whose draw is as ``sampling`` says; returns it and the reports."""
+    changed = config.sampling.model_copy(update={"margin_rounds": 2, **sampling})
+    config = config.model_copy(update={"sampling": changed})
+    return fit_sdrm(vae, train, validation, config=config, device=CPU, leak=leak, on_epoch=on_epoch)
+
+
 def two_communities(n_users: int, *, seed: int) -> csr_matrix:
     """Users of the first community like even items, the others odd ones; item j's popularity falls with j."""
     rng = np.random.default_rng(seed)

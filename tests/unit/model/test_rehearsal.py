@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix, vstack
 
-from sdrm_core.model.fitting import fit_sdrm
 from sdrm_core.model.rehearsal import learners_and_onlookers
 from sdrm_core.model.temperature import LADDER
 from sdrm_core.records import Leak
-from tests.unit.model.conftest import CPU, N_ITEMS
+from tests.unit.model.conftest import N_ITEMS, fit_drawn
 
 
 def numbered(n_users: int, *, first: int) -> csr_matrix:
@@ -68,9 +67,8 @@ class Watch:
 
 
 def fit(vae, train, validation, config, *, leak, on_epoch=lambda _: None, **sampling):
-    chosen = {"margin_rounds": 2, "temperature_by_activity": False, **sampling}
-    open_config = config.model_copy(update={"sampling": config.sampling.model_copy(update=chosen)})
-    return fit_sdrm(vae, train, validation, config=open_config, device=CPU, leak=leak, on_epoch=on_epoch)
+    chosen = {"temperature_by_activity": False, **sampling}
+    return fit_drawn(vae, train, validation, config, leak=leak, on_epoch=on_epoch, **chosen)
 
 
 def test_a_temperature_is_found_on_a_model_of_the_learners_and_taken_for_the_model_of_all(

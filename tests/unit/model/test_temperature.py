@@ -4,10 +4,9 @@ from math import inf
 import numpy as np
 import pytest
 
-from sdrm_core.model.fitting import fit_sdrm
 from sdrm_core.model.temperature import LADDER, LAST_RESORT, TOLERATED, UNJUDGED, choose_temperature, more_random
 from sdrm_core.records import Leak
-from tests.unit.model.conftest import CPU
+from tests.unit.model.conftest import fit_drawn
 
 
 def certain(share):
@@ -78,16 +77,7 @@ def test_after_a_refusal_it_is_a_third_above_what_was_refused_and_above_the_mode
 
 
 def fitted(vae, train, validation, config, leak, **settings):
-    sampling = config.sampling.model_copy(update={"margin_rounds": 2, "users": 70, **settings})
-    return fit_sdrm(
-        vae,
-        train,
-        validation,
-        config=config.model_copy(update={"sampling": sampling}),
-        device=CPU,
-        leak=lambda *_, **__: leak,
-        on_epoch=lambda _: None,
-    )[0]
+    return fit_drawn(vae, train, validation, config, leak=lambda *_, **__: leak, users=70, **settings)[0]
 
 
 @pytest.mark.parametrize(("rises", "given", "k_anonymity", "is_by_activity"), [
