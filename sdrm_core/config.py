@@ -422,25 +422,29 @@ class PipelineConfig(Section):
     compute: ComputeConfig = ComputeConfig()
     paths: PathsConfig = PathsConfig()
 
-    @model_validator(mode="after")
-    def _own_data_has_its_own_name(self) -> Self:
-        if self.source.uri != "embedded" and self.dataset == type(self).model_fields["dataset"].default:
-            raise ValueError(
-                f"dataset: {self.dataset!r} names releases of the embedded data set; name your own, e.g. dataset=shop"
-            )
-        return self
+    # Rules of one section each: a rule of the whole is not looked at before every section is right.
 
-    @model_validator(mode="after")
-    def _has_dropout(self) -> Self:
-        if not self.vae.dropout:
-            raise ValueError("vae.dropout must be above 0: the VAE learns from the items that it is not shown")
-        return self
+    @field_validator("source")
+    @classmethod
+    def _own_data_has_its_own_name(cls, source: SourceConfig, info: ValidationInfo) -> SourceConfig:
+        demo = cls.model_fields["dataset"].default
+        if source.uri != "embedded" and info.data.get("dataset") == demo:
+            raise ValueError(f"needs a name for its releases, e.g. dataset=shop: {demo!r} is the embedded data set")
+        return source
 
-    @model_validator(mode="after")
-    def _judged_by_svd(self) -> Self:
-        if "svd" not in self.utility.judges:
-            raise ValueError("utility.judges needs 'svd': gates.release.min_svd_recall_ratio is about it")
-        return self
+    @field_validator("vae")
+    @classmethod
+    def _has_dropout(cls, vae: VaeConfig) -> VaeConfig:
+        if not vae.dropout:
+            raise ValueError("dropout must be above 0: the VAE learns from the items that it is not shown")
+        return vae
+
+    @field_validator("utility")
+    @classmethod
+    def _judged_by_svd(cls, utility: UtilityConfig) -> UtilityConfig:
+        if "svd" not in utility.judges:
+            raise ValueError("judges need 'svd': gates.release.min_svd_recall_ratio is about it")
+        return utility
 
     def public_settings(self) -> dict[str, Any]:
         """Return the settings as JSON has them, without the operator's directories."""

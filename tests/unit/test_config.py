@@ -103,7 +103,7 @@ def test_shares_must_add_up_to_one():
         (["roles.holdout=0", "roles.train=0.8"], "holdout and evaluation need a share above 0"),
         (["roles.evaluation=0", "roles.train=0.8"], "holdout and evaluation need a share above 0"),
         (["dataset=shop", "source.uri=''"], "source.uri: .*at least 1 character"),
-        (["utility.judges=[popularity,ease]"], "utility.judges needs 'svd'"),
+        (["utility.judges=[popularity,ease]"], "utility: judges need 'svd'"),
     ],
 )
 def test_what_could_never_be_published_is_refused(overrides, told):
@@ -139,9 +139,17 @@ def test_a_home_directory_that_is_not_there_is_told_with_all_else():
 def test_data_of_ones_own_need_a_name_of_their_own():
     with pytest.raises(ConfigError) as caught:
         load_config(None, ["source.uri=log.csv"])
-    name = "dataset: 'demo' names releases of the embedded data set; name your own, e.g. dataset=shop"
-    assert str(caught.value) == f"the configuration and the command line: {name}"
+    name = "needs a name for its releases, e.g. dataset=shop: 'demo' is the embedded data set"
+    assert str(caught.value) == f"the configuration and the command line: source: {name}"
     assert load_config(None, ["source.uri=log.csv", "dataset=shop"]).dataset == "shop"
+
+
+def test_what_a_night_asks_of_single_sections_is_told_with_all_else():
+    wrong = ["source.uri=log.csv", "vae.dropout=0", "sampling.users=0", "utility.judges=[ease]", "filter.min_user=5"]
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, wrong)
+    told = [line.split(": ", 2)[1] for line in str(caught.value).splitlines()]
+    assert told == ["source", "filter.min_user", "vae", "sampling.users", "utility"]
 
 
 def test_a_vae_that_is_shown_everything_has_nothing_to_learn():
