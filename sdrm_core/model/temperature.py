@@ -46,7 +46,7 @@ class LeakMeasure(Protocol):
     """Says what synthetic users give away of the people a model was trained on."""
 
     def __call__(
-        self, train: csr_matrix, validation: csr_matrix, *, config: PrivacyConfig, seed: int, device: torch.device
+        self, train: csr_matrix, onlookers: csr_matrix, *, config: PrivacyConfig, seed: int, device: torch.device
     ) -> Callable[[csr_matrix], Leak] | None:
         """Return what judges synthetic users (n_users, n_items) drawn from a model of ``train``; None: nothing can."""
 

@@ -21,19 +21,19 @@ _CHANCE = 0.02
 
 
 def leak_against(
-    train: csr_matrix, validation: csr_matrix, *, config: PrivacyConfig, seed: int, device: torch.device = CPU
+    train: csr_matrix, onlookers: csr_matrix, *, config: PrivacyConfig, seed: int, device: torch.device = CPU
 ) -> Callable[[csr_matrix], Leak] | None:
-    """Return a function that measures how much of the gates' margins is used, with validation users as the holdout.
+    """Return a function that measures how much of the gates' margins is used, with ``onlookers`` as the holdout.
 
     ``closer_to_train`` is left out: it hardly depends on the temperature, which is what the result is used for.
 
     The holdout is not used, so that its verdict on a release stays unbiased. A figure with p ≥ .02 counts as no leak
-    (over seven figures, chance exceeds that in one case of seven): few validation users must not demand more randomness
+    (over seven figures, chance exceeds that in one case of seven): few onlookers must not demand more randomness
     than their evidence supports.
 
     Args:
         train: (n_train, n_items), the users the model was trained on.
-        validation: (n_validation, n_items), users that decide settings, unseen in training.
+        onlookers: (n_onlookers, n_items), users that decide settings, unseen in training.
         config: margins and limits.
         seed: of the run.
         device: where users are compared.
@@ -48,16 +48,16 @@ def leak_against(
     Raises:
         DataError: different catalogues, an empty set, or values other than 0 and 1.
     """
-    train, validation = clean(train=train, validation=validation)
-    if not can_tell(train.shape[0], validation.shape[0]):
+    train, onlookers = clean(train=train, onlookers=onlookers)
+    if not can_tell(train.shape[0], onlookers.shape[0]):
         return None
-    people = RealUsers.of(train, validation, config=config, seed=seed, device=device)
+    people = RealUsers.of(train, onlookers, config=config, seed=seed, device=device)
     return partial(_leak_of, people=people, config=config, seed=seed)
 
 
-def can_tell(n_train: int, n_validation: int) -> bool:
+def can_tell(n_train: int, n_onlookers: int) -> bool:
     """Return whether there are enough users on both sides for ``leak_against`` to tell anything."""
-    return min(n_train, n_validation) >= MIN_HOLDOUT_USERS
+    return min(n_train, n_onlookers) >= MIN_HOLDOUT_USERS
 
 
 def _leak_of(synthetic: csr_matrix, *, people: RealUsers, config: PrivacyConfig, seed: int) -> Leak:

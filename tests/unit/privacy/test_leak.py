@@ -17,11 +17,11 @@ from sdrm_core.privacy.verdicts import Figure
 @pytest.fixture(scope="module")
 def people(simulate):
     users = simulate(1700, seed=12)
-    return {"train": users[:900], "validation": users[900:1300], "fresh": users[1300:]}
+    return {"train": users[:900], "onlookers": users[900:1300], "fresh": users[1300:]}
 
 
 def leak_of(synthetic, people, **changes):
-    sets = {"train": people["train"], "validation": people["validation"], **changes}
+    sets = {"train": people["train"], "onlookers": people["onlookers"], **changes}
     return leak_against(config=PrivacyConfig(), seed=0, **sets)(synthetic).share
 
 
@@ -41,7 +41,7 @@ def test_half_a_copy_leaks_more_than_is_tolerated(people):
 
 
 def test_people_with_many_items_leak_more_where_a_release_holds_most_of_theirs(people):
-    sets = {"train": people["train"], "validation": people["validation"]}
+    sets = {"train": people["train"], "onlookers": people["onlookers"]}
     leak_at = leak_against(config=PrivacyConfig(), seed=0, **sets)
     counts = np.diff(people["train"].indptr)
 
@@ -56,8 +56,8 @@ def test_people_with_many_items_leak_more_where_a_release_holds_most_of_theirs(p
     assert not leak_at(people["fresh"]).rises_with_activity
 
 
-def test_too_few_validation_users_judge_nothing(people):
-    assert leak_against(people["train"], people["validation"][:29], config=PrivacyConfig(), seed=0) is None
+def test_too_few_onlookers_judge_nothing(people):
+    assert leak_against(people["train"], people["onlookers"][:29], config=PrivacyConfig(), seed=0) is None
 
 
 def nothing_finite(*_):
@@ -76,7 +76,7 @@ def test_what_cannot_be_computed_clears_nobody(people, monkeypatch, measure):
 
 
 def test_a_few_people_show_no_leak_and_yet_are_not_sure(people):
-    few = {"train": people["train"], "validation": people["validation"][100:140]}
+    few = {"train": people["train"], "onlookers": people["onlookers"][100:140]}
     leak = leak_against(config=PrivacyConfig(), seed=0, **few)(people["fresh"])
     assert leak.share < 1
     assert leak.bound == inf
@@ -84,7 +84,7 @@ def test_a_few_people_show_no_leak_and_yet_are_not_sure(people):
 
 def test_what_does_not_show_is_bounded_where_the_gates_pass(people):
     wide = PrivacyConfig(margins={"rare_taste_auc": 0.9, "most_active_auc": 0.9, "membership_tpr": 0.5})
-    sets = {"train": people["train"], "validation": people["validation"]}
+    sets = {"train": people["train"], "onlookers": people["onlookers"]}
     leak = leak_against(config=wide, seed=0, **sets)(people["fresh"])
     assert leak.share == 0
     assert 0.3 < leak.bound < inf
@@ -97,13 +97,13 @@ def test_where_nothing_is_tolerated_the_least_leak_is_without_bound():
 
 
 def test_other_catalogues_are_refused(people):
-    with pytest.raises(DataError, match="validation"):
-        leak_of(people["fresh"], people, validation=people["validation"][:, :-1])
+    with pytest.raises(DataError, match="onlookers"):
+        leak_of(people["fresh"], people, onlookers=people["onlookers"][:, :-1])
 
 
 def test_a_gate_of_copies_that_is_not_sure_allows_no_certainty(people):
     strict = PrivacyConfig(margins={"near_copies": 0.005})  # less than what is that close among people by definition
-    sets = {"train": people["train"], "validation": people["validation"]}
+    sets = {"train": people["train"], "onlookers": people["onlookers"]}
     leak = leak_against(config=strict, seed=0, **sets)(people["fresh"])
     assert leak.share < 1
     assert leak.bound == inf
