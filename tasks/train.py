@@ -10,12 +10,10 @@ from sdrm_core.data.roles import Role
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.model.fitting import fit_sdrm
 from sdrm_core.model.pretraining import train_vae
-from sdrm_core.model.rehearsal import n_looking_on
-from sdrm_core.model.temperature import more_random
+from sdrm_core.model.temperature import UNJUDGED, more_random
 from sdrm_core.model.training import EpochReport
 from sdrm_core.model.weights import load_vae, save_vae
-from sdrm_core.privacy.leak import can_tell, leak_against
-from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS
+from sdrm_core.privacy.leak import leak_against
 from sdrm_core.records import Artifact
 from sdrm_core.storage import checked, private_directory, write_json
 from tasks.matrix import users_of
@@ -67,25 +65,17 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: Fitte
         config = config.model_copy(update={"sampling": config.sampling.model_copy(update=more)})
     with Meter("diffuse") as meter:
         device = resolve_device(config.compute.device)
-        train, validation = users_of(matrix, Role.TRAIN), users_of(matrix, Role.VALIDATION)
-        model, curve = fit_sdrm(
+        model, curve, is_found = fit_sdrm(
             load_vae(checked(vae.weights), device=device),
-            train,
-            validation,
+            users_of(matrix, Role.TRAIN),
+            users_of(matrix, Role.VALIDATION),
             config=config,
             device=device,
             leak=leak_against,
             on_epoch=report_epoch,
         )
-        looking_on = n_looking_on(train.shape[0], validation.shape[0])
-        n_learners, n_onlookers = train.shape[0] - looking_on, validation.shape[0] + looking_on
-        is_found = run.config.sampling.temperature is None and can_tell(n_learners, n_onlookers)
         if config.sampling.temperature is None and not is_found:
-            LOG.warning(
-                "%d onlookers cannot tell what leaks, %d could: the temperature is the default for that",
-                n_onlookers,
-                MIN_HOLDOUT_USERS,
-            )
+            LOG.warning("too few people, trained on or looking on, to tell what leaks: the temperature is %g", UNJUDGED)
         item_pairs = model.offsets.n_pairs
         of_whom = "for all users" if model.usual_count is None else "in proportion to a user's number of items"
         LOG.info("temperature %g %s, offsets for %d item pairs", model.temperature, of_whom, item_pairs)
@@ -96,7 +86,7 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: Fitte
             files=model.save(folder, item_ids=item_ids),
             curve=_write_curve(run.directory / "diffuse" / "curve.json", curve),
             temperature=model.temperature,
-            temperature_is_found=is_found,
+            temperature_is_found=is_found or (refused is not None and refused.temperature_is_found),
             temperature_by_activity=model.usual_count is not None,
             item_pairs=item_pairs,
         )
@@ -110,7 +100,7 @@ def _write_curve(path: Path, curve: Sequence[EpochReport]) -> Artifact:
 
 def report_epoch(report: EpochReport) -> None:
     """Tell whoever watches (the run's log, the command line) how training stands after an epoch."""
-    level = logging.INFO if report.epoch % _LOG_EVERY_EPOCHS in {0, 1} else logging.DEBUG
+    level = logging.INFO if report.epoch == 1 or not report.epoch % _LOG_EVERY_EPOCHS else logging.DEBUG
     message = "%s epoch %d/%d: loss %.4f, validation %.4f, best %.4f"
     figures = (report.stage, report.epoch, report.of_epochs, report.loss, report.validation, report.best)
     LOG.log(level, message, *figures, extra={"epoch": report})

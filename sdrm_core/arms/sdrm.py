@@ -55,8 +55,8 @@ class SdrmArm:
         """Train the VAE, then everything on top of it."""
         require_users(train=train, validation=validation)
         vae, _ = train_vae(train, validation, config=config.vae, seed=config.seed, device=device, on_epoch=on_epoch)
-        model, _ = fit_sdrm(vae, train, validation, config=config, device=device, leak=leak_against, on_epoch=on_epoch)
-        return FittedSdrm(model, self.resolution, config.compute.batch_users)
+        fitted = fit_sdrm(vae, train, validation, config=config, device=device, leak=leak_against, on_epoch=on_epoch)
+        return FittedSdrm(fitted.model, self.resolution, config.compute.batch_users)
 
     def load(self, folder: Path, *, device: torch.device) -> FittedSdrm:
         """Return the saved model, to be sampled at this arm's resolution."""

@@ -32,6 +32,20 @@ _Drawing = Callable[[float, bool], tuple[SdrmModel, tuple[EpochReport, ...]]]
 """Takes a temperature, and whether for each user in proportion to the number of items; returns model and reports."""
 
 
+class Fitted(NamedTuple):
+    """What a fit comes to.
+
+    Attributes:
+        model: ready to sample.
+        reports: one an epoch of the diffusion and a round of the margins; a rehearsal's are not among them.
+        temperature_is_found: by what leaks; False where it was given, or where there are too few people to tell.
+    """
+
+    model: SdrmModel
+    reports: tuple[EpochReport, ...]
+    temperature_is_found: bool
+
+
 class _Trained(NamedTuple):
     """A model trained but for its draw, which is fitted at any temperature.
 
@@ -55,7 +69,7 @@ def fit_sdrm(
     device: torch.device,
     leak: LeakMeasure,
     on_epoch: OnEpoch,
-) -> tuple[SdrmModel, tuple[EpochReport, ...]]:
+) -> Fitted:
     """Train the diffusion on the VAE's latents and fit the draw to the training users.
 
     Args:
@@ -69,9 +83,6 @@ def fit_sdrm(
             if there are few validation users (``learners_and_onlookers``).
         on_epoch: called after each epoch of the diffusion and each round of the margins, in a rehearsal too.
 
-    Returns:
-        The fitted model and all its reports.
-
     Raises:
         TrainingError: a loss is not finite.
         DataError: no item may be published.
@@ -80,11 +91,13 @@ def fit_sdrm(
     temperature, by_activity = config.sampling.temperature, config.sampling.temperature_by_activity
     if by_activity is None and trained.is_sparse:
         by_activity = False  # there it is not many items that give people away, but items of few people
+    is_found = False
     if temperature is None or by_activity is None:
         leak_at = _leak_at(trained, train, validation, config=config, device=device, leak=leak, on_epoch=on_epoch)
+        is_found = temperature is None and leak_at is not None
         temperature, by_activity = _how_random(temperature, by_activity, leak_at=leak_at)
     model, rounds = trained.drawing_at(temperature, by_activity)
-    return model, (*trained.reports, *rounds)
+    return Fitted(model, (*trained.reports, *rounds), is_found)
 
 
 def _train(

@@ -10,16 +10,11 @@ _ENOUGH = 2_500  # onlookers tell a small leak from chance
 _ONE_OF = 5  # training users looks on at most: a model of fewer gives away more of each
 
 
-def n_looking_on(n_train: int, n_validation: int) -> int:
-    """Return how many training users look on beside the validation users: none if these are enough."""
-    return min(n_train // _ONE_OF, max(0, _ENOUGH - n_validation))
-
-
 def learners_and_onlookers(train: csr_matrix, validation: csr_matrix, *, seed: int) -> tuple[csr_matrix, csr_matrix]:
     """Return whom to train a model on that is only judged, and who judges it.
 
     Enough validation users judge the model of all training users itself. Where they are fewer, some training users
-    (``n_looking_on``) judge beside them, and a model of the others is judged in its place.
+    judge beside them, and a model of the others is judged in its place.
 
     Args:
         train: (n_train_users, n_items).
@@ -31,7 +26,8 @@ def learners_and_onlookers(train: csr_matrix, validation: csr_matrix, *, seed: i
         and (n_onlookers, n_items) users that are not among them.
     """
     n_train = train.shape[0]
-    if not (n_chosen := n_looking_on(n_train, validation.shape[0])):
+    n_chosen = min(n_train // _ONE_OF, max(0, _ENOUGH - validation.shape[0]))
+    if not n_chosen:
         return train, validation
     looks_on = np.zeros(n_train, dtype=bool)
     looks_on[some_rows(n_train, n_chosen, draw=numpy_stream(seed, "rehearsal"))] = True

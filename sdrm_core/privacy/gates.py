@@ -1,6 +1,8 @@
 """The statistical gates: from what was measured to a verdict with its reasons."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from math import isfinite
 
 import numpy as np
@@ -12,7 +14,11 @@ from sdrm_core.privacy.completion import MAX_USERS, measure_completion
 from sdrm_core.privacy.copies import Copies, near_copies, unique_copies
 from sdrm_core.privacy.evidence import Evidence
 from sdrm_core.privacy.rare_pairs import MOST_ODDS, measure_edge_pairs, measure_rare_pairs
-from sdrm_core.privacy.verdicts import SIGNIFICANT, Figure, GateVerdict, Verdict, strictest
+from sdrm_core.privacy.verdicts import SIGNIFICANT, Figure, GateVerdict, Verdict, fail_closed, strictest
+from sdrm_core.threads import one_blas_thread
+
+OF_COPIES: tuple[PrivacyGate, ...] = ("unique_copies", "near_copies")
+"""Their tests hold for any number of held-out users: few can still prove a leak, though not that there is none."""
 
 # Level of "training users are struck more often than held-out ones" where real people strike one another less often
 # than synthetic users do: two findings of different make agree, so the weaker need not carry the proof alone.
@@ -56,6 +62,33 @@ _SUSPICIONS: dict[PrivacyGate, str] = {
     "unique_copies": "Some complete records of single people recur; whether by chance cannot be told yet.",
     "near_copies": "Some synthetic users are very close to people; whether by chance cannot be told yet.",
 }
+
+
+def judged(
+    names: Iterable[PrivacyGate],
+    evidence: Evidence,
+    config: PrivacyConfig,
+    *,
+    draw_for: Callable[[PrivacyGate], np.random.Generator],
+) -> dict[PrivacyGate, GateVerdict]:
+    """Return the verdicts of some of the statistical gates; what cannot be computed fails.
+
+    Args:
+        names: the gates.
+        evidence: what they look at.
+        config: margins and limits.
+        draw_for: a stream of its own for each gate.
+    """
+    judges: dict[PrivacyGate, Callable[[np.random.Generator], GateVerdict]] = {
+        "unique_copies": lambda _: judge_unique_copies(evidence, config),
+        "near_copies": lambda _: judge_near_copies(evidence, config),
+        "closer_to_train": partial(judge_closer_to_train, evidence, config),
+        "membership": partial(judge_membership, evidence, config),
+        "rare_pairs": partial(judge_rare_pairs, evidence, config),
+        "completion": partial(judge_completion, evidence, config),
+    }
+    with one_blas_thread():  # hundreds of small least squares: threads would spend their time waiting for one another
+        return {name: fail_closed(name, partial(judges[name], draw_for(name))) for name in names}
 
 
 def judge_unique_copies(evidence: Evidence, config: PrivacyConfig) -> GateVerdict:

@@ -1,8 +1,5 @@
 """The privacy judgement: all gates over one set of comparisons, failing closed."""
 
-from collections.abc import Callable
-from functools import partial
-
 import numpy as np
 import torch
 from scipy.sparse import csr_matrix
@@ -18,14 +15,12 @@ from sdrm_core.privacy.verdicts import (
     Histogram,
     PrivacyReport,
     Verdict,
-    fail_closed,
     overall,
 )
 from sdrm_core.randomness import numpy_stream
 
 _EDGES = np.linspace(0, 1, 51)
-_EXACT: tuple[PrivacyGate, ...] = ("unique_copies", "near_copies")
-"""Their tests hold for any number of held-out users: few can still prove a leak, though not that there is none."""
+_STATISTICAL: tuple[PrivacyGate, ...] = (*gates.OF_COPIES, "closer_to_train", "membership", "rare_pairs", "completion")
 
 
 def judge_privacy(
@@ -82,25 +77,18 @@ def judge_privacy(
 
 
 def _statistical(evidence: Evidence, config: PrivacyConfig, *, seed: int) -> list[GateVerdict]:
-    judges: dict[PrivacyGate, Callable[[np.random.Generator], GateVerdict]] = {
-        "unique_copies": lambda _: gates.judge_unique_copies(evidence, config),
-        "near_copies": lambda _: gates.judge_near_copies(evidence, config),
-        "closer_to_train": lambda draw: gates.judge_closer_to_train(evidence, config, draw),
-        "membership": lambda draw: gates.judge_membership(evidence, config, draw),
-        "rare_pairs": lambda draw: gates.judge_rare_pairs(evidence, config, draw),
-        "completion": lambda draw: gates.judge_completion(evidence, config, draw),
-    }
     n_holdout = int((~evidence.is_train).sum())
     are_enough = n_holdout >= MIN_HOLDOUT_USERS
-    judged = {
-        gate: fail_closed(gate, partial(judge, numpy_stream(seed, "privacy", gate)))
-        for gate, judge in judges.items()
-        if are_enough or gate in _EXACT
-    }
+    judged = gates.judged(
+        _STATISTICAL if are_enough else gates.OF_COPIES,
+        evidence,
+        config,
+        draw_for=lambda gate: numpy_stream(seed, "privacy", gate),
+    )
     if are_enough:
         return list(judged.values())
     failed = {gate: verdict for gate, verdict in judged.items() if verdict.verdict == Verdict.FAIL}
-    return [failed.get(gate) or _too_few(gate, n_holdout) for gate in judges]
+    return [failed.get(gate) or _too_few(gate, n_holdout) for gate in _STATISTICAL]
 
 
 def _too_few(gate: PrivacyGate, n_holdout: int) -> GateVerdict:

@@ -4,20 +4,20 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from math import inf
 
-import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
 from sdrm_core.config import PrivacyConfig, PrivacyGate
 from sdrm_core.privacy import gates
 from sdrm_core.privacy.attacks import chance_of_activity_trend
-from sdrm_core.privacy.evidence import Evidence, RealUsers, gather
+from sdrm_core.privacy.evidence import RealUsers, gather
 from sdrm_core.privacy.similarity import CPU, clean, require_same_catalogue
-from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS, GateVerdict, Verdict, fail_closed
+from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS, GateVerdict, Verdict
 from sdrm_core.randomness import numpy_stream
 from sdrm_core.records import Leak
 
 _CHANCE = 0.02
+_ANSWERING: tuple[PrivacyGate, ...] = ("membership", "rare_pairs", "completion")  # to temperature
 
 
 def leak_against(
@@ -28,7 +28,7 @@ def leak_against(
     ``closer_to_train`` is left out: it hardly depends on the temperature, which is what the result is used for.
 
     The holdout is not used, so that its verdict on a release stays unbiased. A figure with p ≥ .02 counts as no leak
-    (over seven figures, chance exceeds that in one case of seven): few onlookers must not demand more randomness
+    (over eight figures, chance exceeds that in one case of seven): few onlookers must not demand more randomness
     than their evidence supports.
 
     Args:
@@ -43,21 +43,16 @@ def leak_against(
         uses: 0 without a sign of a leak, above 1 if a margin is exceeded, infinite if there are copies or a gate could
         not be computed; the same of what was not seen but could be there (``bound``); and whether people with many
         items leak more (``rises_with_activity``). It raises the same ``DataError`` for bad synthetic users. None if
-        there are too few users to measure anything (``can_tell``).
+        there are too few users to measure anything.
 
     Raises:
         DataError: different catalogues, an empty set, or values other than 0 and 1.
     """
     train, onlookers = clean(train=train, onlookers=onlookers)
-    if not can_tell(train.shape[0], onlookers.shape[0]):
+    if min(train.shape[0], onlookers.shape[0]) < MIN_HOLDOUT_USERS:
         return None
     people = RealUsers.of(train, onlookers, config=config, seed=seed, device=device)
     return partial(_leak_of, people=people, config=config, seed=seed)
-
-
-def can_tell(n_train: int, n_onlookers: int) -> bool:
-    """Return whether there are enough users on both sides for ``leak_against`` to tell anything."""
-    return min(n_train, n_onlookers) >= MIN_HOLDOUT_USERS
 
 
 def _leak_of(synthetic: csr_matrix, *, people: RealUsers, config: PrivacyConfig, seed: int) -> Leak:
@@ -65,21 +60,14 @@ def _leak_of(synthetic: csr_matrix, *, people: RealUsers, config: PrivacyConfig,
     (synthetic,) = clean(synthetic=synthetic)
     evidence = gather(synthetic, people)
     rises = chance_of_activity_trend(evidence) < _CHANCE
-    copies = (gates.judge_unique_copies(evidence, config), gates.judge_near_copies(evidence, config))
-    if any(verdict.verdict == Verdict.FAIL for verdict in copies):
+    verdicts = gates.judged(
+        (*gates.OF_COPIES, *_ANSWERING), evidence, config, draw_for=lambda gate: numpy_stream(seed, "leak", gate)
+    )
+    if any(verdicts[gate].verdict == Verdict.FAIL for gate in gates.OF_COPIES):
         return Leak(share=inf, bound=inf, rises_with_activity=rises)
-    judges: dict[PrivacyGate, Callable[[Evidence, PrivacyConfig, np.random.Generator], GateVerdict]] = {
-        "membership": gates.judge_membership,
-        "rare_pairs": gates.judge_rare_pairs,
-        "completion": gates.judge_completion,
-    }
-    verdicts = [
-        fail_closed(gate, partial(judge, evidence, config, numpy_stream(seed, "leak", gate)))
-        for gate, judge in judges.items()
-    ]
     return Leak(
-        share=max(map(_share, verdicts)),
-        bound=_bound((*copies, *verdicts)),
+        share=max(_share(verdicts[gate]) for gate in _ANSWERING),
+        bound=_bound(tuple(verdicts.values())),
         rises_with_activity=rises,
     )
 

@@ -78,10 +78,16 @@ def adjusted(values: np.ndarray, covariates: np.ndarray) -> np.ndarray:
         values: (n,) one figure per real user.
         covariates: (n, p), known of each user without looking at the synthetic set or at its role.
     """
+    residual, _ = _unexplained(values, covariates)
+    at_mean: np.ndarray = residual + values.mean()
+    return at_mean
+
+
+def _unexplained(values: np.ndarray, covariates: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return what a mean and covariates (n, p) leave of values (n, ...) by least squares, and the rank of these."""
     design = np.column_stack([np.ones(len(values)), covariates])
-    fitted = design @ np.linalg.lstsq(design, values, rcond=None)[0]
-    residual: np.ndarray = values - fitted + values.mean()
-    return residual
+    solution, _, rank, _ = np.linalg.lstsq(design, values, rcond=None)
+    return values - design @ solution, int(rank)
 
 
 def adjusted_difference(values: np.ndarray, is_train: np.ndarray, covariates: np.ndarray) -> Estimate:
@@ -106,10 +112,8 @@ def adjusted_difference(values: np.ndarray, is_train: np.ndarray, covariates: np
         raise ValueError("no training user or no held-out user to compare")
     if _tell_nothing(covariates):
         return Estimate(0.0, -1.0, 1.0, 1.0)
-    design = np.column_stack([np.ones(len(values)), covariates])
-    sides = np.column_stack([values, is_train.astype(float)])
-    solution, _, rank, _ = np.linalg.lstsq(design, sides, rcond=None)
-    value, role = (sides - design @ solution).T
+    sides, rank = _unexplained(np.column_stack([values, is_train.astype(float)]), covariates)
+    value, role = sides.T
     weight = role @ role
     effect = float(value @ role / weight)
     freedom = len(values) - rank - 1
@@ -140,6 +144,15 @@ def auc(scores: np.ndarray, is_train: np.ndarray, covariates: np.ndarray) -> Est
         return Estimate(0.5, 0.0, 1.0, 1.0)
     gap = adjusted_difference(ranks(scores), is_train, covariates)
     return Estimate(gap.effect + 0.5, gap.lower + 0.5, gap.upper + 0.5, gap.p_value)
+
+
+def aucs(scores: np.ndarray, is_train: np.ndarray, covariates: np.ndarray) -> np.ndarray:
+    """Return (n_attacks,) the effect alone of ``auc`` for each attack's scores (n_attacks, n), in one least squares."""
+    if is_train.all() or not is_train.any() or _tell_nothing(covariates):
+        return np.full(len(scores), 0.5)
+    role, _ = _unexplained(is_train.astype(float), covariates)
+    gaps: np.ndarray = np.apply_along_axis(ranks, 1, scores) @ role / (role @ role)
+    return gaps + 0.5
 
 
 def true_positive_rate(scores: np.ndarray, is_train: np.ndarray, *, false_positive_rate: float) -> Estimate:

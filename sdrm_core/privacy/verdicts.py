@@ -137,10 +137,13 @@ class GateVerdict(Record):
 
 
 def fail_closed(gate: PrivacyGate, judge: Callable[[], GateVerdict]) -> GateVerdict:
-    """Return what ``judge`` finds; an error of its computation is a FAIL: what could not be judged is not safe."""
+    """Return what ``judge`` finds; an error of its computation is a FAIL: what could not be judged is not safe.
+
+    Errors of the computation are those of numbers, of memory, and torch's ``RuntimeError``, a GPU's memory among them.
+    """
     try:
         return judge()
-    except (ArithmeticError, ValueError, IndexError, np.linalg.LinAlgError, MemoryError) as error:
+    except (ArithmeticError, ValueError, IndexError, RuntimeError, np.linalg.LinAlgError, MemoryError) as error:
         LOG.exception("%s could not be computed", gate)
         sentence = f"This gate could not be computed ({type(error).__name__}), so it counts as failed."
         return GateVerdict(gate=gate, verdict=Verdict.FAIL, sentence=sentence)

@@ -53,7 +53,7 @@ def stages(users: csr_matrix, device: torch.device, *, n_sampled: int) -> dict[s
     seconds: dict[str, float] = {}
     seconds["pretrain"], (vae, _) = timed(partial(train_vae, train, validation, config=config.vae, seed=0, **settings))
     fit = partial(fit_sdrm, vae, train, validation, config=config, leak=leak_against, **settings)
-    seconds["diffuse"], (model, _) = timed(fit)
+    seconds["diffuse"], (model, *_) = timed(fit)
     for resolution in ("full", "multi"):
         sample = partial(model.sample, seed=1, resolution=resolution, batch_users=config.compute.batch_users)
         seconds[f"sample {resolution}"], made = timed(partial(sample, 0, n_sampled))

@@ -53,7 +53,7 @@ def no_leak(*_, **__):
 
 
 def fit_drawn(vae, train, validation, config, *, leak, on_epoch=lambda _: None, **sampling):
-    """Fit a model whose draw is as ``sampling`` says; returns it and the reports."""
+    """Fit a model whose draw is as ``sampling`` says."""
     changed = config.sampling.model_copy(update={"margin_rounds": 2, **sampling})
     config = config.model_copy(update={"sampling": changed})
     return fit_sdrm(vae, train, validation, config=config, device=CPU, leak=leak, on_epoch=on_epoch)
@@ -96,4 +96,4 @@ def vae(train, validation, config):
 
 @pytest.fixture(scope="session")
 def model(vae, train, validation, config) -> SdrmModel:
-    return fit_sdrm(vae, train, validation, config=config, device=CPU, leak=no_leak, on_epoch=lambda _: None)[0]
+    return fit_sdrm(vae, train, validation, config=config, device=CPU, leak=no_leak, on_epoch=lambda _: None).model

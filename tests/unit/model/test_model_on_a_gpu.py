@@ -1,5 +1,7 @@
 """Training, fitting and drawing where there really is a GPU."""
 
+from functools import partial
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -30,7 +32,7 @@ def people():
 def on_gpu(people, config):
     where = {"device": GPU, "on_epoch": lambda _: None}
     vae, _ = train_vae(*people, config=config.vae, seed=config.seed, **where)
-    return fit_sdrm(vae, *people, config=config, leak=no_leak, **where)[0]
+    return fit_sdrm(vae, *people, config=config, leak=no_leak, **where).model
 
 
 def drawn(model, start=0, stop=N_USERS, *, resolution="full", batch_users=4096):
@@ -72,7 +74,8 @@ def test_a_model_from_the_gpu_draws_on_the_cpu_and_back(on_gpu, tmp_path):
 def test_the_temperature_is_found_there(on_gpu, people, config):
     sampling = config.sampling.model_copy(update={"temperature": None})
     open_config = config.model_copy(update={"sampling": sampling})
-    model, _ = fit_sdrm(on_gpu.vae, *people, config=open_config, device=GPU, leak=leak_against, on_epoch=lambda _: None)
+    fit = partial(fit_sdrm, device=GPU, leak=leak_against, on_epoch=lambda _: None)
+    model = fit(on_gpu.vae, *people, config=open_config).model
     assert model.temperature in (*LADDER, *LAST_RESORT)
 
 

@@ -55,8 +55,8 @@ def test_a_pair_of_a_small_group_is_as_frequent_as_in_training_and_less_so_at_hi
 
     def share(pair_rounds):
         rounds = settings.model_copy(update={"sampling": sampling.model_copy(update={"pair_rounds": pair_rounds})})
-        model, _ = fit_sdrm(vae, train, validation, config=rounds, device=CPU, leak=no_leak, on_epoch=lambda _: None)
-        return both(model.sample(0, 4000, seed=1, resolution="full", batch_users=64)) / both(train)
+        fitted = fit_sdrm(vae, train, validation, config=rounds, device=CPU, leak=no_leak, on_epoch=lambda _: None)
+        return both(fitted.model.sample(0, 4000, seed=1, resolution="full", batch_users=64)) / both(train)
 
     assert least < share(8) < most
     assert share(0) < share(8) / 1.5
@@ -65,7 +65,7 @@ def test_a_pair_of_a_small_group_is_as_frequent_as_in_training_and_less_so_at_hi
 def test_a_pair_too_few_people_have_is_not_learnt(vae, validation, config):
     few = config.privacy.k_anonymity - 1
     train = with_bundle(two_communities(300, seed=0), few)
-    model, _ = fit_sdrm(vae, train, validation, config=config, device=CPU, leak=no_leak, on_epoch=lambda _: None)
+    model = fit_sdrm(vae, train, validation, config=config, device=CPU, leak=no_leak, on_epoch=lambda _: None).model
     place = [np.searchsorted(model.publishable, item) for item in BUNDLE]
     assert model.offsets.pairs[place[0], place[1]] == 0
 
@@ -75,7 +75,7 @@ def test_many_pairs_of_popular_items_do_not_make_popularity_swing(vae, validatio
     torch.nn.init.zeros_(tasteless.output.weight)  # so that pairs alone have to make the communities
     train, privacy = two_communities(3000, seed=0), config.privacy.model_copy(update={"k_anonymity": 5})
     settings = config.model_copy(update={"privacy": privacy})
-    model, reports = fit_sdrm(
+    model, reports, _ = fit_sdrm(
         tasteless, train, validation, config=settings, device=CPU, leak=no_leak, on_epoch=lambda _: None
     )
     assert model.offsets.n_pairs > 500

@@ -75,11 +75,14 @@ def test_a_temperature_is_found_on_a_model_of_the_learners_and_taken_for_the_mod
     vae, train, validation, config
 ):
     watch, reports = Watch(), []
-    model, returned = fit(vae, train, validation, config, leak=watch, on_epoch=reports.append, temperature=None)
+    model, returned, is_found = fit(
+        vae, train, validation, config, leak=watch, on_epoch=reports.append, temperature=None
+    )
     learners, onlookers = learners_and_onlookers(train, validation, seed=config.seed)
     ((judged, judges),) = watch.sides
     assert (judged != learners).nnz == (judges != onlookers).nnz == 0
     assert {users.shape for users in watch.drawn} == {(learners.shape[0], N_ITEMS)}
+    assert is_found
     assert model.temperature == LADDER[len(LADDER) // 2 + 1]  # the middle leaks, all others do not
     assert len(model.activity) == train.shape[0]
     stages = list(dict.fromkeys(report.stage for report in reports))
@@ -88,8 +91,8 @@ def test_a_temperature_is_found_on_a_model_of_the_learners_and_taken_for_the_mod
 
 
 def test_the_model_is_the_one_that_the_temperature_found_would_have_given(vae, train, validation, config):
-    found, _ = fit(vae, train, validation, config, leak=Watch(), temperature=None)
-    given, _ = fit(vae, train, validation, config, leak=Watch(), temperature=found.temperature)
+    found = fit(vae, train, validation, config, leak=Watch(), temperature=None).model
+    given = fit(vae, train, validation, config, leak=Watch(), temperature=found.temperature).model
     users = [model.sample(0, 90, seed=1, resolution="full", batch_users=64) for model in (found, given)]
     assert (users[0] != users[1]).nnz == 0
 
@@ -98,7 +101,8 @@ def test_a_temperature_that_is_given_is_not_rehearsed(vae, train, validation, co
     watch, reports = Watch(), []
     dense = config.model_copy(update={"privacy": config.privacy.model_copy(update={"k_anonymity": 5})})
     settings = {"temperature": 1, "temperature_by_activity": None}
-    fit(vae, train, validation, dense, leak=watch, on_epoch=reports.append, **settings)
+    fitted = fit(vae, train, validation, dense, leak=watch, on_epoch=reports.append, **settings)
+    assert not fitted.temperature_is_found
     ((judged, judges),) = watch.sides
     assert judged is train
     assert judges is validation
@@ -115,5 +119,7 @@ def test_enough_validation_users_judge_the_model_of_all(vae, train, validation, 
 
 def test_where_nobody_can_tell_nothing_is_rehearsed(vae, train, validation, config):
     reports = []
-    fit(vae, train, validation, config, leak=lambda *_, **__: None, on_epoch=reports.append, temperature=None)
+    nobody = {"leak": lambda *_, **__: None, "temperature": None}
+    fitted = fit(vae, train, validation, config, on_epoch=reports.append, **nobody)
+    assert not fitted.temperature_is_found
     assert not any("rehearsal" in report.stage for report in reports)

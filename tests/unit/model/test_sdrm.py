@@ -112,7 +112,7 @@ def test_an_empty_range_gives_no_users(model):
 def test_nobody_gets_more_items_than_may_be_published(vae, train, validation):
     strict = load_config(None, [*SETTINGS, "privacy.k_anonymity=60", "sampling.margin_rounds=2"])
     strict = strict.model_copy(update={"diffusion": strict.diffusion.model_copy(update={"max_epochs": 1})})
-    model, _ = fit_sdrm(vae, train, validation, config=strict, device=CPU, leak=no_leak, on_epoch=lambda _: None)
+    model = fit_sdrm(vae, train, validation, config=strict, device=CPU, leak=no_leak, on_epoch=lambda _: None).model
     n_publishable = len(model.publishable)
     assert n_publishable < np.diff(train.indptr).max()
     counts = np.diff(sample(model, 0, 500).indptr)
@@ -130,7 +130,10 @@ def test_fitting_reports_every_stage_and_repeats_to_the_byte(  # noqa: PLR0917 -
     vae, model, train, validation, config, tmp_path
 ):
     reports = []
-    again, returned = fit_sdrm(vae, train, validation, config=config, device=CPU, leak=no_leak, on_epoch=reports.append)
+    again, returned, is_found = fit_sdrm(
+        vae, train, validation, config=config, device=CPU, leak=no_leak, on_epoch=reports.append
+    )
+    assert not is_found  # it is given
     assert tuple(reports) == returned
     assert list(dict.fromkeys(report.stage for report in reports)) == ["diffusion", "margins"]
     first = model.save(tmp_path / "first", item_ids=ITEM_IDS)

@@ -77,7 +77,7 @@ def test_after_a_refusal_it_is_a_third_above_what_was_refused_and_above_the_mode
 
 
 def fitted(vae, train, validation, config, leak, **settings):
-    return fit_drawn(vae, train, validation, config, leak=lambda *_, **__: leak, users=70, **settings)[0]
+    return fit_drawn(vae, train, validation, config, leak=lambda *_, **__: leak, users=70, **settings).model
 
 
 @pytest.mark.parametrize(("rises", "given", "k_anonymity", "is_by_activity"), [

@@ -69,9 +69,16 @@ def no_solution(*_):
     raise np.linalg.LinAlgError("singular")
 
 
-@pytest.mark.parametrize("measure", [nothing_finite, no_solution])
-def test_what_cannot_be_computed_clears_nobody(people, monkeypatch, measure):
-    monkeypatch.setattr(gates, "measure_membership", measure)
+def no_memory(*_):
+    raise RuntimeError("out of memory")  # as torch says it of a GPU
+
+
+@pytest.mark.parametrize(("name", "measure"), [
+    ("measure_membership", nothing_finite), ("measure_membership", no_solution), ("measure_completion", no_memory),
+    ("unique_copies", no_solution), ("near_copies", no_memory),
+])  # fmt: skip
+def test_what_cannot_be_computed_clears_nobody(people, monkeypatch, name, measure):
+    monkeypatch.setattr(gates, name, measure)
     assert leak_of(people["fresh"], people) == inf
 
 

@@ -43,6 +43,14 @@ def test_nobody_to_compare_with_tells_nothing(is_train):
     assert statistics.auc(np.arange(3.0), is_train, np.zeros((3, 0))) == Estimate(0.5, 0.0, 1.0, 1.0)
 
 
+def test_many_attacks_at_once_do_as_well_as_each_alone():
+    rng = np.random.default_rng(4)
+    scores, is_train, taste = rng.normal(size=(3, 200)), rng.random(200) < 0.8, rng.normal(size=(200, 5))
+    alone = [statistics.auc(attack, is_train, taste).effect for attack in scores]
+    assert statistics.aucs(scores, is_train, taste) == pytest.approx(alone)
+    assert (statistics.aucs(scores, np.ones(200, bool), taste) == 0.5).all()  # nobody to compare with
+
+
 def test_few_users_with_many_covariates_lose_certainty_and_none_of_the_effect():
     rng = np.random.default_rng(2)
     gaps = []
