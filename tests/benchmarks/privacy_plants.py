@@ -81,6 +81,21 @@ def with_edge_pairs(draw: Draw, clean: csr_matrix, rng: np.random.Generator, *, 
     return with_cells(clean, rows, np.concatenate(own) if own else rows)
 
 
+def with_edge_and_other(draw: Draw, clean: csr_matrix, rng: np.random.Generator, *, k: int) -> csr_matrix:
+    """Add to random synthetic users an item that just ``k`` training users have and the holder's rarest of more people.
+
+    Each training user who has both is told of once.
+    """
+    holders = np.bincount(draw.train.indices, minlength=draw.train.shape[1])
+    columns = []
+    for user in draw.train:
+        edge, other = (user.indices[chosen] for chosen in (holders[user.indices] == k, holders[user.indices] > k))
+        if len(edge) and len(other):
+            columns += [rng.choice(edge), other[np.argmin(holders[other])]]
+    rows = np.repeat(rng.integers(clean.shape[0], size=len(columns) // 2), 2)
+    return with_cells(clean, rows, np.array(columns, dtype=np.intp))
+
+
 def with_cells(users: csr_matrix, rows: np.ndarray, columns: np.ndarray) -> csr_matrix:
     """Give users items, which they may have already."""
     planted = users + csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape=users.shape)

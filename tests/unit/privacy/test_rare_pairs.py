@@ -149,22 +149,36 @@ class TestEdge:
         assert verdict.verdict == Verdict.FAIL
         assert verdict.figures[0].name == "edge pairs odds"
 
+    def test_pairs_of_such_an_item_and_another_that_training_users_alone_have_fail(self, edge_people):
+        train, holdout, synthetic = edge_people
+        draw = privacy_plants.Draw(train, holdout, synthetic)
+        planted = privacy_plants.with_edge_and_other(draw, synthetic, np.random.default_rng(0), k=K)
+        verdict = self.verdict_of(planted, train, holdout)
+        assert verdict.verdict == Verdict.FAIL
+        assert verdict.figures[0].name == "edge pairs odds"
+
     def test_independent_draws_pass(self, edge_people):
         train, holdout, synthetic = edge_people
         assert self.verdict_of(synthetic, train, holdout).verdict == Verdict.PASS
 
     @pytest.mark.parametrize(
-        ("synthetic", "p_value"), [([[1, 1, 0, 0, 0]], 1 / 3), ([[1, 0, 0, 0, 0], [0, 1, 1, 1, 1]], 1)]
+        ("synthetic", "n_users", "p_value"),
+        [([[1, 1, 0, 0, 0]], 3, 1 / 3), ([[1, 0, 0, 0, 0], [0, 1, 1, 1, 1]], 6, 2 / 5)],
     )
-    def test_who_has_such_a_pair_and_who_is_struck_is_counted_exactly(self, synthetic, p_value):
-        """Of two training users each: the first, second, fourth and fifth item, the last two the same ones."""
+    def test_who_has_such_a_pair_and_who_is_struck_is_counted_exactly(self, synthetic, n_users, p_value):
+        """Of two training users each: the first, second, fourth and fifth item, the last two the same ones.
+
+        Alone with a pair of two of them are one training user and both held-out users, with a pair of one of them and
+        any other four training users and both held-out ones. The first release strikes that one training user, the
+        second two of the four.
+        """
         train = [[1, 1, 0, 0, 0], [1, 0, 1, 0, 0], [0, 1, 1, 0, 0], [0, 0, 1, 1, 1], [0, 0, 0, 1, 1]]
         holdout = [[1, 0, 0, 1, 0], [1, 0, 0, 0, 1]]
         matrices = [csr_matrix(np.array(users, dtype=np.float32)) for users in (train, holdout, synthetic)]
         people = RealUsers.of(*matrices[:2], config=PrivacyConfig(k_anonymity=2), seed=0)
         found = measure_edge_pairs(gather(matrices[2], people), k_anonymity=2)
-        assert (found.n_items, found.n_users) == (4, 3)  # one training user, both held-out users
-        assert found.odds.p_value == pytest.approx(p_value)
+        assert (found.n_items, found.n_users) == (4, n_users)
+        assert found.odds.p_value == pytest.approx(2 * p_value)  # it is looked at both
 
     def test_one_item_is_no_pair_even_where_no_anonymity_is_asked_for(self):
         matrices = [csr_matrix(np.array(users, dtype=np.float32)) for users in ([[1, 0], [0, 1]], [[0, 0]], [[1, 0]])]
