@@ -22,6 +22,7 @@ from sdrm_core.model.training import EpochReport, OnEpoch
 from sdrm_core.randomness import stream_seed, torch_stream
 
 _ITEM_GAIN = 0.6
+_MOST_MISSING = 2.0  # log odds taken in one step
 _PAIR_GAIN = 0.7
 _SWING = 1.2  # chance alone makes less
 _SHRINKAGE_EXPONENT = 5  # of the temperature: the higher, the more a pair that few users share is shrunk
@@ -130,7 +131,13 @@ class OffsetFit:
 
     def _item_step(self, drawn: csr_matrix) -> tuple[np.ndarray, float]:
         target, popularity = self.popularity / self.popularity.sum(), item_popularity(drawn)
-        step = _ITEM_GAIN * np.log((target * popularity.sum() + 1) / (popularity + 1))
+        n_users = drawn.shape[0]
+        # By odds, not by shares: from nine tenths of the users to all of them is a long way.
+        wanted, found = (
+            np.log((users + 1) / (np.maximum(n_users - users, 0) + 1))
+            for users in (target * popularity.sum(), popularity)
+        )
+        step = _ITEM_GAIN * np.clip(wanted - found, -_MOST_MISSING, _MOST_MISSING)
         return step, float(np.abs(popularity / popularity.sum() - target).sum() / 2)
 
     def _iterate(

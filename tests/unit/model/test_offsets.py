@@ -8,7 +8,7 @@ import torch
 from sdrm_core.data.matrix import item_popularity
 from sdrm_core.model.draw import Offsets, target_popularity
 from sdrm_core.model.fitting import fit_sdrm
-from tests.unit.model.conftest import CPU, no_leak, two_communities
+from tests.unit.model.conftest import CPU, fit_drawn, no_leak, two_communities
 
 K_ANONYMITY = 20  # of the configuration
 BUNDLE = (41, 52)  # rare items of different communities
@@ -31,6 +31,14 @@ def test_without_margins_popularity_is_further_off(model, train):
     assert popularity_distance(bare, train, resolution="full") > 2 * popularity_distance(
         model, train, resolution="full"
     )
+
+
+def test_what_everybody_has_nearly_everybody_gets(vae, train, validation, config):
+    everybodys = train.tolil()
+    everybodys[:, 30] = 1
+    model, *_ = fit_drawn(vae, everybodys.tocsr(), validation, config, leak=no_leak, margin_rounds=8)
+    drawn = model.sample(0, 2000, seed=1, resolution="full", batch_users=64)
+    assert drawn[:, 30].mean() > 0.94  # the VAE does not know that they have it
 
 
 def with_bundle(user_items, n_users):
