@@ -124,7 +124,12 @@ def release_facts(*, fidelity: dict[str, Any], utility: dict[str, Any], privacy:
 
 
 def refused_for_privacy(refusal: GateFailed) -> bool:
-    """Say whether nothing stood in the way of the release but privacy gates that more randomness can pass."""
+    """Say whether nothing stood in the way of the release but privacy gates that more randomness can pass.
+
+    False of a refusal restored from its text, which no longer tells.
+    """
+    if not refusal.report:
+        return False
     unmet = GateReport.model_validate(refusal.report).unmet
     by_randomness = set(get_args(PrivacyGate)) - {"hygiene", "k_anonymous_items"}
     return {result.column for result in unmet} <= set(map(privacy_fact, by_randomness))

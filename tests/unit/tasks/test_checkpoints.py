@@ -3,10 +3,11 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from sdrm_core.data.roles import Role
+from sdrm_core.errors import GateFailed
 from sdrm_core.quality.fidelity import measure_fidelity
 from sdrm_core.records import Counts
 from sdrm_core.storage import write_user_items
-from tasks.checkpoints import _synthetic_users, likeness, release_facts
+from tasks.checkpoints import _synthetic_users, likeness, refused_for_privacy, release_facts
 from tasks.records import Run, Samples, UserItemMatrix
 from tests.conftest import small_night
 
@@ -64,6 +65,10 @@ def test_what_was_not_measured_is_no_fact(judges):
     }
     facts = release_facts(fidelity=fidelity, utility={"judges": judges}, privacy={"gates": []})
     assert facts["svd_recall_ratio"] is None
+
+
+def test_a_refusal_that_was_restored_from_its_text_does_not_tell_that_privacy_alone_was_in_the_way():
+    assert not refused_for_privacy(GateFailed("Gate release failed: 1 of 20 expectations are not met."))
 
 
 def test_items_that_enough_training_users_have_are_asked_of_every_shard(tmp_path):
