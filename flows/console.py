@@ -1,6 +1,7 @@
 """Progress on standard error: bars on a terminal, plain lines elsewhere."""
 
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -30,7 +31,20 @@ def progress_shown() -> Iterator[None]:
         logger.setLevel(level)
 
 
-class _Lines(logging.Handler):
+class _Display(logging.Handler):
+    """Show each record; a display that fails is told of, as of any handler of the log, and stops no work."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._show(record)
+        except Exception:  # noqa: BLE001 - whatever it is, a night of work is worth more
+            self.handleError(record)
+
+    def _show(self, record: logging.LogRecord) -> None:
+        raise NotImplementedError
+
+
+class _Lines(_Display):
     """One line a message of level INFO or above."""
 
     def __init__(self, console: Console) -> None:
@@ -38,11 +52,11 @@ class _Lines(logging.Handler):
         self._console = console
         self.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S"))
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def _show(self, record: logging.LogRecord) -> None:
         self._console.out(self.format(record), highlight=False)
 
 
-class _Bars(logging.Handler):
+class _Bars(_Display):
     """One bar a stage, moved by the epochs of its thread; the last bars stay, warnings stand above them."""
 
     def __init__(self, progress: Progress) -> None:
@@ -50,22 +64,25 @@ class _Bars(logging.Handler):
         self._progress = progress
         self._current: dict[int | None, TaskID] = {}
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def _show(self, record: logging.LogRecord) -> None:
         current = self._current.get(record.thread)
         if hasattr(record, "stage"):
             if current is not None:
-                self._progress.update(current, total=1, completed=1)
-            self._make_room()
+                self._move(current, completed=1, total=1)
             self._current[record.thread] = self._progress.add_task(record.stage, total=None)
+            self._make_room()
         elif hasattr(record, "epoch") and current is not None:
             epoch = record.epoch
-            self._progress.update(
-                current, description=record.getMessage(), total=epoch.of_epochs, completed=epoch.epoch
-            )
+            self._move(current, completed=epoch.epoch, total=epoch.of_epochs, description=record.getMessage())
         elif record.levelno >= logging.WARNING:
             self._progress.console.print(f"{record.levelname.lower()}: {record.getMessage()}", markup=False)
 
+    def _move(self, bar: TaskID, *, completed: int, total: int, description: str | None = None) -> None:
+        self._progress.update(bar, total=math.inf)  # the clock of a bar that was full goes on only with another total
+        self._progress.update(bar, completed=completed, total=total, description=description)
+
     def _make_room(self) -> None:
-        finished = [bar.id for bar in self._progress.tasks if bar.finished]
-        for bar in finished[:-_KEPT_BARS]:  # a comparison has hundreds of stages, a terminal a few dozen lines
+        current = set(self._current.values())  # full ones too: a fit has several rounds of epochs
+        ended = [bar.id for bar in self._progress.tasks if bar.id not in current]
+        for bar in ended[:-_KEPT_BARS]:  # a comparison has hundreds of stages, a terminal a few dozen lines
             self._progress.remove_task(bar)

@@ -10,7 +10,7 @@ from typing import TextIO
 from sdrm_core.config import PipelineConfig
 from sdrm_core.errors import DataError, GateFailed, Problem, SdrmError
 from sdrm_core.storage import private_directory
-from tasks.records import Release, Run
+from tasks.records import JOURNAL, Release, Run
 
 
 @dataclass
@@ -70,7 +70,7 @@ def _published(entry: Entry, *, since: datetime) -> str | None:
 
 
 def _opened(config: PipelineConfig) -> TextIO:
-    path = config.paths.work.expanduser() / "runs.jsonl"
+    path = config.paths.work.expanduser() / JOURNAL
     try:
         private_directory(path.parent)
         file = path.open("a+", encoding="utf-8")

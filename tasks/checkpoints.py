@@ -11,6 +11,9 @@ from sdrm_core.config import PrivacyGate
 from sdrm_core.data.anonymity import is_publishable
 from sdrm_core.data.roles import Role
 from sdrm_core.errors import GateFailed
+from sdrm_core.privacy.verdicts import PrivacyReport
+from sdrm_core.quality.fidelity import FidelityReport
+from sdrm_core.quality.utility import UtilityReport
 from sdrm_core.records import Artifact
 from sdrm_core.storage import checked, private_directory, read_json, read_user_items, write_json
 from tasks.gate_frames import id_type, matrix_frame, raw_frame, synthetic_frame
@@ -69,7 +72,7 @@ def gate_synthetic(run: Run, matrix: UserItemMatrix, samples: Samples, fidelity:
             synthetic_users_suite(users=users_wanted(run.config, matrix)),
             _synthetic_users(run, matrix, samples),
         )
-        facts = pd.DataFrame([likeness(read_json(fidelity))])
+        facts = pd.DataFrame([likeness(FidelityReport.model_validate(read_json(fidelity)))])
         return combined([users, check("synthetic", synthetic_facts_suite(run.config.gates.synthetic), facts)])
 
     _pass_or_stop(run, "synthetic", judge, attempt=samples.attempt)
@@ -80,9 +83,13 @@ def gate_release(run: Run, samples: Samples, measures: Measures) -> None:
     """Check that the measures of fidelity, utility and privacy are within the configured bounds."""
 
     def judge() -> GateReport:
-        fidelity, utility, privacy = map(read_json, (measures.fidelity, measures.utility, measures.privacy))
-        answers = {gate["gate"]: gate["sentence"] for gate in privacy["gates"]}
-        facts = release_facts(fidelity=fidelity, utility=utility, privacy=privacy)
+        privacy = PrivacyReport.model_validate(read_json(measures.privacy))
+        facts = release_facts(
+            fidelity=FidelityReport.model_validate(read_json(measures.fidelity)),
+            utility=UtilityReport.model_validate(read_json(measures.utility)),
+            privacy=privacy,
+        )
+        answers = {gate.gate: gate.sentence for gate in privacy.gates}
         suite = release_suite(run.config.gates, run.config.privacy, answers=answers)
         return check("release", suite, pd.DataFrame([facts]))
 
@@ -99,32 +106,34 @@ def attempts_directory(run: Run) -> Path:
     return run.directory / ATTEMPTS
 
 
-def likeness(fidelity: dict[str, Any]) -> dict[str, Any]:
+def likeness(fidelity: FidelityReport) -> dict[str, Any]:
     """Return how near the source the synthetic users are as a whole, by the names of the gate's facts.
 
     The density is that of what may be published: of few people the most active make much of the rest.
     """
     return {
-        "density_ratio": fidelity["published"]["density_ratio"]["synthetic"],
-        "activity_ks": fidelity["figures"]["activity_ks"]["synthetic"],
+        "density_ratio": fidelity.published["density_ratio"].synthetic,
+        "activity_ks": fidelity.synthetic("activity_ks"),
     }
 
 
-def release_facts(*, fidelity: dict[str, Any], utility: dict[str, Any], privacy: dict[str, Any]) -> dict[str, Any]:
+def release_facts(*, fidelity: FidelityReport, utility: UtilityReport, privacy: PrivacyReport) -> dict[str, Any]:
     """Gather what the last gate judges from the three reports; what was not measured is None and fails."""
-    figures = fidelity["figures"]
-    synthetic_arm = utility["judges"].get("svd", {}).get("synthetic", {})
-    ratio = synthetic_arm.get("recall@10", {}).get("ratio") or {"value": None}
     return likeness(fidelity) | {
-        "popularity_spearman": figures["popularity_spearman"]["synthetic"],
-        "coverage": figures["catalogue_coverage"]["synthetic"],
-        "svd_recall_ratio": ratio["value"],
-        **{privacy_fact(gate["gate"]): gate["verdict"] for gate in privacy["gates"]},
+        "popularity_spearman": fidelity.synthetic("popularity_spearman"),
+        "coverage": fidelity.synthetic("catalogue_coverage"),
+        "svd_recall_ratio": utility.ratio("svd", "recall@10"),
+        **{privacy_fact(gate.gate): gate.verdict.value for gate in privacy.gates},
     }
 
 
 def refused_for_privacy(refusal: GateFailed) -> bool:
-    """Say whether nothing stood in the way of the release but privacy gates that more randomness can pass."""
+    """Say whether nothing stood in the way of the release but privacy gates that more randomness can pass.
+
+    False of a refusal restored from its text, which no longer tells.
+    """
+    if not refusal.report:
+        return False
     unmet = GateReport.model_validate(refusal.report).unmet
     by_randomness = set(get_args(PrivacyGate)) - {"hygiene", "k_anonymous_items"}
     return {result.column for result in unmet} <= set(map(privacy_fact, by_randomness))

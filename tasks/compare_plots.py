@@ -6,6 +6,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sdrm_core.config import JudgeName
 from sdrm_core.storage import write_artifact
 from tasks.compare_cells import fidelity_cell, privacy_cell
 from tasks.compare_markdown import Table
@@ -23,7 +24,7 @@ _INK, _MUTED, _LINE, _REAL = "#1b1f24", "#5d6672", "#dfe3e8", "#aab2bd"  # of th
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8a5300")
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (9, 2)))
 _MARKERS = "osD^vP*XhpdH"
-_PREFERRED = ("ease", "svd", "ials", "neumf", "mlp", "popularity")
+_PREFERRED: tuple[JudgeName, ...] = ("ease", "svd", "ials", "neumf", "mlp", "popularity")
 _METRIC = "recall@10"
 _GATE, _FIGURE = "membership", "auc"
 
@@ -68,7 +69,7 @@ def _figure(name: str) -> Iterator[Any]:
 
 
 def _utility_privacy(axes: "Axes", job: Job, table: Table) -> None:
-    judge = next(judge for judge in _PREFERRED if judge in job.comparison.judges)
+    judge = _judge_shown(job.comparison.judges)
     for choice, style in zip(job.comparison.arms, _styles(), strict=False):
         utility = table.find(choice.label, "utility", f"{_METRIC} ratio", judge=judge, versus=REAL)
         attack = table.find(choice.label, "privacy", f"{_GATE}: {_FIGURE}")
@@ -95,6 +96,10 @@ def _utility_privacy(axes: "Axes", job: Job, table: Table) -> None:
         y=f"{_METRIC} of {JUDGES[judge]} over that on real users (95 %)",
     )
     _legend(axes)
+
+
+def _judge_shown(judges: Sequence[JudgeName]) -> JudgeName:
+    return next((judge for judge in _PREFERRED if judge in judges), judges[0])
 
 
 def _popularity(axes: "Axes", job: Job) -> None:

@@ -156,16 +156,22 @@ def _privacy(job: Job, choice: ArmChoice) -> Iterator[Row]:
 
 
 def _privacy_figures(gate: str, verdicts: Sequence[dict[str, Any]], choice: ArmChoice) -> Iterator[Row]:
-    by_name: dict[str, list[dict[str, Any]]] = {}
-    for figure in (figure for verdict in verdicts for figure in verdict["figures"]):
-        by_name.setdefault(figure["name"], []).append(figure)
-    for name, figures in by_name.items():
-        verdict = strictest_of(figure["verdict"] for figure in figures)
-        effects = [figure["effect"] for figure in figures]
+    """A seed whose gate found no figure, because it could not be computed, counts with the gate's verdict."""
+    by_seed = [{figure["name"]: figure for figure in verdict["figures"]} for verdict in verdicts]
+    for name in _names(by_seed):
+        effects = [figures[name]["effect"] if name in figures else None for figures in by_seed]
+        each = zip(by_seed, verdicts, strict=True)
+        verdict = strictest_of(figures.get(name, of_gate)["verdict"] for figures, of_gate in each)
         yield _over_seeds(effects, arm=choice.label, kind="privacy", measure=f"{gate}: {name}", verdict=verdict)
-    for name in verdicts[0]["baseline"]:
-        values = [verdict["baseline"].get(name) for verdict in verdicts]
+    baselines = [verdict["baseline"] for verdict in verdicts]
+    for name in _names(baselines):
+        values = [baseline.get(name) for baseline in baselines]
         yield _over_seeds(values, arm=choice.label, kind="privacy", measure=f"{gate}, baseline: {name}")
+
+
+def _names(by_seed: Sequence[dict[str, Any]]) -> dict[str, None]:
+    """Return the names that one seed or another has, each once."""
+    return dict.fromkeys(name for named in by_seed for name in named)
 
 
 def _cost(job: Job, choice: ArmChoice) -> Iterator[Row]:

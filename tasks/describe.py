@@ -12,6 +12,7 @@ from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.storage import parse_json, parse_json_files
 from tasks.interactions import written_files
 from tasks.releases import LATEST, MANIFEST
+from tasks.stage import GATES, STAGES
 from tasks.wording import counted
 
 
@@ -116,7 +117,7 @@ def _describe_model(path: Path) -> str:
 
 def _describe_run(path: Path) -> str:
     config = parse_json(path / "config.json")
-    stages, gates = (parse_json_files(path / folder) for folder in ("stages", "gates"))
+    stages, gates = (parse_json_files(path / folder) for folder in (STAGES, GATES))
     return "\n".join(
         [
             f"working directory {path}",

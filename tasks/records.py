@@ -6,6 +6,8 @@ from typing import Any, Literal
 from sdrm_core.config import PipelineConfig
 from sdrm_core.records import Artifact, Counts, Record, SourceFacts
 
+JOURNAL = "runs.jsonl"  # of the working directory, one line a run; named here, where it costs no other imports
+
 
 class ExpectationResult(Record):
     """What became of one expectation of a gate, JSON-compatible and free of user ids.

@@ -15,12 +15,11 @@ from sdrm_core.config import PipelineConfig
 from sdrm_core.errors import ArtifactError
 from sdrm_core.storage import parse_json
 from tasks.interactions import written_files
-from tasks.records import Run, Samples
+from tasks.records import JOURNAL, Run, Samples
 from tasks.stage import LOG
 
 LATEST = "latest.json"
 MANIFEST = "manifest.json"
-JOURNAL = "runs.jsonl"
 
 
 def releases_of(config: PipelineConfig) -> Path:

@@ -23,7 +23,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 LOG = logging.getLogger("sdrm")
-GATES, ATTEMPTS = "gates", "attempts"  # folders of a run: the gates' reports, and those of every attempt
+# Folders of a run: the stages' meters, the gates' reports, and those of every attempt.
+STAGES, GATES, ATTEMPTS = "stages", "gates", "attempts"
 _SAMPLE_SECONDS = 0.05
 _ASK_LATER = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 # Operating system errors that stay the same however often one asks.
@@ -90,4 +91,4 @@ class Meter:
 
 def stages_directory(run: Run) -> Path:
     """Return the folder of the run's stage meters."""
-    return run.directory / "stages"
+    return run.directory / STAGES

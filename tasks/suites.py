@@ -133,7 +133,9 @@ def privacy_fact(gate: PrivacyGate) -> str:
     return f"privacy_{gate}"
 
 
-def release_suite(gates: GatesConfig, privacy: PrivacyConfig, *, answers: Mapping[str, str] | None = None) -> Suite:
+def release_suite(
+    gates: GatesConfig, privacy: PrivacyConfig, *, answers: Mapping[PrivacyGate, str] | None = None
+) -> Suite:
     """Return what a release must measure up to; its table is one row of facts.
 
     The columns are the measures below and, for each privacy gate, ``privacy_<gate>`` with its verdict. A gate whose

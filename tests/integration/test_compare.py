@@ -17,6 +17,8 @@ from flows.compare import run_comparison
 from sdrm_core.data.roles import Role
 from sdrm_core.data.simulate import simulate_interactions
 from sdrm_core.errors import ConfigError, DataError, Problem, SdrmError
+from sdrm_core.privacy.judge import judge_privacy
+from sdrm_core.privacy.verdicts import Verdict, strictest_of
 from sdrm_core.quality.augmentation import measure_augmentation
 from sdrm_core.quality.fidelity import measure_fidelity
 from sdrm_core.quality.utility import Resampled, difference, make_folds, rank_arm, report_arms
@@ -83,6 +85,24 @@ def row(table, **wanted):
     return found.iloc[0]
 
 
+def privacy_figures(reports):
+    """Return measure → (values, verdicts), one a report, of gates that found the same figures in each."""
+    figures = {"all gates passed": passed([strictest_of(gate.verdict for gate in one.gates) for one in reports])}
+    for gates in zip(*(one.gates for one in reports), strict=True):
+        name = gates[0].gate
+        figures[f"{name} passed"] = passed([gate.verdict for gate in gates])
+        for figure in gates[0].figures:
+            same = [one for gate in gates for one in gate.figures if one.name == figure.name]
+            figures[f"{name}: {figure.name}"] = [one.effect for one in same], [one.verdict for one in same]
+        for baseline in gates[0].baseline:
+            figures[f"{name}, baseline: {baseline}"] = [gate.baseline[baseline] for gate in gates], []
+    return figures
+
+
+def passed(verdicts):
+    return [float(verdict == Verdict.PASS) for verdict in verdicts], verdicts
+
+
 class TestFigures:
     def test_utility_is_that_of_the_direct_computation(self, compared, table):
         asked, _ = compared
@@ -146,6 +166,32 @@ class TestFigures:
             assert set(mine[mine.measure.str.endswith("passed")].verdict) <= {"PASS", "FAIL", "INCONCLUSIVE"}
             assert len(mine[mine.measure.str.endswith(" passed")]) == 10
             assert (mine[mine.kind == "cost"].value >= 0).all()
+
+    @pytest.mark.parametrize("arm", ARMS.split(","))
+    def test_privacy_is_that_of_the_direct_computation(self, compared, table, arm):
+        asked, _ = compared
+        roles = roles_of(asked.out)
+        direct = [
+            judge_privacy(
+                users,
+                roles["train"],
+                roles["holdout"],
+                user_ids=np.arange(users.shape[0]),
+                previous_ids=None,
+                config=asked.config.privacy,
+                seed=asked.config.seed,
+            )
+            for users in users_of(asked.out, arm)
+        ]
+        mine = table[(table.arm == arm) & (table.kind == "privacy")]
+        assert (mine.seeds == 2).all()
+        expected = privacy_figures(direct)
+        assert sorted(mine.measure) == sorted(expected)
+        for found in mine.itertuples():
+            values, verdicts = expected[found.measure]
+            assert found.value == pytest.approx(np.mean(values), rel=1e-12)
+            assert (found.low, found.high) == (min(values), max(values))
+            assert found.verdict == (strictest_of(verdicts) if verdicts else "")
 
     def test_ten_times_as_many_are_as_many_times_as_many(self, compared):
         asked, _ = compared

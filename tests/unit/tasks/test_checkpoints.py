@@ -3,20 +3,69 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from sdrm_core.data.roles import Role
-from sdrm_core.quality.fidelity import measure_fidelity
+from sdrm_core.errors import GateFailed
+from sdrm_core.privacy.verdicts import GateVerdict, PrivacyReport, Verdict
+from sdrm_core.quality.curves import Curves
+from sdrm_core.quality.fidelity import FidelityReport, measure_fidelity
+from sdrm_core.quality.utility import UtilityReport
 from sdrm_core.records import Counts
 from sdrm_core.storage import write_user_items
-from tasks.checkpoints import _synthetic_users, likeness, release_facts
+from tasks.checkpoints import _synthetic_users, likeness, refused_for_privacy, release_facts
 from tasks.records import Run, Samples, UserItemMatrix
 from tests.conftest import small_night
+
+FACTS_OF_FIDELITY = ("popularity_spearman", "catalogue_coverage", "activity_ks", "density_ratio")
+
+
+def fidelity_report(figures, *, published):
+    """Return a report with these figures, name → synthetic, and this density of what is published."""
+
+    def figure(synthetic):
+        others = {"holdout": 0.2, "popularity_sampler": 0.3}
+        return {"goal": "match", "meaning": "", "ideal": 1.0, "synthetic": synthetic} | others
+
+    return FidelityReport.model_validate(
+        {
+            "figures": {name: figure(synthetic) for name, synthetic in figures.items()},
+            "published": {"density_ratio": figure(published)},
+            "curves": dict.fromkeys(Curves.model_fields, ()),
+            "train_users": 1,
+            "synthetic_users": 1,
+            "holdout_users": 1,
+        }
+    )
+
+
+def utility_report(judges):
+    about = {"verdict": "MEASURED", "reason": "", "evaluation_users": 40, "folds": 2, "bootstrap_draws": 100}
+    return UtilityReport.model_validate(about | {"judges": judges})
+
+
+def achieved(ratio):
+    """Return one ranking metric of an arm, of this ratio to the real one."""
+    known, unknown = ({"value": value, "low": value, "high": value} for value in (ratio, None))
+    return {"mean": unknown, "ratio": known, "difference": unknown, "verdict": "no difference"}
+
+
+def privacy_report(verdicts):
+    return PrivacyReport(
+        verdict=Verdict.FAIL,
+        gates=tuple(GateVerdict(gate=gate, verdict=verdict, sentence="") for gate, verdict in verdicts.items()),
+        accepted=(),
+        n_synthetic=1,
+        n_train=1,
+        n_holdout=1,
+        compared="",
+        formal_guarantee="",
+        histograms={},
+    )
 
 
 def test_density_is_that_of_what_may_be_published():
     rng = np.random.default_rng(0)
     most_active, others = np.ones((1, 40)), rng.random((60, 40)) < 0.2
     users = csr_matrix(np.vstack([others, most_active]).astype(np.float32))
-    report = measure_fidelity(users[:60], train=users, holdout=users[:0], k_anonymity=2, seed=0)
-    facts = likeness(report.model_dump(mode="json"))
+    facts = likeness(measure_fidelity(users[:60], train=users, holdout=users[:0], k_anonymity=2, seed=0))
     cut = np.append(np.diff(users[:60].indptr), np.diff(users[:60].indptr).max())
     assert facts == {
         "density_ratio": pytest.approx(np.diff(users[:60].indptr).mean() / cut.mean()),
@@ -26,22 +75,17 @@ def test_density_is_that_of_what_may_be_published():
 
 def test_a_release_is_judged_by_what_its_own_users_achieve():
     def arm(*, at_10, at_50):
-        return {"recall@10": {"ratio": {"value": at_10}}, "recall@50": {"ratio": {"value": at_50}}}
+        return {"recall@10": achieved(at_10), "recall@50": achieved(at_50)}
 
-    names = ("popularity_spearman", "catalogue_coverage", "activity_ks", "density_ratio")
-    figures = {
-        name: {"synthetic": place + 0.1, "holdout": place + 0.2, "popularity_sampler": place + 0.3}
-        for place, name in enumerate(names)
-    }
     judges = {
         "ease": {"synthetic": arm(at_10=0.5, at_50=0.51)},
         "svd": {"synthetic": arm(at_10=0.6, at_50=0.61), "popularity_sampler": arm(at_10=0.7, at_50=0.71)},
     }
-    gates = [{"gate": "membership", "verdict": "PASS"}, {"gate": "completion", "verdict": "FAIL"}]
+    figures = {name: place + 0.1 for place, name in enumerate(FACTS_OF_FIDELITY)}
     assert release_facts(
-        fidelity={"figures": figures, "published": {"density_ratio": {"synthetic": 0.99}}},
-        utility={"judges": judges},
-        privacy={"verdict": "FAIL", "gates": gates},
+        fidelity=fidelity_report(figures, published=0.99),
+        utility=utility_report(judges),
+        privacy=privacy_report({"membership": "PASS", "completion": "FAIL"}),
     ) == {
         "popularity_spearman": 0.1,
         "coverage": 1.1,
@@ -54,16 +98,26 @@ def test_a_release_is_judged_by_what_its_own_users_achieve():
 
 
 @pytest.mark.parametrize(
-    "judges", [{}, {"svd": {}}, {"svd": {"synthetic": {}}}, {"svd": {"synthetic": {"recall@10": {"ratio": None}}}}]
+    "judges",
+    [
+        {},
+        {"svd": {}},
+        {"svd": {"synthetic": {}}},
+        {"svd": {"synthetic": {"recall@10": achieved(None) | {"ratio": None}}}},
+        {"svd": {"synthetic": {"recall@10": achieved(None)}}},
+    ],
 )
 def test_what_was_not_measured_is_no_fact(judges):
-    names = ("popularity_spearman", "catalogue_coverage", "activity_ks")
-    fidelity = {
-        "figures": {name: {"synthetic": None} for name in names},
-        "published": {"density_ratio": {"synthetic": 1.0}},
-    }
-    facts = release_facts(fidelity=fidelity, utility={"judges": judges}, privacy={"gates": []})
-    assert facts["svd_recall_ratio"] is None
+    facts = release_facts(
+        fidelity=fidelity_report(dict.fromkeys(FACTS_OF_FIDELITY), published=None),
+        utility=utility_report(judges),
+        privacy=privacy_report({}),
+    )
+    assert set(facts.values()) == {None}
+
+
+def test_a_refusal_that_was_restored_from_its_text_does_not_tell_that_privacy_alone_was_in_the_way():
+    assert not refused_for_privacy(GateFailed("Gate release failed: 1 of 20 expectations are not met."))
 
 
 def test_items_that_enough_training_users_have_are_asked_of_every_shard(tmp_path):
