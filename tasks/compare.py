@@ -32,7 +32,7 @@ from tasks.compare_cells import (
 )
 from tasks.compare_plan import REAL, ArmChoice, Comparison, Job
 from tasks.interactions import new_user_ids
-from tasks.matrix import users_of
+from tasks.matrix import users_of_roles
 from tasks.measure import fidelity_of
 from tasks.records import Ingested, UserItemMatrix
 from tasks.resumable import digest_of
@@ -105,9 +105,7 @@ def judge_utility(job: Job, judge: JudgeName) -> None:
     As ``sdrm_core.quality.utility.rank_arm`` does, with a judge's settings chosen on an arm's first seed.
     """
     config, run_seed = job.comparison.config.utility, job.comparison.config.seed
-    train, validation, evaluation = (
-        users_of(job.matrix, role) for role in (Role.TRAIN, Role.VALIDATION, Role.EVALUATION)
-    )
+    train, validation, evaluation = users_of_roles(job.matrix, Role.TRAIN, Role.VALIDATION, Role.EVALUATION)
     choosing, folds = (make_folds(users, config=config, seed=run_seed) for users in (validation, evaluation))
     first = job.comparison.seeds[0]
     arms: tuple[ArmChoice | None, ...] = (None, *job.comparison.arms)
@@ -131,9 +129,7 @@ def judge_utility(job: Job, judge: JudgeName) -> None:
 def judge_augmentation(job: Job, judge: JudgeName) -> None:
     """Measure what one recommender gains if the users of our own arms are added to the real ones."""
     config = job.comparison.config.utility.model_copy(update={"judges": (judge,)})
-    train, validation, evaluation = (
-        users_of(job.matrix, role) for role in (Role.TRAIN, Role.VALIDATION, Role.EVALUATION)
-    )
+    train, validation, evaluation = users_of_roles(job.matrix, Role.TRAIN, Role.VALIDATION, Role.EVALUATION)
     for choice in job.comparison.arms:
         cell = gain_cell(job, judge, choice)
         if not choice.is_ours or cell.is_finished:
@@ -162,8 +158,7 @@ def _fitted(job: Job, choice: ArmChoice, seed: int) -> Path:
     with Meter(f"fit {arm.family}, seed {seed}"):
         started = time.perf_counter()
         fitted: FittedArm = arm.fit(
-            users_of(job.matrix, Role.TRAIN),
-            users_of(job.matrix, Role.VALIDATION),
+            *users_of_roles(job.matrix, Role.TRAIN, Role.VALIDATION),
             config=config,
             device=resolve_device(config.compute.device),
             on_epoch=report_epoch,
@@ -191,10 +186,11 @@ def _measure_privacy(job: Job, choice: ArmChoice, seed: int) -> None:
         return
     with Meter(f"privacy of {choice.label}, seed {seed}"):
         users, config = users_from(job, choice, seed), job.comparison.config
+        train, holdout = users_of_roles(job.matrix, Role.TRAIN, Role.HOLDOUT)
         report = judge_privacy(
             users,
-            train=users_of(job.matrix, Role.TRAIN),
-            holdout=users_of(job.matrix, Role.HOLDOUT),
+            train=train,
+            holdout=holdout,
             user_ids=new_user_ids(users.shape[0], numpy_stream(seed, "user_ids", choice.label)),
             previous_ids=None,
             config=config.privacy,
