@@ -13,7 +13,7 @@ from sdrm_core.model.devices import resolve_device
 from sdrm_core.privacy.judge import judge_privacy
 from sdrm_core.quality.augmentation import measure_augmentation
 from sdrm_core.quality.checks import require_comparable
-from sdrm_core.quality.panel import prepare_judge, rank_folds, require_possible
+from sdrm_core.quality.panel import choose_judge, rank_folds, require_possible
 from sdrm_core.quality.utility import make_folds
 from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.storage import parse_json, private_directory, sync, write_json
@@ -119,10 +119,10 @@ def judge_utility(job: Job, judge: JudgeName) -> None:
             learned_from = users_from(job, choice, first)
             made = {f"synthetic ({label})": learned_from}
             require_comparable(train=train, validation=validation, evaluation=evaluation, made=made)
-            fit = prepare_judge(judge, learned_from, validation=choosing, seed=run_seed)
+            chosen = choose_judge(judge, learned_from, validation=choosing, seed=run_seed)
             for seed in missing:
-                ranks = rank_folds(fit(users_from(job, choice, seed)), folds)
-                ranks_cell(job, judge, choice, seed).write_ranks(ranks)
+                fitted = chosen.judge if seed == first else chosen.fit(users_from(job, choice, seed))
+                ranks_cell(job, judge, choice, seed).write_ranks(rank_folds(fitted, folds))
 
 
 @stage("judge augmentation")
