@@ -4,7 +4,7 @@ import numpy as np
 from scipy.linalg import inv
 from scipy.sparse import csr_matrix
 
-_BLOCK_CELLS = 1 << 22  # of the Gram matrix: a sparse product takes up to 16 bytes a cell beside it
+_BLOCK_CELLS = 1 << 20  # of the Gram matrix: a sparse product takes up to 12 bytes a cell beside it
 
 
 def item_gram(user_items: csr_matrix, *, dtype: type[np.floating]) -> np.ndarray:
