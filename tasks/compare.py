@@ -13,7 +13,7 @@ from sdrm_core.model.devices import resolve_device
 from sdrm_core.privacy.judge import judge_privacy
 from sdrm_core.quality.augmentation import measure_augmentation
 from sdrm_core.quality.checks import require_comparable
-from sdrm_core.quality.panel import prepare_judge, rank_folds, require_possible
+from sdrm_core.quality.panel import choose_judge, rank_folds, require_possible
 from sdrm_core.quality.utility import make_folds
 from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.storage import parse_json, private_directory, sync, write_json
@@ -32,7 +32,7 @@ from tasks.compare_cells import (
 )
 from tasks.compare_plan import REAL, ArmChoice, Comparison, Job
 from tasks.interactions import new_user_ids
-from tasks.matrix import users_of
+from tasks.matrix import users_of_roles
 from tasks.measure import fidelity_of
 from tasks.records import Ingested, UserItemMatrix
 from tasks.resumable import digest_of
@@ -105,9 +105,7 @@ def judge_utility(job: Job, judge: JudgeName) -> None:
     As ``sdrm_core.quality.utility.rank_arm`` does, with a judge's settings chosen on an arm's first seed.
     """
     config, run_seed = job.comparison.config.utility, job.comparison.config.seed
-    train, validation, evaluation = (
-        users_of(job.matrix, role) for role in (Role.TRAIN, Role.VALIDATION, Role.EVALUATION)
-    )
+    train, validation, evaluation = users_of_roles(job.matrix, Role.TRAIN, Role.VALIDATION, Role.EVALUATION)
     choosing, folds = (make_folds(users, config=config, seed=run_seed) for users in (validation, evaluation))
     first = job.comparison.seeds[0]
     arms: tuple[ArmChoice | None, ...] = (None, *job.comparison.arms)
@@ -121,19 +119,17 @@ def judge_utility(job: Job, judge: JudgeName) -> None:
             learned_from = users_from(job, choice, first)
             made = {f"synthetic ({label})": learned_from}
             require_comparable(train=train, validation=validation, evaluation=evaluation, made=made)
-            fit = prepare_judge(judge, learned_from, validation=choosing, seed=run_seed)
+            chosen = choose_judge(judge, learned_from, validation=choosing, seed=run_seed)
             for seed in missing:
-                ranks = rank_folds(fit(users_from(job, choice, seed)), folds)
-                ranks_cell(job, judge, choice, seed).write_ranks(ranks)
+                fitted = chosen.judge if seed == first else chosen.fit(users_from(job, choice, seed))
+                ranks_cell(job, judge, choice, seed).write_ranks(rank_folds(fitted, folds))
 
 
 @stage("judge augmentation")
 def judge_augmentation(job: Job, judge: JudgeName) -> None:
     """Measure what one recommender gains if the users of our own arms are added to the real ones."""
     config = job.comparison.config.utility.model_copy(update={"judges": (judge,)})
-    train, validation, evaluation = (
-        users_of(job.matrix, role) for role in (Role.TRAIN, Role.VALIDATION, Role.EVALUATION)
-    )
+    train, validation, evaluation = users_of_roles(job.matrix, Role.TRAIN, Role.VALIDATION, Role.EVALUATION)
     for choice in job.comparison.arms:
         cell = gain_cell(job, judge, choice)
         if not choice.is_ours or cell.is_finished:
@@ -162,8 +158,7 @@ def _fitted(job: Job, choice: ArmChoice, seed: int) -> Path:
     with Meter(f"fit {arm.family}, seed {seed}"):
         started = time.perf_counter()
         fitted: FittedArm = arm.fit(
-            users_of(job.matrix, Role.TRAIN),
-            users_of(job.matrix, Role.VALIDATION),
+            *users_of_roles(job.matrix, Role.TRAIN, Role.VALIDATION),
             config=config,
             device=resolve_device(config.compute.device),
             on_epoch=report_epoch,
@@ -191,10 +186,11 @@ def _measure_privacy(job: Job, choice: ArmChoice, seed: int) -> None:
         return
     with Meter(f"privacy of {choice.label}, seed {seed}"):
         users, config = users_from(job, choice, seed), job.comparison.config
+        train, holdout = users_of_roles(job.matrix, Role.TRAIN, Role.HOLDOUT)
         report = judge_privacy(
             users,
-            train=users_of(job.matrix, Role.TRAIN),
-            holdout=users_of(job.matrix, Role.HOLDOUT),
+            train=train,
+            holdout=holdout,
             user_ids=new_user_ids(users.shape[0], numpy_stream(seed, "user_ids", choice.label)),
             previous_ids=None,
             config=config.privacy,

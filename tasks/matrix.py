@@ -62,8 +62,14 @@ def build_matrix(ingested: Ingested) -> UserItemMatrix:
 
 def users_of(matrix: UserItemMatrix, role: Role) -> csr_matrix:
     """Return the (n_users of that role, n_items) rows of the matrix."""
+    (users,) = users_of_roles(matrix, role)
+    return users
+
+
+def users_of_roles(matrix: UserItemMatrix, *roles: Role) -> tuple[csr_matrix, ...]:
+    """Return the (n_users of a role, n_items) rows of the matrix, role by role, after one read of its file."""
     user_items, beside = read_user_items(matrix.user_items)
-    return csr_matrix(user_items[beside["roles"] == role])
+    return tuple(csr_matrix(user_items[beside["roles"] == role]) for role in roles)
 
 
 def users_wanted(config: PipelineConfig, matrix: UserItemMatrix) -> int:

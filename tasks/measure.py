@@ -9,7 +9,7 @@ from sdrm_core.privacy.judge import judge_privacy
 from sdrm_core.quality import fidelity, utility
 from sdrm_core.records import Artifact, Record
 from sdrm_core.storage import private_directory, write_json, write_text
-from tasks.matrix import users_of
+from tasks.matrix import users_of_roles
 from tasks.records import Run, Samples, UserItemMatrix
 from tasks.releases import previous_user_ids
 from tasks.report import render_operator_report
@@ -33,11 +33,12 @@ def measure_fidelity(run: Run, matrix: UserItemMatrix, samples: Samples) -> Arti
 def measure_utility(run: Run, matrix: UserItemMatrix, samples: Samples) -> Artifact:
     """Train recommenders on the synthetic users alone and test them on real users."""
     with Meter("measure_utility") as meter:
+        train, validation, evaluation = users_of_roles(matrix, Role.TRAIN, Role.VALIDATION, Role.EVALUATION)
         report = utility.measure_utility(
             synthetic_users(samples),
-            train=users_of(matrix, Role.TRAIN),
-            validation=users_of(matrix, Role.VALIDATION),
-            evaluation=users_of(matrix, Role.EVALUATION),
+            train=train,
+            validation=validation,
+            evaluation=evaluation,
             config=run.config.utility,
             seed=run.config.seed,
         )
@@ -50,10 +51,11 @@ def measure_utility(run: Run, matrix: UserItemMatrix, samples: Samples) -> Artif
 def measure_privacy(run: Run, matrix: UserItemMatrix, samples: Samples) -> Artifact:
     """Run every privacy gate; the full figures stay in the working directory."""
     with Meter("measure_privacy") as meter:
+        train, holdout = users_of_roles(matrix, Role.TRAIN, Role.HOLDOUT)
         report = judge_privacy(
             synthetic_users(samples),
-            train=users_of(matrix, Role.TRAIN),
-            holdout=users_of(matrix, Role.HOLDOUT),
+            train=train,
+            holdout=holdout,
             user_ids=synthetic_user_ids(run, samples),
             previous_ids=previous_user_ids(run, samples),
             config=run.config.privacy,
@@ -71,12 +73,9 @@ def measure_privacy(run: Run, matrix: UserItemMatrix, samples: Samples) -> Artif
 
 def fidelity_of(users: csr_matrix, matrix: UserItemMatrix, *, config: PipelineConfig) -> fidelity.FidelityReport:
     """Compare ``users`` (n_users, n_items) with the training users, and with those that no generator saw."""
+    train, holdout = users_of_roles(matrix, Role.TRAIN, Role.HOLDOUT)
     return fidelity.measure_fidelity(
-        users,
-        train=users_of(matrix, Role.TRAIN),
-        holdout=users_of(matrix, Role.HOLDOUT),
-        k_anonymity=config.privacy.k_anonymity,
-        seed=config.seed,
+        users, train=train, holdout=holdout, k_anonymity=config.privacy.k_anonymity, seed=config.seed
     )
 
 

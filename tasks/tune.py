@@ -31,7 +31,7 @@ from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.records import Record
 from tasks.claims import bind_input
 from tasks.interactions import new_user_ids
-from tasks.matrix import users_of
+from tasks.matrix import users_of_roles
 from tasks.records import Ingested, UserItemMatrix
 from tasks.resumable import UNDERLYING, code_digest, digest_of
 from tasks.stage import LOG, Meter, stage
@@ -84,7 +84,8 @@ def open_search(tuning: Tuning, ingested: Ingested, matrix: UserItemMatrix) -> S
     input_digest = digest_of(ingested.source.sha256, matrix.user_items.sha256)
     bind_input(tuning.out, command="tune", input_digest=input_digest)
     with Meter("judge the real users"):
-        real = _recall(users_of(matrix, Role.TRAIN), users_of(matrix, Role.VALIDATION), tuning.config)
+        train, validation = users_of_roles(matrix, Role.TRAIN, Role.VALIDATION)
+        real = _recall(train, validation, tuning.config)
     if useless := [judge for judge, recall in real.items() if not recall]:
         what = f"{' and '.join(useless)} rank nothing right for them after learning from the real users"
         raise DataError(Problem("validation users", what, "Use more data, or raise roles.validation"))
@@ -160,7 +161,7 @@ def gate_excess(gate: GateVerdict, *, accepted: bool) -> float:
 
 
 def _evaluate(search: Search, config: PipelineConfig, trial: Trial) -> float:
-    train, validation = users_of(search.matrix, Role.TRAIN), users_of(search.matrix, Role.VALIDATION)
+    train, validation = users_of_roles(search.matrix, Role.TRAIN, Role.VALIDATION)
     fitted = SdrmArm("sdrm_full", config.sampling.resolution).fit(
         train, validation, config=config, device=resolve_device(config.compute.device), on_epoch=_pruning(trial)
     )

@@ -5,6 +5,7 @@ from itertools import chain, islice
 
 import numpy as np
 
+from sdrm_core.loops import usable_cores
 from sdrm_core.privacy.evidence import Evidence
 from sdrm_core.privacy.kernels import share_closer
 from sdrm_core.privacy.similarity import Neighbours
@@ -34,7 +35,7 @@ def measure_closeness(evidence: Evidence, draw: np.random.Generator) -> tuple[Es
 
     labelings = chain([is_holdout], (draw.permutation(is_holdout) for _ in range(PERMUTATIONS)))
     rows: list[np.ndarray] = []
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         while some := list(islice(labelings, _AT_ONCE)):
             rows.extend(pool.map(shares_and_taste, some))
     found = np.array(rows)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from scipy.linalg import inv
 from scipy.sparse import csr_matrix
 
+from sdrm_core.closed_form import ease_weights, item_gram
 from sdrm_core.data.matrix import cell_rows, item_popularity, rank_within_users
 from sdrm_core.loops import in_blocks
 from sdrm_core.privacy.evidence import Evidence
@@ -53,26 +53,14 @@ def measure_completion(evidence: Evidence, draw: np.random.Generator) -> Complet
     n_divisions = min(max(_MAX_ATTACKS // max(len(rows), 1), 1), _MAX_DIVISIONS)
     divisions = [_folds(users, draw) for _ in range(n_divisions)]
     nothing = np.zeros(len(items), np.float32)
-    recall = _recall(users, divisions, ease_weights(synthetic, ridge=_RIDGE), own_pair=nothing)
+    with one_blas_thread():  # the last bits decide who just comes in
+        weights = ease_weights(item_gram(synthetic, dtype=np.float32), penalty=_RIDGE)
+    recall = _recall(users, divisions, weights, own_pair=nothing)
     own_pair = (1 / np.sqrt(np.maximum(holders[items], 1))).astype(np.float32)
     control = _recall(users, divisions, _cosine_weights(complete, own_pair), own_pair=own_pair)
     is_train = evidence.is_train[rows]
     gain = adjusted_difference(recall, is_train, np.column_stack([evidence.taste[rows], control]))
     return Completion(gain, float(recall[~is_train].mean()), n_users=len(rows), n_items=len(items))
-
-
-def ease_weights(user_items: csr_matrix, *, ridge: float) -> np.ndarray:
-    """Return the (n_items, n_items) item weights of EASE, float32, zero diagonal.
-
-    Source: Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019, equation 8.
-    """
-    gram = (user_items.T @ user_items).toarray(order="F").astype(np.float32, copy=False)
-    gram[np.diag_indices_from(gram)] += ridge
-    with one_blas_thread():  # the last bits decide who just comes in
-        weights = inv(gram, overwrite_a=True, check_finite=False, assume_a="pos")
-    weights /= -weights.diagonal().copy()  # column by column
-    np.fill_diagonal(weights, 0)
-    return np.ascontiguousarray(weights)  # SciPy copies any other at each product
 
 
 def _cosine_weights(user_items: csr_matrix, scale: np.ndarray) -> np.ndarray:

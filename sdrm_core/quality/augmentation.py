@@ -1,7 +1,7 @@
 """What adding synthetic users to the real ones gains a recommender."""
 
 from collections.abc import Sequence
-from itertools import product
+from functools import partial
 
 import numpy as np
 from scipy.sparse import csr_matrix, vstack
@@ -9,8 +9,7 @@ from scipy.sparse import csr_matrix, vstack
 from sdrm_core.config import UtilityConfig
 from sdrm_core.quality.checks import require_comparable
 from sdrm_core.quality.folds import MIN_USERS
-from sdrm_core.quality.judges import Judge
-from sdrm_core.quality.panel import Fit, judge_candidates, rank_folds, selection_quality
+from sdrm_core.quality.panel import judge_candidates, rank_folds, selection_quality
 from sdrm_core.quality.utility import MetricReport, Resampled, make_folds, rank_arm, report_arms
 from sdrm_core.records import Record
 
@@ -69,10 +68,14 @@ def measure_augmentation(
     n_users = judging[0].inputs.shape[0]
     judges = {}
     for name in config.judges if n_users >= MIN_USERS else ():
-        options = list(product(_WEIGHTS, judge_candidates(name, validation=choosing, seed=seed)))
-        quality = [selection_quality(_fit_both(fit, train, synthetics[0], weight), choosing) for weight, fit in options]
-        weight, fit = options[int(np.argmax(quality))]
-        augmented = [rank_folds(_fit_both(fit, train, one, weight), judging) for one in synthetics]
+        fits_to = partial(judge_candidates, name, validation=choosing, seed=seed)
+        quality = {
+            (weight, number): selection_quality(fit(), choosing)
+            for weight in _WEIGHTS
+            for number, fit in enumerate(fits_to(*_both(train, synthetics[0], weight)))
+        }
+        weight, number = max(quality, key=quality.__getitem__)  # the first of equals
+        augmented = [rank_folds(fits_to(*_both(train, one, weight))[number](), judging) for one in synthetics]
         alone = rank_arm(name, train, folds=judging, validation=choosing, seed=seed)
         values = {"real": alone[None], "augmented": np.stack(augmented)}
         reports = report_arms(
@@ -82,7 +85,6 @@ def measure_augmentation(
     return AugmentationReport(evaluation_users=n_users, synthetic_users=synthetics[0].shape[0], judges=judges)
 
 
-def _fit_both(fit: Fit, train: csr_matrix, synthetic: csr_matrix, weight: float) -> Judge:
+def _both(train: csr_matrix, synthetic: csr_matrix, weight: float) -> tuple[csr_matrix, np.ndarray]:
     both = csr_matrix(vstack([train, synthetic], format="csr"))
-    weights = np.repeat([1.0, weight], [train.shape[0], synthetic.shape[0]])
-    return fit(both, user_weights=weights)
+    return both, np.repeat([1.0, weight], [train.shape[0], synthetic.shape[0]])

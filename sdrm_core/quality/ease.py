@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import inv
 from scipy.sparse import csr_matrix, diags_array
 
+from sdrm_core.closed_form import ease_weights, item_gram
 from sdrm_core.errors import DataError, Problem
 
-MAX_ITEMS = 20_000  # a dense float64 matrix of items × items: 3.2 GB
+MAX_ITEMS = 20_000  # to choose a penalty takes up to 20 bytes a cell of items × items: 8 GB
 
 
 @dataclass(frozen=True)
@@ -27,25 +27,33 @@ class EaseJudge:
         return scores
 
 
-def fit_ease(user_items: csr_matrix, *, penalty: float, user_weights: np.ndarray | None = None) -> EaseJudge:
-    """Minimise ‖X − X B‖² + λ ‖B‖² over B with a zero diagonal: B = I − P / diag(P), P = (XᵀX + λ I)⁻¹.
+def fit_ease(gram: np.ndarray, *, penalty: float) -> EaseJudge:
+    """Minimise ‖X − X B‖² + λ ‖B‖² over B with a zero diagonal, in double precision; see ``ease_weights``.
 
     Args:
-        user_items: (n_users, n_items) binary, canonical.
+        gram: XᵀX of ``learn_gram``; left as it is, for other penalties.
         penalty: λ > 0; in units of users.
+    """
+    return EaseJudge(ease_weights(gram.astype(np.float64), penalty=penalty))
+
+
+def learn_gram(user_items: csr_matrix, *, user_weights: np.ndarray | None = None) -> np.ndarray:
+    """Return the (n_items, n_items) XᵀX, all that EASE learns from users.
+
+    Args:
+        user_items: X, (n_users, n_items) binary, canonical.
         user_weights: (n_users,) weight of each user's squared error; None: 1 each.
+
+    Returns:
+        Float64, without weights float32, which counts users as exactly.
 
     Raises:
         DataError: the catalogue is too large for a dense matrix of items by items.
-
-    Source: Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019, eqs. 6 and 8.
     """
     require_few_items(user_items.shape[1])
-    gram = _regularised_gram(user_items, penalty, user_weights)
-    item_weights = inv(gram, overwrite_a=True, check_finite=False, assume_a="pos")
-    item_weights /= -item_weights.diagonal().copy()  # column by column
-    np.fill_diagonal(item_weights, 0)
-    return EaseJudge(item_weights.astype(np.float32, order="C"))  # SciPy copies any other at each product
+    if user_weights is None:
+        return item_gram(user_items, dtype=np.float32)
+    return item_gram(csr_matrix(diags_array(np.sqrt(user_weights)) @ user_items), dtype=np.float64)
 
 
 def require_few_items(n_items: int) -> None:
@@ -57,12 +65,3 @@ def require_few_items(n_items: int) -> None:
     if n_items > MAX_ITEMS:
         what = f"EASE needs memory for items × items; there are {n_items} items, at most {MAX_ITEMS} are possible"
         raise DataError(Problem("the catalogue", what, "Leave 'ease' out of the judges"))
-
-
-def _regularised_gram(user_items: csr_matrix, penalty: float, user_weights: np.ndarray | None) -> np.ndarray:
-    weighted = user_items.astype(np.float64)
-    if user_weights is not None:
-        weighted = csr_matrix(diags_array(np.sqrt(user_weights)) @ weighted)
-    gram: np.ndarray = (weighted.T @ weighted).toarray(order="F")
-    gram[np.diag_indices_from(gram)] += penalty
-    return gram

@@ -1,8 +1,8 @@
 """The panel of judges: which name stands for which recommender, with its settings chosen on validation users."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 from sdrm_core.config import JudgeName
 from sdrm_core.data.matrix import Fold
 from sdrm_core.errors import ConfigError
-from sdrm_core.quality.ease import fit_ease, require_few_items
+from sdrm_core.quality.ease import fit_ease, learn_gram, require_few_items
 from sdrm_core.quality.judges import Judge, fit_popularity, fit_svd
 from sdrm_core.quality.neural import fit_neural
 from sdrm_core.quality.ranking import METRICS, rank_users
@@ -33,11 +33,16 @@ _IALS_SETTINGS = (  # confidence and penalty
 )
 
 
-class Fit(Protocol):
-    """Fits a recommender to (n_users, n_items) interactions, whose users may be weighted."""
+class Chosen(NamedTuple):
+    """A recommender with the settings that rank best for validation users.
 
-    def __call__(self, user_items: csr_matrix, *, user_weights: np.ndarray | None = None) -> Judge:
-        """Return the fitted recommender."""
+    Attributes:
+        judge: fitted to the users that the settings were chosen with.
+        fit: fits it with these settings to other (n_users, n_items) interactions.
+    """
+
+    judge: Judge
+    fit: Callable[[csr_matrix], Judge]
 
 
 def require_possible(judges: Collection[JudgeName], *, n_items: int | None) -> None:
@@ -57,15 +62,15 @@ def require_possible(judges: Collection[JudgeName], *, n_items: int | None) -> N
         require_few_items(n_items)
 
 
-def prepare_judge(name: JudgeName, user_items: csr_matrix, *, validation: list[Fold], seed: int) -> Fit:
-    """Return the fit of the named judge with the settings that rank best for validation users.
+def choose_judge(name: JudgeName, user_items: csr_matrix, *, validation: list[Fold], seed: int) -> Chosen:
+    """Fit the named judge with each of its settings; return it with those that rank best for validation users.
 
     Without validation users it is the first, middling setting. The neural judges have nothing to choose but when
     to stop, and do so while they are fitted.
 
     Args:
         name: the judge.
-        user_items: (n_users, n_items), what it learns from while its settings are chosen.
+        user_items: (n_users, n_items), what it learns from.
         validation: folds of the validation users.
         seed: seed of random starting points.
 
@@ -73,10 +78,14 @@ def prepare_judge(name: JudgeName, user_items: csr_matrix, *, validation: list[F
         ConfigError: the judge needs a package that is not installed.
         DataError: the judge cannot work on a catalogue of this size.
     """
-    candidates = judge_candidates(name, validation=validation, seed=seed)
-    if len(candidates) == 1 or not validation[0].inputs.shape[0]:
-        return candidates[0]
-    return candidates[int(np.argmax([selection_quality(fit(user_items), validation) for fit in candidates]))]
+    fits_to = partial(judge_candidates, name, validation=validation, seed=seed)
+    fits = fits_to(user_items)
+    if len(fits) == 1 or not validation[0].inputs.shape[0]:
+        number, judge = 0, fits[0]()
+    else:
+        fitted = enumerate(fit() for fit in fits)
+        number, judge = max(fitted, key=lambda numbered: selection_quality(numbered[1], validation))
+    return Chosen(judge, lambda users: fits_to(users)[number]())
 
 
 def selection_quality(judge: Judge, validation: list[Fold]) -> float:
@@ -91,22 +100,40 @@ def rank_folds(judge: Judge, folds: list[Fold]) -> np.ndarray:
     return mean
 
 
-def judge_candidates(name: JudgeName, *, validation: list[Fold], seed: int) -> list[Fit]:
-    """Return the named judge with each of its settings, a middling one first; see ``prepare_judge``."""
+def judge_candidates(
+    name: JudgeName,
+    user_items: csr_matrix,
+    user_weights: np.ndarray | None = None,
+    *,
+    validation: list[Fold],
+    seed: int,
+) -> list[Callable[[], Judge]]:
+    """Return what fits the named judge to the users with each of its settings, a middling one first.
+
+    Args:
+        name: the judge.
+        user_items: (n_users, n_items), what it learns from.
+        user_weights: (n_users,) how much each user counts; None: 1 each.
+        validation: folds of the validation users, who tell the neural judges when to stop.
+        seed: seed of random starting points.
+    """
+    fits: list[Callable[..., Judge]]
     match name:
-        case "popularity":
-            return [fit_popularity]
-        case "svd":
-            return [partial(fit_svd, seed=seed)]
         case "ease":
-            return [partial(fit_ease, penalty=penalty) for penalty in _EASE_PENALTIES]
+            gram = learn_gram(user_items, user_weights=user_weights)
+            return [partial(fit_ease, gram, penalty=penalty) for penalty in _EASE_PENALTIES]
+        case "popularity":
+            fits = [fit_popularity]
+        case "svd":
+            fits = [partial(fit_svd, seed=seed)]
         case "ials":
-            return _ials_candidates(seed)
+            fits = _ials_candidates(seed)
         case "mlp" | "neumf":
-            return [partial(fit_neural, with_product=name == "neumf", validation=validation[0], seed=seed)]
+            fits = [partial(fit_neural, with_product=name == "neumf", validation=validation[0], seed=seed)]
+    return [partial(fit, user_items, user_weights=user_weights) for fit in fits]
 
 
-def _ials_candidates(seed: int) -> list[Fit]:
+def _ials_candidates(seed: int) -> list[Callable[..., Judge]]:
     try:
         from sdrm_core.quality.ials import fit_ials  # here, because its library is optional
     except ModuleNotFoundError as missing:

@@ -13,7 +13,7 @@ from sdrm_core.quality.baselines import sample_by_popularity
 from sdrm_core.quality.bootstrap import Estimate, bootstrap_means, estimate
 from sdrm_core.quality.checks import require_comparable
 from sdrm_core.quality.folds import MIN_USERS, rankable_users, split_fold
-from sdrm_core.quality.panel import prepare_judge, rank_folds
+from sdrm_core.quality.panel import choose_judge, rank_folds
 from sdrm_core.quality.ranking import METRICS
 from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.records import Record
@@ -147,8 +147,7 @@ def rank_arm(
         validation: folds of the validation users.
         seed: the run's seed.
     """
-    fit = prepare_judge(judge, users, validation=validation, seed=seed)
-    return rank_folds(fit(users), folds)
+    return rank_folds(choose_judge(judge, users, validation=validation, seed=seed).judge, folds)
 
 
 class Resampled(NamedTuple):

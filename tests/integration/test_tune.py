@@ -30,9 +30,11 @@ def tuned(prefect_server, tmp_path_factory):
     config = small_night(directory, **SMALL, source={"uri": str(log)}, sampling={"users": N_USERS})
     tuning = Tuning(config=config, minutes=NO_TIME, out=directory / "out")
     looked_at, judged = [], []
-    users_of, judge_privacy = stages.users_of, stages.judge_privacy
+    users_of_roles, judge_privacy = stages.users_of_roles, stages.judge_privacy
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stages, "users_of", lambda matrix, role: looked_at.append(role) or users_of(matrix, role))
+        patch.setattr(
+            stages, "users_of_roles", lambda matrix, *roles: looked_at.extend(roles) or users_of_roles(matrix, *roles)
+        )
         patch.setattr(
             stages, "judge_privacy", lambda users, **rest: judged.append(users) or judge_privacy(users, **rest)
         )

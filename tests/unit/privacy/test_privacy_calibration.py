@@ -1,5 +1,6 @@
 """A small calibration and power suite on simulated people; the large one is tests.benchmarks.privacy_power."""
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from scipy.sparse import csr_matrix, vstack
 
 from sdrm_core.config import PrivacyConfig
-from sdrm_core.privacy import attacks
+from sdrm_core.privacy import attacks, closeness
 from sdrm_core.privacy import evidence as evidence_module
 from sdrm_core.privacy.attacks import among_like, measure_membership, membership_scores
 from sdrm_core.privacy.closeness import measure_closeness
@@ -52,8 +53,8 @@ def test_random_roles_are_significant_no_more_often_than_stated(evidence):
 
 def test_random_roles_leave_closeness_and_copies_at_chance(evidence):
     draw = np.random.default_rng(1)
-    closeness = [measure_closeness(relabelled(evidence, seed), draw)[0] for seed in range(5)]
-    assert np.mean([estimate.effect for estimate in closeness]) == pytest.approx(0.5, abs=0.03)
+    estimates = [measure_closeness(relabelled(evidence, seed), draw)[0] for seed in range(5)]
+    assert np.mean([estimate.effect for estimate in estimates]) == pytest.approx(0.5, abs=0.03)
     copies = [near_copies(relabelled(evidence, seed)).p_versus_holdout for seed in range(DRAWS)]
     assert np.mean(np.array(copies) < 0.05) <= 0.15
 
@@ -192,6 +193,14 @@ def test_taste_narrows_the_interval_of_closeness(simulate):
     with_taste, _ = measure_closeness(found, np.random.default_rng(0))
     without, _ = measure_closeness(blind, np.random.default_rng(0))
     assert with_taste.standard_error < 0.95 * without.standard_error
+
+
+def test_closeness_uses_no_more_threads_than_it_may_and_hangs_on_none(evidence, monkeypatch):
+    before, threads, share_of = measure_closeness(evidence, np.random.default_rng(0)), set(), closeness._share
+    monkeypatch.setattr(closeness, "usable_cores", lambda: 1)
+    monkeypatch.setattr(closeness, "_share", lambda *given: threads.add(threading.get_ident()) or share_of(*given))
+    assert measure_closeness(evidence, np.random.default_rng(0)) == before
+    assert len(threads) == 1
 
 
 def test_as_many_training_users_are_compared_as_are_held_out():

@@ -8,7 +8,6 @@ from scipy.sparse import csr_matrix, hstack, vstack
 from sdrm_core.config import PrivacyConfig
 from sdrm_core.errors import DataError
 from sdrm_core.privacy import gates
-from sdrm_core.privacy.completion import ease_weights
 from sdrm_core.privacy.evidence import RealUsers, gather
 from sdrm_core.privacy.judge import judge_privacy
 from sdrm_core.privacy.kernels import count_hits, rarest_pairs, share_closer
@@ -477,14 +476,6 @@ def test_share_closer_by_hand():
     for row, share in enumerate(expected):
         rows = slice(row, row + 1)
         assert share_closer(index[rows], similarity[rows], is_holdout, miss) == pytest.approx(share)
-
-
-def test_ease_matches_its_formula():
-    users = csr_matrix(np.array([[1, 1, 0], [1, 0, 1], [1, 1, 1]], np.float32))
-    inverse = np.linalg.inv((users.T @ users).toarray() + 2.0 * np.eye(3))
-    expected = -inverse / np.diag(inverse)
-    np.fill_diagonal(expected, 0)
-    np.testing.assert_allclose(ease_weights(users, ridge=2.0), expected, rtol=1e-5)
 
 
 def test_a_users_rarest_pairs_by_hand():

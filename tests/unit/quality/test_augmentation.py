@@ -5,7 +5,7 @@ from scipy.sparse import vstack
 from sdrm_core.config import UtilityConfig
 from sdrm_core.quality.augmentation import measure_augmentation
 from sdrm_core.quality.baselines import sample_by_popularity
-from sdrm_core.quality.ease import fit_ease
+from sdrm_core.quality.ease import fit_ease, learn_gram
 from sdrm_core.quality.panel import SELECTION_METRIC, rank_folds
 from sdrm_core.quality.utility import make_folds
 
@@ -41,8 +41,8 @@ def test_no_weight_with_other_settings_ranks_better_for_validation_users(roles):
     both, n_users = vstack([roles["train"], synthetic]).tocsr(), (roles["train"].shape[0], synthetic.shape[0])
 
     def ndcg(penalty, weight, folds):
-        judge = fit_ease(both, penalty=penalty, user_weights=np.repeat([1.0, weight], n_users))
-        return rank_folds(judge, folds)[:, SELECTION_METRIC].mean()
+        gram = learn_gram(both, user_weights=np.repeat([1.0, weight], n_users))
+        return rank_folds(fit_ease(gram, penalty=penalty), folds)[:, SELECTION_METRIC].mean()
 
     options = [(penalty, weight) for penalty in (30, 100, 300, 1000, 3000) for weight in (0.03, 0.1, 0.3, 1)]
     best = max(options, key=lambda option: ndcg(*option, choosing))
