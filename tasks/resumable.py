@@ -19,7 +19,7 @@ from sdrm_core.storage import checked, parse_json, private_directory, write_json
 from tasks.records import Run
 from tasks.stage import LOG, stages_directory
 
-UNDERLYING = ("data", "loops.py", "randomness.py", "threads.py")
+UNDERLYING = ("closed_form.py", "data", "loops.py", "randomness.py", "threads.py")
 """Modules of the core that all rooms stand on."""
 
 P = ParamSpec("P")

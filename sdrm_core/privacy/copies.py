@@ -26,6 +26,7 @@ NEAR_SHARE = 0.01
 _TAIL_SHARES = (0.05, 0.02, NEAR_SHARE, 0.005, 0.002)  # how close is close: the share of real people that are closer
 _MAX_SIZE_CLASSES = 4  # of few items it takes less to look alike
 _UNEXPECTED = 20  # times as rare as the closeness of the nearest person: closeness to a synthetic user that tells
+_SUSPECT = 0.15  # p-value of "held-out people are struck as often" from which on there is no sign of a leak
 _MIN_PEERS = 200  # among fewer a share of a hundredth is not to be seen
 
 
@@ -68,7 +69,8 @@ def unique_copies(evidence: Evidence) -> Copies:
     """Measure synthetic users equal to a set of five items or more that exactly one real user holds.
 
     Popular sets, which many hold, betray nobody and are left out. All people and all synthetic users are looked at,
-    those not compared too.
+    those not compared too. In a small catalogue people have a twin by chance, too: hits that strike training and
+    held-out users alike count as far as they are more than these.
     """
     people = keep_items(evidence.everyone, evidence.is_publishable)
     holders = Counter(items for items in _item_sets(people) if items)
@@ -84,9 +86,13 @@ def unique_copies(evidence: Evidence) -> Copies:
         return excess_p_value(n_hits, n=n_synthetic, control_hits=n_twins, n_control=n_real)
 
     any_length = min(p_beside_people(hits, least) for least in (MIN_SET_ITEMS, _LONG_ITEMS))
+    share = _share(int(is_train[hits].sum()), n=n_synthetic)
+    p_versus_holdout = struck_p_value(np.searchsorted(owners, struck), is_train[owners])  # who can be struck
+    if len(twins) and p_versus_holdout > _SUSPECT:
+        share = _beyond_twins(share, n_pairs=len(twins) // 2, is_train=is_train)
     return Copies(
-        share=_share(int(is_train[hits].sum()), n=n_synthetic),
-        p_versus_holdout=struck_p_value(np.searchsorted(owners, struck), is_train[owners]),  # who can be struck
+        share=share,
+        p_versus_holdout=p_versus_holdout,
         p_one_person=_one_person(
             hits, np.zeros(0, np.int64), n_items=n_items, is_train=is_train, n_synthetic=n_synthetic
         ),
@@ -202,6 +208,22 @@ def _one_person(
 def _share(hits: int, *, n: int) -> Estimate:
     """The share of synthetic users that hit a training user: an upper bound of the copies, chance hits included."""
     return Estimate(hits / n, binomial_lower(hits, n=n), binomial_upper(hits, n=n), p_value=1.0)
+
+
+def _beyond_twins(share: Estimate, *, n_pairs: int, is_train: np.ndarray) -> Estimate:
+    """What a share of synthetic users has beyond that of people whose twin is a training user.
+
+    Source: Newcombe 1998, "Interval estimation for the difference between independent proportions", Statistics in
+    Medicine 17, method 10, with exact intervals of both.
+    """
+    n_real, halves = len(is_train), 2 * is_train.mean()  # each pair is two people, whose twin may be held out
+    twins, fewest, most = (
+        halves * rate
+        for rate in (n_pairs / n_real, binomial_lower(n_pairs, n=n_real), binomial_upper(n_pairs, n=n_real))
+    )
+    effect = share.effect - twins
+    below, above = np.hypot([share.effect - share.lower, share.upper - share.effect], [most - twins, twins - fewest])
+    return replace(share, effect=effect, lower=effect - float(below), upper=effect + float(above))
 
 
 def _beyond_chance(struck: np.ndarray, is_train: np.ndarray, *, n: int) -> Estimate:

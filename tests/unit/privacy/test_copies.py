@@ -203,6 +203,30 @@ def test_a_person_copied_three_times_is_struck_three_times_and_recurs_once(monke
     assert copies.p_versus_holdout == pytest.approx(3 / 4)
 
 
+@pytest.fixture(scope="module")
+def few_items():
+    """People who like one of five kinds of 40 items, most of them about eight: one in a hundred has a twin."""
+    rng = np.random.default_rng(3)
+    kinds = rng.dirichlet(np.full(40, 0.5), size=5)
+    tastes = rng.dirichlet(np.full(5, 0.3), size=5100) @ kinds * 40
+    ranking = np.argsort(-(tastes - 0.8 * np.log(np.arange(40) + 4) + rng.gumbel(size=tastes.shape)), axis=1)
+    counts = np.clip(rng.lognormal(np.log(8), 0.5, len(ranking)), 5, 30).astype(int)
+    chosen = np.zeros(ranking.shape, np.float32)
+    np.put_along_axis(chosen, ranking, np.arange(40) < counts[:, None], axis=1)
+    some = csr_matrix(chosen)
+    return some[:2100], some[2100:2400], some[2400:4500]
+
+
+@pytest.mark.parametrize(("n_copies", "verdict"), [(0, Verdict.PASS), (105, Verdict.FAIL)])
+def test_where_people_have_twins_by_chance_others_may_have_as_many(few_items, n_copies, verdict):
+    train, holdout, fresh = few_items
+    some = np.random.default_rng(0).permutation(train.shape[0])[:n_copies]
+    evidence = gathered(vstack([train[some], fresh[n_copies:]]).tocsr(), train, holdout)
+    gate = judge_unique_copies(evidence, PrivacyConfig())
+    assert gate.baseline["real_rate"] > 0.005
+    assert gate.verdict == verdict
+
+
 def test_short_records_that_recur_are_no_proof_by_themselves():
     copies = unique_copies_by_hand([FIRST_FIVE] * 3, [FIRST_FIVE, ALL, MIDDLE], [LAST_FIVE])
     assert copies.p_versus_real == pytest.approx(2 / 35)
