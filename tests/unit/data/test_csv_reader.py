@@ -5,7 +5,7 @@ import pytest
 
 from sdrm_core.config import ColumnsConfig
 
-from .logs import HEADER, read_bytes, refused, with_time
+from .logs import HEADER, MISSING, read_bytes, refused, with_time
 
 GOOD = HEADER + b"1,a,3\n2,b,4.5\n"
 EXPECTED = {"user_id": [1, 2], "item_id": ["a", "b"], "rating": [3.0, 4.5]}
@@ -69,7 +69,7 @@ def test_ids_of_any_text_arrive_unchanged(tmp_path):
         (["1", " 2"], ["1", " 2"]),
         (["1", "2.0"], ["1", "2.0"]),
         (["1", "0x10"], ["1", "0x10"]),
-        (["1", "NULL"], ["1", "NULL"]),
+        (["1", "Null Island"], ["1", "Null Island"]),
         (["1", "٣"], ["1", "٣"]),
     ],
 )
@@ -90,6 +90,14 @@ def test_ids_forced_to_integers_are_refused_rather_than_changed(tmp_path):
     assert problem.startswith("log.csv, column 'user_id': not an integer of 64 bits")
     assert "in 2 of 3 rows (for example line 3)" in problem, "a user's id is nobody's example"
     assert "source.user_id_type to text" in problem
+
+
+@pytest.mark.parametrize("missing", MISSING)
+def test_a_missing_id_written_as_text_is_no_user_and_no_item(tmp_path, missing):
+    rows = f"1,a,3\n2,{missing},3\n{missing},b,4\n3,b,4\n{missing},c,5\n"
+    users, items = refused(tmp_path, "log.csv", HEADER + rows.encode())
+    assert users.startswith("log.csv, column 'user_id': no user id in 2 of 5 rows (for example line 4). Give every row")
+    assert items.startswith(f"log.csv, column 'item_id': no item id in 1 of 5 rows (for example line 3: {missing!r})")
 
 
 def test_every_problem_is_told_at_once(tmp_path):
