@@ -8,6 +8,7 @@ from sdrm_core.config import ColumnsConfig
 from .logs import HEADER, MISSING, read_bytes, refused, with_time
 
 GOOD = HEADER + b"1,a,3\n2,b,4.5\n"
+IMPLICIT = {"feedback": "implicit", "columns": ColumnsConfig(rating=None)}
 EXPECTED = {"user_id": [1, 2], "item_id": ["a", "b"], "rating": [3.0, 4.5]}
 
 
@@ -272,6 +273,28 @@ def test_column_names_among_the_rows_are_no_user_and_no_item(tmp_path, settings)
     n_rows, line = (2, 1) if settings else (1, 4)
     assert f"log.csv: column names in {n_rows} rows (for example line {line})" in problem
     assert "keep their headers" in problem
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "names"),
+    [(b"UserId,MovieId\n", b"", "column 'user_id', column 'item_id'"), (b"who,what\n", b"x,03\n", "column 'item_id'")],
+)
+@pytest.mark.parametrize("id_type", ["auto", "text"])
+def test_a_header_of_other_names_is_no_user_and_no_item(tmp_path, header, row, names, id_type):
+    source = {"header": ["user_id", "item_id"], "user_id_type": id_type, "item_id_type": id_type, **IMPLICIT}
+    [problem] = refused(tmp_path, "log.csv", header + b"1,7\n2,8\n" + row, **source)
+    n_rows = 4 if row else 3
+    assert (
+        f"log.csv, {names}: no integer in 1 of {n_rows} rows, as in a line of column names (for example line 1)"
+        in problem
+    )
+    assert "leave out source.header" in problem
+
+
+@pytest.mark.parametrize("rows", [b"007,a\n2,b\n", b"x,1\n2,b\ny,3\n", b"x,a\n2,b\nx,c\n", b"1,a\nx,b\n"])
+def test_a_first_row_that_need_not_be_a_header_is_an_interaction(tmp_path, rows):
+    table = read_bytes(tmp_path, "log.csv", rows, header=["user_id", "item_id"], **IMPLICIT)
+    assert table.num_rows == rows.count(b"\n")
 
 
 def test_a_name_of_a_column_is_an_id_like_any_other(tmp_path):
