@@ -160,6 +160,11 @@ def test_a_carriage_return_in_quotes_is_part_of_the_id(tmp_path):
     assert table["item_id"].to_pylist() == ["a\rb", "\r"]
 
 
+def test_a_long_field_may_be_quoted(tmp_path):
+    data = b"user_id,item_id,rating,text\n" + b'1,a,3,"%s"\n' % (b"x" * (5 << 20)) + b'2,b,4.5,""\n'
+    assert read_bytes(tmp_path, "log.csv", data).to_pydict() == EXPECTED
+
+
 def test_a_row_longer_than_a_block_is_refused(tmp_path):
     text = ",".join(["x" * 100_000] * 180)
     names = ",".join(f"text{number}" for number in range(180))
