@@ -83,6 +83,8 @@ def require(report: GateReport) -> None:
     if report.verdict == "PASS":
         return
     headline = f"Gate {report.gate} failed: {len(report.unmet)} of {len(report.results)} expectations are not met."
+    if any(result.examples and result.rows > 1 for result in report.unmet):
+        headline += " Rows are counted over all files, without header lines."
     lines = [f"- {result.rule}: {finding(result)}. {result.remedy}" for result in report.unmet]
     raise GateFailed("\n".join([headline, *lines]), gate=report.gate, report=report.model_dump(mode="json"))
 

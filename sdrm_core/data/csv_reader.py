@@ -26,6 +26,8 @@ _BLOCK_BYTES = 8 << 20
 # Binary, not text: one bad byte must not hide the other problems. Time stamps hardly repeat: no dictionary for them.
 _FEW_VALUES = pa.dictionary(pa.int32(), pa.binary())
 _MANY_VALUES = pa.binary()
+# For the whole process, so it is only ever raised: by itself the strict pass refuses a quoted field of 128 KiB.
+csv.field_size_limit(max(csv.field_size_limit(), _BLOCK_BYTES))
 _NO_HEADER = "A file without a header line needs source.header, one with other separators source.delimiter."
 
 
@@ -162,9 +164,10 @@ def _unreadable(where: str, *, n_rows: int, n_read: int) -> Problem:
 
 
 def _syntax_problem(path: Path, *, line: int, message: str) -> Problem:
-    what, remedy = "a quoted field is never closed, or endlessly long", "Write a quote within quotes as two quotes."
+    what = f"a quoted field is never closed, or a field longer than {_BLOCK_BYTES >> 20} MiB"
+    remedy = "Write a quote within quotes as two quotes; leave out columns of long text."
     if "expected after" in message:
-        what = "text follows a closing quote"
+        what, remedy = "text follows a closing quote", "Write a quote within quotes as two quotes."
     elif "new-line" in message:
         what = "a carriage return stands outside quotes"
         remedy = "End lines with a line feed; put fields that hold a carriage return into quotes."

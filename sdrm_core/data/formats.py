@@ -56,12 +56,9 @@ def format_of(path: Path, source: SourceConfig) -> Format:
     Raises:
         DataError: the ending says nothing.
     """
-    if source.format != "auto":
-        return source.format
-    name = path.name.lower().removesuffix(".gz")
-    for ending, kind in _ENDINGS.items():
-        if name.endswith(ending):
-            return kind
+    kind = named_format(path) if source.format == "auto" else source.format
+    if kind is not None:
+        return kind
     raise DataError(
         Problem(
             where=str(path),
@@ -69,6 +66,12 @@ def format_of(path: Path, source: SourceConfig) -> Format:
             remedy="Set source.format to csv, tsv, jsonl or parquet.",
         )
     )
+
+
+def named_format(path: Path) -> Format | None:
+    """Return the format that the file name's ending stands for, in any case and before ``.gz``; None if for none."""
+    name = path.name.lower().removesuffix(".gz")
+    return next((kind for ending, kind in _ENDINGS.items() if name.endswith(ending)), None)
 
 
 @contextmanager

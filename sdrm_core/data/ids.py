@@ -18,6 +18,9 @@ _INT64_MAX = (1 << 63) - 1
 _CANONICAL = r"\A(0|-?[1-9][0-9]{0,18})\z"
 _ALWAYS_FITS = 18  # digits
 _MISSING_REMEDY = "Give every row an id or remove the row."
+# How databases and data frames write a missing value as text: taken for an id, all of them would be one user or item.
+_MISSING = pa.array(["", "NULL", "null", "NaN", "nan", "None", r"\N", "<NA>"])
+_BLANKS = " \t\u00a0"
 
 
 def parse_ids(files: Sequence[RawFile], role: str, *, wanted: IdType) -> tuple[pa.ChunkedArray, list[Problem]]:
@@ -97,15 +100,15 @@ def _parse_file(file: RawFile, column: RawColumn, role: str) -> tuple[_Ids | Non
 
 
 def _text_problems(file: RawFile, column: RawColumn, coded: CodedText, role: str) -> list[Problem]:
-    is_empty = pc.equal(coded.distinct, "").fill_null(False).to_numpy(zero_copy_only=False)
+    is_missing = pc.is_in(pc.utf8_trim(coded.distinct, _BLANKS), _MISSING).to_numpy(zero_copy_only=False)
     is_broken = coded.distinct.is_null().to_numpy(zero_copy_only=False)
     return [
         *found_in(
             file,
             column,
-            coded.rows_of(is_empty),
+            coded.rows_of(is_missing),
             what=f"no {_name(role)}",
-            remedy=_MISSING_REMEDY,
+            remedy=f"{_MISSING_REMEDY} Blanks and words for a missing value, such as NULL, are no ids.",
         ),
         *found_in(
             file,

@@ -17,6 +17,8 @@ from sdrm_core.data.sources import LocatedSource
 from sdrm_core.data.values import parse_ratings, parse_timestamps
 from sdrm_core.errors import DataError, Problem, collected
 
+_INTEGER = r"\A[+-]?[0-9]+\z"  # leading zeros and any length: all that no column is named
+
 
 def read_interactions(located: LocatedSource, source: SourceConfig) -> pa.Table:
     """Return the interactions of all files, in their order.
@@ -40,7 +42,7 @@ def read_interactions(located: LocatedSource, source: SourceConfig) -> pa.Table:
             file, found = _read_file(path, source)
             problems += found
             files += [] if file is None else [file]
-    problems += [problem for file in files for problem in _repeated_headers(file)]
+    problems += [problem for file in files for problem in _repeated_headers(file) or _foreign_header(file, source)]
     columns = {}
     columns[USER], found_users = parse_ids(files, USER, wanted=source.user_id_type)
     columns[ITEM], found_items = parse_ids(files, ITEM, wanted=source.item_id_type)
@@ -61,18 +63,50 @@ def _repeated_headers(file: RawFile) -> list[Problem]:
 
     Where there are ratings or time stamps, a name among these tells already.
     """
-    if set(file.columns) != {USER, ITEM} or not all(column.is_untyped for column in file.columns.values()):
+    if not _is_untyped_pairs(file):
         return []
-    rows = np.intersect1d(_rows_of_own_name(file.columns[USER]), _rows_of_own_name(file.columns[ITEM]))
+    user, item = (_rows_of(column, column.name.encode()) for column in file.columns.values())
+    rows = np.intersect1d(user, item)
     if not len(rows):
         return []
     remedy = "Remove them: files that were put together keep their headers, and source.header is for files without one."
     return [Problem(str(file.path), f"column names in {len(rows):,} rows", remedy, example=file.locate(int(rows[0])))]
 
 
-def _rows_of_own_name(column: RawColumn) -> np.ndarray:
-    """Return the rows, ascending, whose value is the column's name."""
-    name, rows, start = pa.scalar(column.name.encode(), pa.binary()), [np.zeros(0, np.int64)], 0
+def _foreign_header(file: RawFile, source: SourceConfig) -> list[Problem]:
+    """Return a problem if the first row is a header, though the configuration names the columns, and otherwise."""
+    if source.header is None or not _is_untyped_pairs(file):
+        return []
+    named = [column for column in file.columns.values() if _begins_with_name(column)]
+    if not named:
+        return []
+    where = ", ".join([str(file.path), *(f"column {column.name!r}" for column in named)])
+    what = f"no integer in 1 of {len(named[0].values):,} rows, as in a line of column names"
+    remedy = "Remove that line, or leave out source.header and set source.columns to the names in it."
+    return [Problem(where, what, remedy, example=file.locate(0))]
+
+
+def _is_untyped_pairs(file: RawFile) -> bool:
+    return set(file.columns) == {USER, ITEM} and all(column.is_untyped for column in file.columns.values())
+
+
+def _begins_with_name(column: RawColumn) -> bool:
+    """Return whether all rows but the first are integers."""
+    if len(column.values) < 2:
+        return False
+    first = column.values[0].as_py()
+    others = (chunk.dictionary.filter(pc.not_equal(chunk.dictionary, first)) for chunk in column.values.chunks)
+    is_name = not _are_integers(pa.array([first]))
+    return is_name and all(map(_are_integers, others)) and len(_rows_of(column, first)) == 1
+
+
+def _are_integers(texts: pa.Array) -> bool:
+    return bool(pc.all(pc.match_substring_regex(texts, _INTEGER), min_count=0).as_py())
+
+
+def _rows_of(column: RawColumn, value: bytes) -> np.ndarray:
+    """Return the rows, ascending, that have a value."""
+    name, rows, start = pa.scalar(value, pa.binary()), [np.zeros(0, np.int64)], 0
     for chunk in column.values.chunks:
         code = chunk.dictionary.index(name).as_py()
         if code >= 0:

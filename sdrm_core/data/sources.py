@@ -10,6 +10,7 @@ from pathlib import Path
 from sdrm_core.config import SourceConfig
 from sdrm_core.data.catalogue import CATALOGUE, NamedDataset
 from sdrm_core.data.download import cached, fetch
+from sdrm_core.data.formats import named_format
 from sdrm_core.errors import DataError, Problem, SourceChangingError
 
 _CHUNK_BYTES = 1 << 20
@@ -129,24 +130,40 @@ def local_files(uri: str) -> tuple[Path, ...]:
         raise DataError(Problem(uri, f"cannot be read: {error.strerror}", "Check source.uri and its rights")) from None
     if is_directory and not os.access(path, os.R_OK | os.X_OK):
         raise DataError(_forbidden(uri))
+    problems: list[Problem] = []
     if is_directory:
-        files = tuple(sorted(file for file in path.glob("*.parquet") if not file.name.startswith(_HIDDEN)))
-        if below := _files_below(path):
-            what = f"subdirectories hold {len(below):,} more Parquet files, which are not read"
-            remedy = "Put all files into one directory, with every column inside them, or keep others elsewhere."
-            raise DataError(Problem(uri, what, remedy, example=str(below[0].relative_to(path))))
-        if not files:
-            raise DataError(Problem(uri, "the directory holds no *.parquet file", "Name a file, or its directory."))
-    problems = [problem for file in files if (problem := _access_problem(file))]
+        files, problems = _files_of(path)
+    problems += [problem for file in files if (problem := _access_problem(file))]
     if problems:
         raise DataError(problems)
     return files
 
 
-def _files_below(directory: Path) -> list[Path]:
-    """Return the Parquet files of its subdirectories, of partitions for example; the hidden ones hold no data."""
-    below = (file.relative_to(directory) for file in directory.glob("*/**/*.parquet"))
-    return sorted(directory / file for file in below if not any(part.startswith(_HIDDEN) for part in file.parts))
+def _files_of(directory: Path) -> tuple[tuple[Path, ...], list[Problem]]:
+    """Return the Parquet files of a directory, sorted by name, and a problem for the data beside and below them."""
+    data = _data(directory, "*")
+    files = tuple(file for file in data if named_format(file) == "parquet")
+    below = [file for file in _data(directory, "*/**/*") if named_format(file) == "parquet"]
+    others = [file for file in data if file not in files]
+    problems = []
+    if others:
+        what = f"the directory holds {len(others):,} data files of other formats than Parquet, which are not read"
+        remedy = "Write them as Parquet or keep them elsewhere; to read one of them, name it in source.uri."
+        problems.append(Problem(str(directory), what, remedy, example=others[0].name))
+    if below:
+        what = f"subdirectories hold {len(below):,} more Parquet files, which are not read"
+        remedy = "Put all files into one directory, with every column inside them, or keep others elsewhere."
+        problems.append(Problem(str(directory), what, remedy, example=str(below[0].relative_to(directory))))
+    if not files and not problems:
+        what, remedy = "the directory holds no *.parquet file", "Name a file, or its directory."
+        problems.append(Problem(str(directory), what, remedy))
+    return files, problems
+
+
+def _data(directory: Path, pattern: str) -> list[Path]:
+    """Return what a reader knows by its name, sorted; hidden files, and all in hidden directories, hold no data."""
+    named = (file.relative_to(directory) for file in directory.glob(pattern) if named_format(file))
+    return sorted(directory / file for file in named if not any(part.startswith(_HIDDEN) for part in file.parts))
 
 
 def _access_problem(path: Path) -> Problem | None:

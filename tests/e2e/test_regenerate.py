@@ -24,7 +24,7 @@ from tests.conftest import small_night
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
-NASTY = ["007", "🎬 film", 'say "hi", you', "line\nbreak", "18446744073709551617", "0x1F", " padded ", "NULL"]
+NASTY = ["007", "🎬 film", 'say "hi", you', "line\nbreak", "18446744073709551617", "0x1F", " padded ", "Null"]
 
 
 FOUND = {"temperature": None}  # one night finds its temperature as real ones do; it takes seconds

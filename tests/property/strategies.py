@@ -11,6 +11,8 @@ _SIZE = 6
 FEW_USERS = st.integers(0, _SIZE - 1)
 FEW_ITEMS = st.integers(0, _SIZE - 1)
 
+_MISSING = {"NULL", "null", "NaN", "nan", "None", r"\N", "<NA>"}  # no ids, nor are blanks
+
 # Text that readers like to break: separators, quotes, line ends, marks, numbers that are none.
 NASTY = [
     "007",
@@ -18,8 +20,8 @@ NASTY = [
     "-0",
     "1.0",
     "1e3",
-    "NaN",
-    "null",
+    "Null",
+    "nans",
     "N/A",
     '"',
     '""',
@@ -29,7 +31,7 @@ NASTY = [
     "\n",
     "\r\n",
     "\r",
-    " ",
+    " x",
     "\ufeff",
 ]
 NASTY += [
@@ -50,10 +52,11 @@ NASTY += [
 
 
 def texts(*, exclude: str = "") -> st.SearchStrategy[str]:
-    """Ids of any Unicode text but the empty one."""
+    """Ids of any Unicode text but blanks and the words for a missing value."""
     characters = st.characters(exclude_categories=["Cs"], exclude_characters=exclude)
     nasty = st.sampled_from([text for text in NASTY if not set(text) & set(exclude)])
-    return st.one_of(nasty, st.text(characters, min_size=1, max_size=8))
+    ids = st.one_of(nasty, st.text(characters, min_size=1, max_size=8))
+    return ids.filter(lambda text: text.strip(" \t\u00a0") not in {"", *_MISSING})
 
 
 def integers() -> st.SearchStrategy[int]:

@@ -5,9 +5,10 @@ import pytest
 
 from sdrm_core.config import ColumnsConfig
 
-from .logs import HEADER, read_bytes, refused, with_time
+from .logs import HEADER, MISSING, read_bytes, refused, with_time
 
 GOOD = HEADER + b"1,a,3\n2,b,4.5\n"
+IMPLICIT = {"feedback": "implicit", "columns": ColumnsConfig(rating=None)}
 EXPECTED = {"user_id": [1, 2], "item_id": ["a", "b"], "rating": [3.0, 4.5]}
 
 
@@ -69,7 +70,7 @@ def test_ids_of_any_text_arrive_unchanged(tmp_path):
         (["1", " 2"], ["1", " 2"]),
         (["1", "2.0"], ["1", "2.0"]),
         (["1", "0x10"], ["1", "0x10"]),
-        (["1", "NULL"], ["1", "NULL"]),
+        (["1", "Null Island"], ["1", "Null Island"]),
         (["1", "٣"], ["1", "٣"]),
     ],
 )
@@ -90,6 +91,14 @@ def test_ids_forced_to_integers_are_refused_rather_than_changed(tmp_path):
     assert problem.startswith("log.csv, column 'user_id': not an integer of 64 bits")
     assert "in 2 of 3 rows (for example line 3)" in problem, "a user's id is nobody's example"
     assert "source.user_id_type to text" in problem
+
+
+@pytest.mark.parametrize("missing", MISSING)
+def test_a_missing_id_written_as_text_is_no_user_and_no_item(tmp_path, missing):
+    rows = f"1,a,3\n2,{missing},3\n{missing},b,4\n3,b,4\n{missing},c,5\n"
+    users, items = refused(tmp_path, "log.csv", HEADER + rows.encode())
+    assert users.startswith("log.csv, column 'user_id': no user id in 2 of 5 rows (for example line 4). Give every row")
+    assert items.startswith(f"log.csv, column 'item_id': no item id in 1 of 5 rows (for example line 3: {missing!r})")
 
 
 def test_every_problem_is_told_at_once(tmp_path):
@@ -149,6 +158,11 @@ def test_a_lone_carriage_return_is_neither_a_line_end_nor_dropped(tmp_path, rows
 def test_a_carriage_return_in_quotes_is_part_of_the_id(tmp_path):
     table = read_bytes(tmp_path, "log.csv", HEADER + b'1,"a\rb",3\r\n2,"\r",4\r\n')
     assert table["item_id"].to_pylist() == ["a\rb", "\r"]
+
+
+def test_a_long_field_may_be_quoted(tmp_path):
+    data = b"user_id,item_id,rating,text\n" + b'1,a,3,"%s"\n' % (b"x" * (5 << 20)) + b'2,b,4.5,""\n'
+    assert read_bytes(tmp_path, "log.csv", data).to_pydict() == EXPECTED
 
 
 def test_a_row_longer_than_a_block_is_refused(tmp_path):
@@ -264,6 +278,28 @@ def test_column_names_among_the_rows_are_no_user_and_no_item(tmp_path, settings)
     n_rows, line = (2, 1) if settings else (1, 4)
     assert f"log.csv: column names in {n_rows} rows (for example line {line})" in problem
     assert "keep their headers" in problem
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "names"),
+    [(b"UserId,MovieId\n", b"", "column 'user_id', column 'item_id'"), (b"who,what\n", b"x,03\n", "column 'item_id'")],
+)
+@pytest.mark.parametrize("id_type", ["auto", "text"])
+def test_a_header_of_other_names_is_no_user_and_no_item(tmp_path, header, row, names, id_type):
+    source = {"header": ["user_id", "item_id"], "user_id_type": id_type, "item_id_type": id_type, **IMPLICIT}
+    [problem] = refused(tmp_path, "log.csv", header + b"1,7\n2,8\n" + row, **source)
+    n_rows = 4 if row else 3
+    assert (
+        f"log.csv, {names}: no integer in 1 of {n_rows} rows, as in a line of column names (for example line 1)"
+        in problem
+    )
+    assert "leave out source.header" in problem
+
+
+@pytest.mark.parametrize("rows", [b"007,a\n2,b\n", b"x,1\n2,b\ny,3\n", b"x,a\n2,b\nx,c\n", b"1,a\nx,b\n"])
+def test_a_first_row_that_need_not_be_a_header_is_an_interaction(tmp_path, rows):
+    table = read_bytes(tmp_path, "log.csv", rows, header=["user_id", "item_id"], **IMPLICIT)
+    assert table.num_rows == rows.count(b"\n")
 
 
 def test_a_name_of_a_column_is_an_id_like_any_other(tmp_path):

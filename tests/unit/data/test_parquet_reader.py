@@ -8,7 +8,7 @@ import pytest
 from sdrm_core.config import ColumnsConfig
 from sdrm_core.errors import DataError
 
-from .logs import read, with_time
+from .logs import MISSING, read, with_time
 
 
 def write(path, columns, **options):
@@ -80,6 +80,14 @@ def test_every_problem_is_told_with_its_row(tmp_path):
         "log.parquet, column 'rating': no rating in 1 of 3 rows (for example row 1",
         "log.parquet, column 'rating': a rating of NaN in 1 of 3 rows (for example row 2: nan",
     ]
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
+@pytest.mark.parametrize("missing", MISSING)
+def test_a_missing_id_written_as_text_is_no_id(tmp_path, missing, kind):
+    path = write(tmp_path / "log.parquet", log(["x", "y"], items=pa.array([missing, "a"]).cast(kind)))
+    [problem] = problems_of(path)
+    assert f"'item_id': no item id in 1 of 2 rows (for example row 1: {missing!r})" in problem
 
 
 def test_text_that_is_declared_but_not_utf8_is_refused(tmp_path):

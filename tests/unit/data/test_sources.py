@@ -55,6 +55,33 @@ def test_a_directory_is_its_parquet_files_sorted_by_name(tmp_path):
     assert located.sha256 == hashlib.sha256(b"abc").hexdigest()
 
 
+def test_parquet_in_a_directory_is_told_by_its_name_as_elsewhere(tmp_path):
+    for name in ("b.pq", "A.PARQUET", "c.parquet.gz", "notes.txt", "_SUCCESS", "_metadata.json", ".crc.csv"):
+        (tmp_path / name).write_bytes(b"?")
+    assert [path.name for path in find(tmp_path, tmp_path).files] == ["A.PARQUET", "b.pq", "c.parquet.gz"]
+
+
+def test_data_of_other_formats_beside_parquet_are_told_of_not_left_out(tmp_path):
+    for name in ("a.parquet", "c.json", "b.CSV.gz", "_d.csv"):
+        (tmp_path / name).write_bytes(b"?")
+    what = problem_of(tmp_path, tmp_path)
+    assert what == "the directory holds 2 data files of other formats than Parquet, which are not read"
+
+
+def test_all_that_is_wrong_with_a_directory_is_told_at_once(tmp_path):
+    for name in ("a.csv", "day=1/b.PQ", "day=1/c.parquet"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"?")
+    os.mkfifo(tmp_path / "d.parquet")
+    with pytest.raises(DataError) as error:
+        find(tmp_path, tmp_path)
+    assert [(problem.where.removeprefix(str(tmp_path)), problem.example) for problem in error.value.problems] == [
+        ("", "a.csv"),
+        ("", "day=1/b.PQ"),
+        ("/d.parquet", ""),
+    ]
+
+
 def test_a_missing_file_is_bad_input_not_a_passing_fault(tmp_path):
     assert problem_of(tmp_path / "no.csv", tmp_path) == "there is no such file"
 

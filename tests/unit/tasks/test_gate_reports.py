@@ -59,11 +59,19 @@ def test_require_names_each_unmet_expectation_with_rows_example_and_remedy():
     with pytest.raises(GateFailed) as caught:
         require(refused)
     assert str(caught.value) == (
-        "Gate raw_interactions failed: 1 of 3 expectations are not met.\n"
+        "Gate raw_interactions failed: 1 of 3 expectations are not met. "
+        "Rows are counted over all files, without header lines.\n"
         "- rating is between 0 and 10: not so in 3 of 1,000 rows, for example row 18 (11). Correct the source."
     )
     assert caught.value.gate == "raw_interactions"
     assert GateReport(**caught.value.report) == refused
+
+
+def test_how_rows_are_counted_is_told_only_where_a_row_is_named():
+    of_one_fact = result(success=False, rows=1, unexpected=1, examples=({"row": 0, "value": "FAIL"},))
+    with pytest.raises(GateFailed) as caught:
+        require(report(of_one_fact, result(success=False, unexpected=None, observed=3), verdict="FAIL"))
+    assert "Rows are counted" not in str(caught.value)
 
 
 def test_combined_fails_if_one_part_does():
