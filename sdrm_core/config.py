@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -38,7 +37,8 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 DELIMITER_PATTERN = r"^[\t !#-~]$"
 SHA256_PATTERN = r"^[0-9a-f]{64}$"
 _PathOrText = TypeVar("_PathOrText", Path, str)
-_USER_AND_PASSWORD = re.compile(r"[^/]*:[^/]*@")
+_ELSEWHERE = re.compile(r"://|^(//)?[^/]*:[^/]*@")
+CREDENTIALS_PATTERN = r"(?i:(?<![/\w])\w*(?:password|passwd|pwd)\s*=)"  # as keywords have them
 
 
 def is_section(kind: object) -> bool:
@@ -133,12 +133,10 @@ class SourceConfig(Section):
     def _consistent(self) -> Self:
         if self.feedback == "explicit" and self.columns.rating is None:
             raise ValueError("columns.rating is needed for explicit feedback; or set feedback to implicit")
-        parts = urlsplit(self.uri)
-        if parts.password or (parts.scheme and parts.username):
-            raise ValueError("uri must not carry credentials: parameters are stored and shown; use the environment")
-        if "://" in self.uri or _USER_AND_PASSWORD.match(self.uri):
+        if _ELSEWHERE.search(self.uri) or re.search(CREDENTIALS_PATTERN, self.uri):
             raise ValueError(
-                "uri must be a local file, a directory or a named data set; fetch what is elsewhere before "
+                "uri must be a local file, a directory or a named data set, and no credentials: parameters are stored "
+                "and shown. Fetch what is elsewhere, and export what is in a database, to a file before "
                 "(a name with a colon and an @ needs a path: ./name)"
             )
         return self

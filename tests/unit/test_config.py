@@ -68,6 +68,54 @@ def test_credentials_in_the_source_are_refused():
         load_config(None, ["source.uri=https://user:secret@example.org/log.csv"])
 
 
+@pytest.mark.parametrize(
+    "override",
+    [
+        "source=postgresql://u:hunter2@h/db",
+        "source=host=h user=u password=hunter2 dbname=d",
+        "source=hunter2",
+        "source.uri=host=h user=u password=hunter2 dbname=d",
+        "source.uri=Server=h;UID=u;PWD = 'hunter2 x'",
+        "source.uri=//u:hunter2@h/db",
+        "source.uri=jdbc:postgresql://h/db?user=u&password=hunter2",
+        "source.uri=[postgresql://u:hunter2@h/db]",
+        "source.columns=password=hunter2",
+        "dataset=postgresql://u:hunter2@h/db",
+        "paths.work=~nobody-here://u:hunter2@h/db",
+        "postgresql://u:hunter2@h/db",
+        "postgresql://u:hunter2@h/db?sslmode=require",
+        "source.uri=postgresql://u:hunter2@a-server-of-a-long-name/db: x",
+        "seed.uri=password=hunter2",
+    ],
+)
+def test_a_password_is_refused_and_not_repeated_wherever_it_was_written(override):
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, ["dataset=shop", override])
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_password_in_a_file_that_cannot_be_read_is_not_repeated(tmp_path):
+    path = tmp_path / "night.yaml"
+    path.write_text("source:\n  uri: postgresql://u:hunter2@a-server-of-a-long-name/db: x\n")
+    with pytest.raises(ConfigError, match="is not valid YAML") as caught:
+        load_config(path)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("uri", ["./password=1.csv", "/data/pwd=1/log.csv", "my_passwords.csv"])
+def test_a_file_may_be_about_passwords(uri):
+    assert load_config(None, ["dataset=shop", f"source.uri={uri}"]).source.uri == uri
+
+
+def test_a_source_that_is_a_database_is_told_what_to_do():
+    with pytest.raises(ConfigError, match="export what is in a database, to a file"):
+        load_config(None, ["dataset=shop", "source.uri=host=h user=u password=x dbname=d"])
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, ["source=log.csv"])
+    told = "is a group of settings, which are written one by one, e.g. source.uri"
+    assert str(caught.value) == f"the command line: source: {told}"
+
+
 @pytest.mark.parametrize("value", ["2024-02-30", "2024-13-45"])
 def test_a_date_that_is_none_is_a_configuration_error(tmp_path, value):
     path = tmp_path / "night.yaml"
