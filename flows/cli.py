@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sdrm_core.config import PipelineConfig, Resolution, with_home
+from sdrm_core.config import PipelineConfig, Resolution, local_directory
 from sdrm_core.config_file import load_config
 from sdrm_core.errors import ConfigError, DataError, GateFailed, SdrmError, all_of
 
@@ -37,11 +37,11 @@ app = typer.Typer(
 )
 
 
-def _expanded(path: Path | None) -> Path | None:
+def _expanded(option: typer.CallbackParam, path: Path | None) -> Path | None:
     try:
-        return path and with_home(path).expanduser()
+        return path and local_directory(path).expanduser()
     except ValueError as error:
-        raise ConfigError(str(error)) from None
+        raise ConfigError(f"--{option.name}: {error}") from None
 
 
 _directory = partial(typer.Option, metavar="DIR", callback=_expanded)

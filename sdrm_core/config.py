@@ -38,6 +38,7 @@ DELIMITER_PATTERN = r"^[\t !#-~]$"
 SHA256_PATTERN = r"^[0-9a-f]{64}$"
 _PathOrText = TypeVar("_PathOrText", Path, str)
 _ELSEWHERE = re.compile(r"://|^(//)?[^/]*:[^/]*@")
+_URL_AS_PATH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # a Path has one slash of the two
 CREDENTIALS_PATTERN = r"(?i:(?<![/\w])\w*(?:password|passwd|pwd)\s*=)"  # as keywords have them
 
 
@@ -53,6 +54,13 @@ def with_home(path: _PathOrText) -> _PathOrText:
     except RuntimeError:
         raise ValueError(f"{path} starts at a home directory that is not there; write ./~… for a name") from None
     return path
+
+
+def local_directory(path: Path) -> Path:
+    """Return the path; raise a ``ValueError`` if it is a URL or starts at a home directory that is not there."""
+    if _URL_AS_PATH.match(str(path)):
+        raise ValueError("must be a local directory, not a URL; copy the result there afterwards")
+    return with_home(path)
 
 
 class Section(BaseModel):
@@ -400,7 +408,7 @@ class PathsConfig(Section):
     work: Path = Field(Path("work"), description="working directories, mode 0700: real ids stay here")
     cache: Path = Field(Path("~/.cache/sdrm"), description="downloads of named data sets")
 
-    _has_home = field_validator("releases", "work", "cache")(with_home)
+    _are_local = field_validator("releases", "work", "cache")(local_directory)
 
 
 class PipelineConfig(Section):

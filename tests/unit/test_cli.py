@@ -81,6 +81,23 @@ def test_a_home_directory_that_is_not_there_is_told(sdrm, option):
 
 
 @pytest.mark.parametrize(
+    "command",
+    [
+        ["demo", "--releases"],
+        ["demo", "--work"],
+        ["compare", "--out"],
+        ["tune", "--out"],
+        ["sample", "model", "--users=5", "--out"],
+    ],
+)
+def test_a_url_is_no_directory(sdrm, tmp_path, command):
+    code, lines = sdrm(*command, "s3://key:hunter2@bucket/rel")
+    told = "must be a local directory, not a URL; copy the result there afterwards"
+    assert (code, lines) == (2, [f"sdrm: {command[-1]}: {told}"])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
     ("error", "code", "told"),
     [
         (PermissionError(13, "Permission denied", "work/1/model"), 4, "sdrm: work/1/model: no permission. Give it"),

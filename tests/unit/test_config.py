@@ -184,6 +184,14 @@ def test_a_home_directory_that_is_not_there_is_told_with_all_else():
     assert "paths.work: ~nobody-here/work" in told[2]
 
 
+@pytest.mark.parametrize("name", ["releases", "work", "cache"])
+def test_a_directory_is_no_url(name):
+    with pytest.raises(ConfigError, match=rf"paths\.{name}: must be a local directory, not a URL") as caught:
+        load_config(None, [f"paths.{name}=s3://key:hunter2@bucket/rel"])
+    assert "hunter2" not in str(caught.value)
+    assert load_config(None, ["paths.releases=/data/s3:/rel"]).paths.releases.parts[-1] == "rel"
+
+
 def test_data_of_ones_own_need_a_name_of_their_own():
     with pytest.raises(ConfigError) as caught:
         load_config(None, ["source.uri=log.csv"])
