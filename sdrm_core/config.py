@@ -6,6 +6,7 @@ How it is read from a file and from the command line is told in ``sdrm_core.conf
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -409,6 +410,16 @@ class PathsConfig(Section):
     cache: Path = Field(Path("~/.cache/sdrm"), description="downloads of named data sets")
 
     _are_local = field_validator("releases", "work", "cache")(local_directory)
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        releases, work = (Path(os.path.realpath(path.expanduser())) for path in (self.releases, self.work))
+        if releases.is_relative_to(work) or work.is_relative_to(releases):
+            raise ValueError(
+                f"releases ({self.releases}) and work ({self.work}) must lie apart, neither in the other: releases are "
+                "shared, and work holds real user ids"
+            )
+        return self
 
 
 class PipelineConfig(Section):

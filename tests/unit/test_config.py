@@ -192,6 +192,19 @@ def test_a_directory_is_no_url(name):
     assert load_config(None, ["paths.releases=/data/s3:/rel"]).paths.releases.parts[-1] == "rel"
 
 
+@pytest.mark.parametrize(
+    ("releases", "work"),
+    [("out", "out"), ("out", "out/work"), ("out/rel", "out"), ("~/out", "out/../out/work"), ("link", "out/work")],
+)
+def test_real_ids_do_not_lie_among_what_is_shared(tmp_path, monkeypatch, releases, work):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "link").symlink_to("out")
+    with pytest.raises(ConfigError, match=r"paths: releases .* and work .* must lie apart"):
+        load_config(None, [f"paths.releases={releases}", f"paths.work={work}"])
+    assert load_config(None, ["paths.releases=out", "paths.work=out-work"]).paths.releases.name == "out"
+
+
 def test_data_of_ones_own_need_a_name_of_their_own():
     with pytest.raises(ConfigError) as caught:
         load_config(None, ["source.uri=log.csv"])
