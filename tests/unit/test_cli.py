@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import sys
 from unittest.mock import Mock
 
@@ -101,6 +103,17 @@ def test_a_url_is_no_directory(sdrm, tmp_path, command):
     ("error", "code", "told"),
     [
         (PermissionError(13, "Permission denied", "work/1/model"), 4, "sdrm: work/1/model: no permission. Give it"),
+        (
+            OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "work/1/model"),
+            4,
+            "sdrm: there is no space left on a disk ([Errno 28] No space left on device: 'work/1/model'). Free some",
+        ),
+        (OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)), 4, "sdrm: there is no space left on a disk ("),
+        (
+            RuntimeError("I/O error: No space left on device (os error 28)"),
+            4,
+            "sdrm: there is no space left on a disk (I/O",
+        ),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 1, "sdrm: there is not enough memory (Default"),
         (RuntimeError("CUDA out of memory."), 1, "sdrm: there is not enough memory (CUDA"),
         (MemoryError("Unable to allocate 1 TiB"), 1, "sdrm: there is not enough memory (Unable"),
