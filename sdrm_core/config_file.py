@@ -7,6 +7,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any, get_args
@@ -22,7 +23,7 @@ from sdrm_core.config import (
     PipelineConfig,
     is_section,
 )
-from sdrm_core.errors import ConfigError
+from sdrm_core.errors import ConfigError, all_of
 
 _IN_WORDS = {
     NAME_PATTERN: "may have letters from A to Z, large and small, digits, dots, underscores and hyphens; it begins "
@@ -40,11 +41,12 @@ def load_config(path: Path | None, overrides: Sequence[str] = ()) -> PipelineCon
     """
     try:
         tree = _read_yaml(path) if path else {}
-        for override in overrides:
-            _apply_override(tree, override)
-        return _validated(tree, source=str(path) if path else "the configuration", overrides=overrides)
+        overriding = [partial(_apply_override, tree, override) for override in overrides]
+        validating = partial(_validated, tree, source=str(path) if path else "the configuration", overrides=overrides)
+        config: PipelineConfig = all_of([*overriding, validating])[-1]
     except ConfigError as error:
         raise ConfigError(_without_passwords(str(error))) from None
+    return config
 
 
 def _validated(tree: Mapping[str, Any], *, source: str, overrides: Sequence[str]) -> PipelineConfig:

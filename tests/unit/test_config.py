@@ -43,6 +43,15 @@ def test_a_malformed_override_is_refused(override):
         load_config(None, [override])
 
 
+def test_a_malformed_override_hides_no_other_problem():
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, ["vae", "seed=x", "dataset=[", "nope=1", "seed.deeper=1"])
+    told = ("--set 'vae': write", "--set 'dataset=['", "--set 'seed.deeper=1'", "seed: Input", "nope: there is no such")
+    message = str(caught.value)
+    assert sorted(map(message.find, told)) == [message.find(part) for part in told]
+    assert -1 not in map(message.find, told)
+
+
 def test_overrides_win_over_the_file(tmp_path):
     path = tmp_path / "run.yaml"
     path.write_text("seed: 1\nvae: {latent_dim: 7}\n")
