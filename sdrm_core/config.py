@@ -49,7 +49,9 @@ def is_section(kind: object) -> bool:
 
 
 def with_home(path: _PathOrText) -> _PathOrText:
-    """Return the path; raise a ``ValueError`` if it starts with ``~`` and there is no such user."""
+    """Return the path; raise a ``ValueError`` if it can be none, or starts with ``~`` and there is no such user."""
+    if "\0" in str(path):
+        raise ValueError("a path has no zero bytes")
     try:
         Path(path).expanduser()
     except RuntimeError:
@@ -425,7 +427,12 @@ class PathsConfig(Section):
 class PipelineConfig(Section):
     """Everything a night needs to know."""
 
-    dataset: str = Field("demo", pattern=NAME_PATTERN, description="name of the release folder")
+    dataset: str = Field(
+        "demo",
+        pattern=NAME_PATTERN,
+        max_length=100,  # a file's name ends at 255 bytes, and some are made of this one
+        description="name of the release folder, 100 characters at most",
+    )
     seed: int = Field(0, ge=0, lt=1 << 63, description="the one seed all randomness comes from")
     source: SourceConfig = SourceConfig()
     filter: FilterConfig = FilterConfig()

@@ -214,6 +214,15 @@ def test_real_ids_do_not_lie_among_what_is_shared(tmp_path, monkeypatch, release
     assert load_config(None, ["paths.releases=out", "paths.work=out-work"]).paths.releases.name == "out"
 
 
+def test_what_no_folder_can_be_called_is_refused():
+    with pytest.raises(ConfigError, match="dataset: String should have at most 100 characters"):
+        load_config(None, [f"dataset={'x' * 101}"])
+    assert load_config(None, [f"dataset={'x' * 100}"]).dataset == "x" * 100
+    for key in ("paths.releases", "paths.work", "paths.cache", "source.uri"):
+        with pytest.raises(ConfigError, match=f"{key}: a path has no zero bytes"):
+            load_config(None, ["dataset=shop", f'{key}="a\\0b"'])
+
+
 def test_data_of_ones_own_need_a_name_of_their_own():
     with pytest.raises(ConfigError) as caught:
         load_config(None, ["source.uri=log.csv"])
