@@ -1,5 +1,6 @@
 """The command ``sdrm``. Results go to standard output, everything else to standard error."""
 
+import errno
 import json
 import os
 import shlex
@@ -12,19 +13,21 @@ from typing import Annotated, Any
 
 import typer
 
-from sdrm_core.config import PipelineConfig, Resolution, with_home
+from sdrm_core.config import PipelineConfig, Resolution, local_directory
 from sdrm_core.config_file import load_config
 from sdrm_core.errors import ConfigError, DataError, GateFailed, SdrmError, all_of
 
+UNUSABLE = 4
 EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (GateFailed, 3),
-    (DataError, 4),
-    (PermissionError, 4),
+    (DataError, UNUSABLE),
+    (PermissionError, UNUSABLE),
     (ConfigError, 2),
 )
 INTERRUPTED = 130
 DEBUG = "--debug"
 _NO_MEMORY = ("allocate memory", "out of memory")  # what PyTorch says, on the CPU and on a GPU
+_NO_SPACE = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))  # also where the error is no OSError
 COMPARED_ARMS = "popularity,vae_prior,published,sdrm_full,sdrm_multi,sdrm_full@10"
 SHIPPED = Path(__file__).resolve().parent.parent / "deployments"
 
@@ -37,11 +40,11 @@ app = typer.Typer(
 )
 
 
-def _expanded(path: Path | None) -> Path | None:
+def _expanded(option: typer.CallbackParam, path: Path | None) -> Path | None:
     try:
-        return path and with_home(path).expanduser()
+        return path and local_directory(path).expanduser()
     except ValueError as error:
-        raise ConfigError(str(error)) from None
+        raise ConfigError(f"--{option.name}: {error}") from None
 
 
 _directory = partial(typer.Option, metavar="DIR", callback=_expanded)
@@ -247,7 +250,12 @@ def main() -> None:
             traceback.print_exc()
         else:
             typer.echo(f"sdrm: {_sentence(error)}", file=sys.stderr)
-        sys.exit(next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1))
+        otherwise = UNUSABLE if _is_of_a_full_disk(error) else 1
+        sys.exit(next((code for kind, code in EXIT_CODES if isinstance(error, kind)), otherwise))
+
+
+def _is_of_a_full_disk(error: Exception) -> bool:
+    return any(said in str(error) for said in _NO_SPACE)
 
 
 def _sentence(error: Exception) -> str:
@@ -256,6 +264,9 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, PermissionError) and error.filename:
         remedy = "Give it to the user that runs the command, or choose other directories (paths.work, paths.releases)"
         return f"{error.filename}: no permission. {remedy}"
+    if _is_of_a_full_disk(error):
+        remedy = "Free some, or choose other directories (paths.work, paths.releases)"
+        return f"there is no space left on a disk ({error}). {remedy}"
     if isinstance(error, MemoryError) or any(said in str(error) for said in _NO_MEMORY):
         remedy = "Lower vae.latent_dim, vae.hidden_units or sampling.users, or run it where there is more"
         return f"there is not enough memory ({error}). {remedy}"

@@ -6,11 +6,11 @@ How it is read from a file and from the command line is told in ``sdrm_core.conf
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -38,7 +38,9 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 DELIMITER_PATTERN = r"^[\t !#-~]$"
 SHA256_PATTERN = r"^[0-9a-f]{64}$"
 _PathOrText = TypeVar("_PathOrText", Path, str)
-_USER_AND_PASSWORD = re.compile(r"[^/]*:[^/]*@")
+_ELSEWHERE = re.compile(r"://|^(//)?[^/]*:[^/]*@")
+_URL_AS_PATH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # a Path has one slash of the two
+CREDENTIALS_PATTERN = r"(?i:(?<![/\w])\w*(?:password|passwd|pwd)\s*=)"  # as keywords have them
 
 
 def is_section(kind: object) -> bool:
@@ -47,12 +49,21 @@ def is_section(kind: object) -> bool:
 
 
 def with_home(path: _PathOrText) -> _PathOrText:
-    """Return the path; raise a ``ValueError`` if it starts with ``~`` and there is no such user."""
+    """Return the path; raise a ``ValueError`` if it can be none, or starts with ``~`` and there is no such user."""
+    if "\0" in str(path):
+        raise ValueError("a path has no zero bytes")
     try:
         Path(path).expanduser()
     except RuntimeError:
         raise ValueError(f"{path} starts at a home directory that is not there; write ./~… for a name") from None
     return path
+
+
+def local_directory(path: Path) -> Path:
+    """Return the path; raise a ``ValueError`` if it is a URL or starts at a home directory that is not there."""
+    if _URL_AS_PATH.match(str(path)):
+        raise ValueError("must be a local directory, not a URL; copy the result there afterwards")
+    return with_home(path)
 
 
 class Section(BaseModel):
@@ -133,12 +144,10 @@ class SourceConfig(Section):
     def _consistent(self) -> Self:
         if self.feedback == "explicit" and self.columns.rating is None:
             raise ValueError("columns.rating is needed for explicit feedback; or set feedback to implicit")
-        parts = urlsplit(self.uri)
-        if parts.password or (parts.scheme and parts.username):
-            raise ValueError("uri must not carry credentials: parameters are stored and shown; use the environment")
-        if "://" in self.uri or _USER_AND_PASSWORD.match(self.uri):
+        if _ELSEWHERE.search(self.uri) or re.search(CREDENTIALS_PATTERN, self.uri):
             raise ValueError(
-                "uri must be a local file, a directory or a named data set; fetch what is elsewhere before "
+                "uri must be a local file, a directory or a named data set, and no credentials: parameters are stored "
+                "and shown. Fetch what is elsewhere, and export what is in a database, to a file before "
                 "(a name with a colon and an @ needs a path: ./name)"
             )
         return self
@@ -402,13 +411,28 @@ class PathsConfig(Section):
     work: Path = Field(Path("work"), description="working directories, mode 0700: real ids stay here")
     cache: Path = Field(Path("~/.cache/sdrm"), description="downloads of named data sets")
 
-    _has_home = field_validator("releases", "work", "cache")(with_home)
+    _are_local = field_validator("releases", "work", "cache")(local_directory)
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        releases, work = (Path(os.path.realpath(path.expanduser())) for path in (self.releases, self.work))
+        if releases.is_relative_to(work) or work.is_relative_to(releases):
+            raise ValueError(
+                f"releases ({self.releases}) and work ({self.work}) must lie apart, neither in the other: releases are "
+                "shared, and work holds real user ids"
+            )
+        return self
 
 
 class PipelineConfig(Section):
     """Everything a night needs to know."""
 
-    dataset: str = Field("demo", pattern=NAME_PATTERN, description="name of the release folder")
+    dataset: str = Field(
+        "demo",
+        pattern=NAME_PATTERN,
+        max_length=100,  # a file's name ends at 255 bytes, and some are made of this one
+        description="name of the release folder, 100 characters at most",
+    )
     seed: int = Field(0, ge=0, lt=1 << 63, description="the one seed all randomness comes from")
     source: SourceConfig = SourceConfig()
     filter: FilterConfig = FilterConfig()

@@ -4,16 +4,26 @@ The settings themselves are in ``sdrm_core.config``.
 """
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from sdrm_core.config import DELIMITER_PATTERN, NAME_PATTERN, SHA256_PATTERN, PipelineConfig, is_section
-from sdrm_core.errors import ConfigError
+from sdrm_core.config import (
+    CREDENTIALS_PATTERN,
+    DELIMITER_PATTERN,
+    NAME_PATTERN,
+    SHA256_PATTERN,
+    PipelineConfig,
+    is_section,
+)
+from sdrm_core.errors import ConfigError, all_of
 
 _IN_WORDS = {
     NAME_PATTERN: "may have letters from A to Z, large and small, digits, dots, underscores and hyphens; it begins "
@@ -29,15 +39,27 @@ def load_config(path: Path | None, overrides: Sequence[str] = ()) -> PipelineCon
     Raises:
         ConfigError: unreadable file, bad YAML, unknown key (with the nearest valid one) or a wrong value.
     """
-    tree = _read_yaml(path) if path else {}
-    for override in overrides:
-        _apply_override(tree, override)
+    try:
+        tree = _read_yaml(path) if path else {}
+        overriding = [partial(_apply_override, tree, override) for override in overrides]
+        validating = partial(_validated, tree, source=str(path) if path else "the configuration", overrides=overrides)
+        config: PipelineConfig = all_of([*overriding, validating])[-1]
+    except ConfigError as error:
+        raise ConfigError(_without_passwords(str(error))) from None
+    return config
+
+
+def _validated(tree: Mapping[str, Any], *, source: str, overrides: Sequence[str]) -> PipelineConfig:
     try:
         return PipelineConfig.model_validate(tree)
     except ValidationError as error:
-        source = str(path) if path else "the configuration"
         keys = tuple(override.partition("=")[0] for override in overrides)
         raise ConfigError("\n".join(_explain(problem, source, keys) for problem in error.errors())) from None
+
+
+def _without_passwords(text: str) -> str:
+    """Blank what may be credentials, wherever they were written; rather too much of a line than too little."""
+    return re.sub(rf"({CREDENTIALS_PATTERN}).*", r"\1…", re.sub(r":/.*@", "://…@", text))
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -54,7 +76,8 @@ class _UniqueKeys(yaml.SafeLoader):
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)  # noqa: S506 - a safe loader
+        with path.open(encoding="utf-8") as file:  # of a text, an error would quote a piece: perhaps of a password
+            tree = yaml.load(file, Loader=_UniqueKeys)  # noqa: S506 - a safe loader
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error}). Give the path of a YAML file") from None
     except (yaml.YAMLError, ValueError) as error:  # ValueError: 2024-02-30 would be a date
@@ -71,7 +94,7 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
     if not separator or not dotted:
         raise ConfigError(f"--set {override!r}: write it as section.key=value")
     try:
-        value = yaml.safe_load(text)
+        value = yaml.safe_load(StringIO(text))
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"--set {override!r}: the value is not valid YAML ({error})") from None
     *sections, key = dotted.split(".")
@@ -92,7 +115,8 @@ def _explain(problem: Mapping[str, Any], source: str, overridden: Sequence[str])
         source += " and the command line"
     if problem["type"] != "extra_forbidden":
         where = f"{source}: {dotted}" if dotted else source
-        given = "" if isinstance(problem["input"], Mapping) else f" (got {problem['input']!r})"
+        is_shown = problem["type"] != "model_type" and not isinstance(problem["input"], Mapping)
+        given = f" (got {problem['input']!r})" if is_shown else ""
         return f"{where}: {_in_words(problem)}{given}"
     candidates = list(_dotted_keys(PipelineConfig))
     nearest = difflib.get_close_matches(dotted, candidates, n=1, cutoff=0.0)[0]
@@ -101,6 +125,10 @@ def _explain(problem: Mapping[str, Any], source: str, overridden: Sequence[str])
 
 def _in_words(problem: Mapping[str, Any]) -> str:
     """Explain what is wrong with a value without jargon of Python or regular expressions."""
+    if problem["type"] == "model_type":  # what was given may be a secret: a database for `source`
+        section = ".".join(map(str, problem["loc"]))
+        first = next(key for key in _dotted_keys(PipelineConfig) if key.startswith(f"{section}."))
+        return f"is a group of settings, which are written one by one, e.g. {first}"
     if problem["type"] == "tuple_type":
         given = "" if problem["input"] is None else problem["input"]
         return f"a list is written in brackets, [{given if isinstance(given, str | int | float) else '…'}]"

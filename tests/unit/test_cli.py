@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import sys
 from unittest.mock import Mock
 
@@ -81,9 +83,37 @@ def test_a_home_directory_that_is_not_there_is_told(sdrm, option):
 
 
 @pytest.mark.parametrize(
+    "command",
+    [
+        ["demo", "--releases"],
+        ["demo", "--work"],
+        ["compare", "--out"],
+        ["tune", "--out"],
+        ["sample", "model", "--users=5", "--out"],
+    ],
+)
+def test_a_url_is_no_directory(sdrm, tmp_path, command):
+    code, lines = sdrm(*command, "s3://key:hunter2@bucket/rel")
+    told = "must be a local directory, not a URL; copy the result there afterwards"
+    assert (code, lines) == (2, [f"sdrm: {command[-1]}: {told}"])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
     ("error", "code", "told"),
     [
         (PermissionError(13, "Permission denied", "work/1/model"), 4, "sdrm: work/1/model: no permission. Give it"),
+        (
+            OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "work/1/model"),
+            4,
+            "sdrm: there is no space left on a disk ([Errno 28] No space left on device: 'work/1/model'). Free some",
+        ),
+        (OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)), 4, "sdrm: there is no space left on a disk ("),
+        (
+            RuntimeError("I/O error: No space left on device (os error 28)"),
+            4,
+            "sdrm: there is no space left on a disk (I/O",
+        ),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 1, "sdrm: there is not enough memory (Default"),
         (RuntimeError("CUDA out of memory."), 1, "sdrm: there is not enough memory (CUDA"),
         (MemoryError("Unable to allocate 1 TiB"), 1, "sdrm: there is not enough memory (Unable"),

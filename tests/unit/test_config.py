@@ -43,6 +43,15 @@ def test_a_malformed_override_is_refused(override):
         load_config(None, [override])
 
 
+def test_a_malformed_override_hides_no_other_problem():
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, ["vae", "seed=x", "dataset=[", "nope=1", "seed.deeper=1"])
+    told = ("--set 'vae': write", "--set 'dataset=['", "--set 'seed.deeper=1'", "seed: Input", "nope: there is no such")
+    message = str(caught.value)
+    assert sorted(map(message.find, told)) == [message.find(part) for part in told]
+    assert -1 not in map(message.find, told)
+
+
 def test_overrides_win_over_the_file(tmp_path):
     path = tmp_path / "run.yaml"
     path.write_text("seed: 1\nvae: {latent_dim: 7}\n")
@@ -66,6 +75,54 @@ def test_a_missing_file_is_a_configuration_error(tmp_path):
 def test_credentials_in_the_source_are_refused():
     with pytest.raises(ConfigError, match="credentials"):
         load_config(None, ["source.uri=https://user:secret@example.org/log.csv"])
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "source=postgresql://u:hunter2@h/db",
+        "source=host=h user=u password=hunter2 dbname=d",
+        "source=hunter2",
+        "source.uri=host=h user=u password=hunter2 dbname=d",
+        "source.uri=Server=h;UID=u;PWD = 'hunter2 x'",
+        "source.uri=//u:hunter2@h/db",
+        "source.uri=jdbc:postgresql://h/db?user=u&password=hunter2",
+        "source.uri=[postgresql://u:hunter2@h/db]",
+        "source.columns=password=hunter2",
+        "dataset=postgresql://u:hunter2@h/db",
+        "paths.work=~nobody-here://u:hunter2@h/db",
+        "postgresql://u:hunter2@h/db",
+        "postgresql://u:hunter2@h/db?sslmode=require",
+        "source.uri=postgresql://u:hunter2@a-server-of-a-long-name/db: x",
+        "seed.uri=password=hunter2",
+    ],
+)
+def test_a_password_is_refused_and_not_repeated_wherever_it_was_written(override):
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, ["dataset=shop", override])
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_password_in_a_file_that_cannot_be_read_is_not_repeated(tmp_path):
+    path = tmp_path / "night.yaml"
+    path.write_text("source:\n  uri: postgresql://u:hunter2@a-server-of-a-long-name/db: x\n")
+    with pytest.raises(ConfigError, match="is not valid YAML") as caught:
+        load_config(path)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("uri", ["./password=1.csv", "/data/pwd=1/log.csv", "my_passwords.csv"])
+def test_a_file_may_be_about_passwords(uri):
+    assert load_config(None, ["dataset=shop", f"source.uri={uri}"]).source.uri == uri
+
+
+def test_a_source_that_is_a_database_is_told_what_to_do():
+    with pytest.raises(ConfigError, match="export what is in a database, to a file"):
+        load_config(None, ["dataset=shop", "source.uri=host=h user=u password=x dbname=d"])
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, ["source=log.csv"])
+    told = "is a group of settings, which are written one by one, e.g. source.uri"
+    assert str(caught.value) == f"the command line: source: {told}"
 
 
 @pytest.mark.parametrize("value", ["2024-02-30", "2024-13-45"])
@@ -134,6 +191,36 @@ def test_a_home_directory_that_is_not_there_is_told_with_all_else():
     assert "source.uri: ~nobody-here/log.csv starts at a home directory that is not there" in told[0]
     assert "name each judge once" in told[1]
     assert "paths.work: ~nobody-here/work" in told[2]
+
+
+@pytest.mark.parametrize("name", ["releases", "work", "cache"])
+def test_a_directory_is_no_url(name):
+    with pytest.raises(ConfigError, match=rf"paths\.{name}: must be a local directory, not a URL") as caught:
+        load_config(None, [f"paths.{name}=s3://key:hunter2@bucket/rel"])
+    assert "hunter2" not in str(caught.value)
+    assert load_config(None, ["paths.releases=/data/s3:/rel"]).paths.releases.parts[-1] == "rel"
+
+
+@pytest.mark.parametrize(
+    ("releases", "work"),
+    [("out", "out"), ("out", "out/work"), ("out/rel", "out"), ("~/out", "out/../out/work"), ("link", "out/work")],
+)
+def test_real_ids_do_not_lie_among_what_is_shared(tmp_path, monkeypatch, releases, work):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "link").symlink_to("out")
+    with pytest.raises(ConfigError, match=r"paths: releases .* and work .* must lie apart"):
+        load_config(None, [f"paths.releases={releases}", f"paths.work={work}"])
+    assert load_config(None, ["paths.releases=out", "paths.work=out-work"]).paths.releases.name == "out"
+
+
+def test_what_no_folder_can_be_called_is_refused():
+    with pytest.raises(ConfigError, match="dataset: String should have at most 100 characters"):
+        load_config(None, [f"dataset={'x' * 101}"])
+    assert load_config(None, [f"dataset={'x' * 100}"]).dataset == "x" * 100
+    for key in ("paths.releases", "paths.work", "paths.cache", "source.uri"):
+        with pytest.raises(ConfigError, match=f"{key}: a path has no zero bytes"):
+            load_config(None, ["dataset=shop", f'{key}="a\\0b"'])
 
 
 def test_data_of_ones_own_need_a_name_of_their_own():
