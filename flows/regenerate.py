@@ -75,7 +75,7 @@ def sample_until_accepted(run: Run, matrix: UserItemMatrix, vae: TrainedVae) -> 
         try:
             return model, *sample_and_judge(run, matrix, model, attempt=attempt)
         except GateFailed as refusal:
-            LOG.warning("attempt %d was refused by gate %s", attempt + 1, refusal.gate)
+            LOG.warning("attempt %d was refused: %s", attempt + 1, refusal)
             if run.config.sampling.temperature is None and refused_for_privacy(refusal):
                 model = diffuse(run, matrix, vae, refused=model)
     return model, *sample_and_judge(run, matrix, model, attempt=last)

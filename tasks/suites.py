@@ -69,7 +69,8 @@ def raw_interactions_suite(
             [False],
             min_share=1 - config.max_repeated_share,
             why="many repeated (user, item) pairs mean a log delivered twice",
-            remedy="Remove the doubled part, or raise gates.raw_interactions.max_repeated_share.",
+            remedy="Remove the doubled part; where events recur, as plays and clicks do, raise "
+            "gates.raw_interactions.max_repeated_share.",
         ),
     ]
 
@@ -149,6 +150,9 @@ def release_suite(
     bounds = gates.release
     remedy = "See the run's fidelity and utility reports; more data or longer training helps. Bounds: gates.release."
     popular, covered = "what is popular must stay popular", "the catalogue must not shrink to its head"
+    useful_remedy = (
+        f"{remedy} A lower sampling.temperature is more useful too, as far as the privacy gates let it through."
+    )
     useful = "a recommender trained on it must serve real users"
     ranked = f"{remedy} Items that privacy.k_anonymity keeps back count as well: the higher it is, the lower this."
     unranked = "Equally popular items cannot be ranked; if few are published, see privacy.k_anonymity."
@@ -158,7 +162,7 @@ def release_suite(
             "popularity_spearman", bounds.min_popularity_spearman, 1, why=popular, remedy=ranked, if_missing=unranked
         ),
         *fact("coverage", bounds.min_coverage, 1, why=covered, remedy=remedy),
-        *fact("svd_recall_ratio", bounds.min_svd_recall_ratio, None, why=useful, remedy=remedy),
+        *fact("svd_recall_ratio", bounds.min_svd_recall_ratio, None, why=useful, remedy=useful_remedy),
         *_likeness(gates.synthetic),
         *(
             expectation
@@ -186,7 +190,10 @@ def _one_row() -> Expectation:
 
 
 def _likeness(config: SyntheticGateConfig) -> Suite:
-    remedy = "See the training curves: the model may not have learned. Bounds: gates.synthetic."
+    remedy = (
+        "See the training curves: the model may not have learned. Where few users have most items, chance alone moves "
+        "the density. Bounds: gates.synthetic."
+    )
     low, high = config.min_density_ratio, config.max_density_ratio
     return [
         *fact("density_ratio", low, high, why="users have as many items as of real ones may show", remedy=remedy),
