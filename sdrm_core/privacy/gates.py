@@ -133,10 +133,12 @@ def judge_rare_pairs(evidence: Evidence, config: PrivacyConfig, draw: np.random.
     at_the_edge = measure_edge_pairs(evidence, k_anonymity=config.k_anonymity)
     edge = Figure.judged(
         "edge pairs odds", at_the_edge.odds, n=at_the_edge.n_users, margin=MOST_ODDS, null=1.0, is_tolerated=False
-    )  # too few people have such pairs for a bound to mean much: only a significant finding counts
+    )  # where few people have such pairs a bound means little: only a significant finding counts
     n_items = evidence.everyone.shape[1]
     some = f"Pairs of a random {found.n_items:,} of {n_items:,} items were looked at."
     looked_at = some if found.n_items < n_items else ""
+    if not found.n_users and not at_the_edge.n_users and not looked_at:
+        looked_at = "No combination of items is rare enough here to point at anybody."
     return _verdict("rare_pairs", (figure, edge), evidence, {"odds_ratio": 1.0}, looked_at=looked_at)
 
 

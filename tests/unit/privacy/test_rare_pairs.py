@@ -138,6 +138,15 @@ def edge_people():
     return real[:2000], real[2000:], draws
 
 
+def test_where_nothing_is_rare_it_is_said_that_nothing_was_looked_for():
+    alike = csr_matrix(np.ones((90, 6), np.float32))
+    config = PrivacyConfig(k_anonymity=K)
+    people = RealUsers.of(alike[:60], alike[60:], config=config, seed=0)
+    verdict = judge_rare_pairs(gather(alike, people), config, np.random.default_rng(0))
+    assert verdict.verdict == Verdict.PASS
+    assert verdict.sentence.endswith("No combination of items is rare enough here to point at anybody.")
+
+
 class TestEdge:
     """Items of exactly k training users count for none of them elsewhere; pairs of them are judged by themselves."""
 
