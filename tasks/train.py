@@ -16,7 +16,7 @@ from sdrm_core.model.weights import load_vae, save_vae
 from sdrm_core.privacy.leak import leak_against
 from sdrm_core.records import Artifact
 from sdrm_core.storage import checked, private_directory, write_json
-from tasks.matrix import users_of
+from tasks.matrix import users_of_roles
 from tasks.records import FittedModel, Run, TrainedVae, UserItemMatrix
 from tasks.resumable import finished_once
 from tasks.stage import LOG, Meter, stage
@@ -30,7 +30,7 @@ def pretrain(run: Run, matrix: UserItemMatrix) -> TrainedVae:
     """Train the MultiVAE on the training users, stopped early on the validation users."""
     config = run.config
     with Meter("pretrain") as meter:
-        train, validation = users_of(matrix, Role.TRAIN), users_of(matrix, Role.VALIDATION)
+        train, validation = users_of_roles(matrix, Role.TRAIN, Role.VALIDATION)
         device = resolve_device(config.compute.device)
         vae, curve = train_vae(
             train, validation, config=config.vae, seed=config.seed, device=device, on_epoch=report_epoch
@@ -67,8 +67,7 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: Fitte
         device = resolve_device(config.compute.device)
         model, curve, is_found = fit_sdrm(
             load_vae(checked(vae.weights), device=device),
-            users_of(matrix, Role.TRAIN),
-            users_of(matrix, Role.VALIDATION),
+            *users_of_roles(matrix, Role.TRAIN, Role.VALIDATION),
             config=config,
             device=device,
             leak=leak_against,
