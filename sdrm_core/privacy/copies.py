@@ -124,8 +124,10 @@ def near_copies(evidence: Evidence) -> Copies:
         for share in _TAIL_SHARES
     }
     closest = min(_TAIL_SHARES, key=versus_real.__getitem__)
-    struck_by_synthetic = to_person.index[to_real <= NEAR_SHARE, 0]
+    is_near = to_real <= NEAR_SHARE
+    struck_by_synthetic = to_person.index[is_near, 0]
     among_people, n_items = _tail(to_people.closest, published, evidence), np.diff(published.indptr)
+    is_telling = _UNEXPECTED * to_real[is_near] <= among_people[struck_by_synthetic]
     struck_by_people = to_people.index[among_people <= NEAR_SHARE, 0]
     is_recognisable = n_items >= MIN_SET_ITEMS
     is_struck = (to_synthetic <= closest) & (_UNEXPECTED * to_synthetic <= among_people)
@@ -133,7 +135,7 @@ def near_copies(evidence: Evidence) -> Copies:
         share=_share(int((to_real <= NEAR_SHARE).sum()), n=n_synthetic),
         p_versus_holdout=struck_p_value(np.flatnonzero(is_struck[is_recognisable]), evidence.is_train[is_recognisable]),
         p_one_person=_one_person(
-            struck_by_synthetic,
+            struck_by_synthetic[is_telling],
             struck_by_people,
             n_items=n_items,
             is_train=evidence.is_train,

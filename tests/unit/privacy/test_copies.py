@@ -101,6 +101,29 @@ def test_many_copies_of_one_person_fail_though_nobody_else_is_copied(some):
         assert judge(evidence, PrivacyConfig()).verdict == Verdict.FAIL
 
 
+def parts_of(user, n_parts, rng):
+    """Return users who have two thirds of a user's items, and half as many others."""
+    own, others = user.indices, np.setdiff1d(np.arange(user.shape[1]), user.indices)
+    third = len(own) // 3
+    return of_items(
+        [
+            np.sort(np.r_[rng.permutation(own)[third:], rng.choice(others, third, replace=False)])
+            for _ in range(n_parts)
+        ],
+        n_items=user.shape[1],
+    )
+
+
+@pytest.mark.parametrize(("is_near_somebody", "is_found"), [(True, False), (False, True)])
+def test_a_person_whom_people_are_near_to_is_struck_by_chance(some, is_near_somebody, is_found):
+    train, holdout, fresh = some
+    rng, victim = np.random.default_rng(1), train[int(np.argmax(np.diff(train.indptr)))]
+    parts = parts_of(victim, 21, rng)
+    people = vstack([train, parts[20]]).tocsr() if is_near_somebody else train
+    copies = near_copies(gathered(vstack([fresh[20:], parts[:20]]).tocsr(), people, holdout))
+    assert (copies.p_one_person < 0.01) == is_found
+
+
 def people_of_rare_items(n_users, rng, *, n_items=1200):
     """Return users of whom most items are had by hardly anybody else, in twenty groups of taste."""
     popularity = 1 / np.arange(1, n_items + 1) ** 0.7
