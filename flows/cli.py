@@ -4,11 +4,13 @@ import errno
 import json
 import os
 import shlex
+import signal
 import sys
 import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -25,6 +27,7 @@ EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (ConfigError, 2),
 )
 INTERRUPTED = 130
+_TAKEN_UP = "sdrm: interrupted; the same command takes over what is finished"
 DEBUG = "--debug"
 _NO_MEMORY = ("allocate memory", "out of memory")  # what PyTorch says, on the CPU and on a GPU
 _NO_SPACE = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))  # also where the error is no OSError
@@ -237,13 +240,14 @@ def _connect() -> Callable[[], None]:
 
 def main() -> None:
     """Run the command line; turn errors into sentences and exit codes."""
+    signal.signal(signal.SIGTERM, _say_and_end)
     debug = DEBUG in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != DEBUG]
     try:
         app(arguments)
     except SystemExit as end:
         if end.code == INTERRUPTED:
-            typer.echo("sdrm: interrupted; the same command takes over what is finished", file=sys.stderr)
+            typer.echo(_TAKEN_UP, file=sys.stderr)
         raise
     except Exception as error:  # noqa: BLE001 - whatever it was, it is told, with its exit code
         if debug:
@@ -252,6 +256,13 @@ def main() -> None:
             typer.echo(f"sdrm: {_sentence(error)}", file=sys.stderr)
         otherwise = UNUSABLE if _is_of_a_full_disk(error) else 1
         sys.exit(next((code for kind, code in EXIT_CODES if isinstance(error, kind)), otherwise))
+
+
+def _say_and_end(number: int, _: FrameType | None) -> None:
+    """End by the signal as without this handler; in a flow Prefect's handler comes first and calls this one last."""
+    os.write(2, f"{_TAKEN_UP}\n".encode())  # a stream may be in the middle of a line of its own
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 def _is_of_a_full_disk(error: Exception) -> bool:

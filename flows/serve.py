@@ -15,6 +15,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.flows import Flow
 from prefect.runner import Runner
 from prefect.schedules import Cron, Schedule
+from prefect.server.schemas.schedules import CronSchedule as ServerCronSchedule
 from prefect.settings import get_current_settings
 from prefect.types.entrypoint import EntrypointType
 from pydantic import ValidationError
@@ -78,11 +79,22 @@ def nightly_schedule(cron: str, *, timezone: str) -> Schedule:
         CronSchedule(cron=cron, timezone=timezone)
     except ValidationError as error:
         problems |= {str(one["loc"][0]): one["msg"].removeprefix("Value error, ") for one in error.errors()}
+    if "cron" not in problems and not _has_next(cron):
+        problems["cron"] = f"has no next date: the day is in none of the months (got {cron!r})"
     if len(cron.split()) != 5:  # Prefect also knows a sixth, the seconds: a night every second helps nobody
         problems["cron"] = f"needs five fields, minute hour day month weekday (got {cron!r})"
     if problems:
         raise ConfigError("\n".join(f"--{option}: {problem}" for option, problem in sorted(problems.items())))
     return Cron(cron, timezone=timezone)
+
+
+def _has_next(cron: str) -> bool:
+    """Say whether a valid cron expression has a next date, as the server finds it: 31 February is valid too."""
+    try:
+        asyncio.run(ServerCronSchedule(cron=cron).get_dates(n=1))
+    except ValueError:
+        return False
+    return True
 
 
 def _require_free(name: str) -> None:

@@ -122,7 +122,9 @@ class SourceConfig(Section):
         None, description="column names, in order, of a CSV or TSV file without a header line; null: it has one"
     )
     delimiter: str | None = Field(
-        None, pattern=DELIMITER_PATTERN, description="character between the fields; null: a comma, or a tab for TSV"
+        None,
+        pattern=DELIMITER_PATTERN,
+        description="character between the fields, in quotes, e.g. '|' or \"\\t\"; null: a comma, or a tab for TSV",
     )
     columns: ColumnsConfig = ColumnsConfig()
     feedback: Literal["explicit", "implicit"] = Field(

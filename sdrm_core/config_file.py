@@ -5,6 +5,7 @@ The settings themselves are in ``sdrm_core.config``.
 
 import difflib
 import re
+import string
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from functools import partial
@@ -31,6 +32,7 @@ _IN_WORDS = {
     DELIMITER_PATTERN: "is one character of ASCII, no line end and no double quote",
     SHA256_PATTERN: "has 64 hexadecimal digits, the letters among them small",
 }
+_SIGNS = frozenset(string.punctuation + " \t") - {"~"}  # one alone is itself: YAML would begin a block or a comment
 
 
 def load_config(path: Path | None, overrides: Sequence[str] = ()) -> PipelineConfig:
@@ -94,7 +96,7 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
     if not separator or not dotted:
         raise ConfigError(f"--set {override!r}: write it as section.key=value")
     try:
-        value = yaml.safe_load(StringIO(text))
+        value = text if text in _SIGNS else yaml.safe_load(StringIO(text))
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"--set {override!r}: the value is not valid YAML ({error})") from None
     *sections, key = dotted.split(".")

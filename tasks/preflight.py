@@ -3,10 +3,12 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sdrm_core.config import PathsConfig, PipelineConfig
-from sdrm_core.errors import ConfigError, DataError, Problem
+from sdrm_core.errors import ConfigError, DataError, Problem, SdrmError
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.quality.panel import require_possible
 from sdrm_core.storage import private_directory
@@ -20,19 +22,38 @@ _BYTES_PER_INTERACTION = 12
 def require_startable(config: PipelineConfig) -> None:
     """Say before the work begins what would end it hours later.
 
+    All problems are told at once, by an error of the first one's kind.
+
     Raises:
         DataError: a directory cannot be written.
         ArtifactError: the release before, which a new one is compared with, cannot be read.
         ConfigError: the device or a judge's package is not there, or the key of the roles is not that of the release
             before.
     """
-    require_writable(config.paths, dataset=config.dataset)
-    before = require_readable_latest(config)
-    resolve_device(config.compute.device)
-    require_possible(config.utility.judges, n_items=None)
-    secret = role_secret(config.roles)
-    if before and before.get("roles") == ROLES_OF_KEY:
-        _require_its_key(config, mark=mark_of(secret))
+    errors: list[SdrmError] = []
+    before = None
+    with _collected(errors):
+        require_writable(config.paths, dataset=config.dataset)
+        before = require_readable_latest(config)
+    with _collected(errors):
+        resolve_device(config.compute.device)
+    with _collected(errors):
+        require_possible(config.utility.judges, n_items=None)
+    with _collected(errors):
+        secret = role_secret(config.roles)
+        if before and before.get("roles") == ROLES_OF_KEY:
+            _require_its_key(config, mark=mark_of(secret))
+    if errors:
+        raise type(errors[0])("\n".join(map(str, errors)))
+
+
+@contextmanager
+def _collected(errors: list[SdrmError]) -> Iterator[None]:
+    """Catch an error of the block, so that the caller can check more."""
+    try:
+        yield
+    except SdrmError as error:
+        errors.append(error)
 
 
 def _require_its_key(config: PipelineConfig, *, mark: str | None) -> None:

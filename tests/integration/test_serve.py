@@ -175,6 +175,8 @@ def test_a_signal_while_the_runner_starts_ends_it(monkeypatch):
     [
         ("0 25 * * *", "UTC", "--cron: Invalid cron string"),
         ("* * * * * *", "UTC", "--cron: needs five fields"),
+        ("0 0 31 2 *", "UTC", "--cron: has no next date"),
+        ("0 0 31 2 *", "Europe/Berln", "--cron: has no next date.*\n--timezone: Invalid timezone"),
         ("0 2 * * *", "Mars/Olympus", "--timezone: Invalid timezone"),
         ("61 2 * * *", "Europe/Berln", "--cron: Invalid cron string.*\n--timezone: Invalid timezone"),
         ("2 *", "Europe/Berln", "^--cron: needs five fields.*\n--timezone: Invalid timezone"),

@@ -1,6 +1,8 @@
 import errno
 import json
 import os
+import signal
+import subprocess
 import sys
 from unittest.mock import Mock
 
@@ -16,6 +18,15 @@ def test_an_interruption_is_a_sentence(monkeypatch, capsys):
         cli.main()
     assert end.value.code == 130
     assert capsys.readouterr().err == "sdrm: interrupted; the same command takes over what is finished\n"
+
+
+def test_a_termination_is_a_sentence_and_stays_one():
+    script = "import signal; from flows import cli; cli.app = lambda _: signal.raise_signal(signal.SIGTERM); cli.main()"
+    ended = subprocess.run(
+        [sys.executable, "-c", script], cwd=cli.SHIPPED.parent, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == -signal.SIGTERM
+    assert ended.stderr == "sdrm: interrupted; the same command takes over what is finished\n"
 
 
 @pytest.fixture

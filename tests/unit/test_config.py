@@ -1,5 +1,7 @@
 """The configuration: one default a value, nothing unknown, nothing corrected in silence."""
 
+import json
+
 import pytest
 
 from sdrm_core.config import PipelineConfig
@@ -45,11 +47,24 @@ def test_a_malformed_override_is_refused(override):
 
 def test_a_malformed_override_hides_no_other_problem():
     with pytest.raises(ConfigError) as caught:
-        load_config(None, ["vae", "seed=x", "dataset=[", "nope=1", "seed.deeper=1"])
-    told = ("--set 'vae': write", "--set 'dataset=['", "--set 'seed.deeper=1'", "seed: Input", "nope: there is no such")
+        load_config(None, ["vae", "seed=x", "dataset=[a", "nope=1", "seed.deeper=1"])
+    told = (
+        "--set 'vae': write",
+        "--set 'dataset=[a'",
+        "--set 'seed.deeper=1'",
+        "seed: Input",
+        "nope: there is no such",
+    )
     message = str(caught.value)
     assert sorted(map(message.find, told)) == [message.find(part) for part in told]
     assert -1 not in map(message.find, told)
+
+
+@pytest.mark.parametrize("delimiter", ["|", "#", ">", "-", "*", ";", ",", ":", "!", " ", "\t", "'"])
+def test_a_sign_that_yaml_reads_as_its_own_is_a_delimiter(delimiter):
+    assert load_config(None, [f"source.delimiter={delimiter}"]).source.delimiter == delimiter
+    quoted = json.dumps(delimiter)
+    assert load_config(None, [f"source.delimiter={quoted}"]).source.delimiter == delimiter
 
 
 def test_overrides_win_over_the_file(tmp_path):

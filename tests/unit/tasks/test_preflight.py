@@ -49,6 +49,21 @@ def test_a_judge_whose_package_is_missing_is_told_before_anything_is_read(tmp_pa
         require_startable(small_night(tmp_path, utility={"judges": ["svd", "ials"]}))
 
 
+def test_all_that_keeps_a_night_from_beginning_is_told_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setitem(sys.modules, "implicit.cpu.als", None)
+    monkeypatch.delitem(sys.modules, "sdrm_core.quality.ials", raising=False)
+    monkeypatch.setenv(KEY_VARIABLE, "short")
+    config = small_night(tmp_path, utility={"judges": ["svd", "ials"]}, compute={"device": "cuda"})
+    config.paths.releases.write_text("in the way")
+    with pytest.raises(DataError) as caught:
+        require_startable(config)
+    told = ("(paths.releases): cannot be written", "compute.device: cuda", "utility.judges: 'ials'", KEY_VARIABLE)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == len(told)
+    assert all(part in line for part, line in zip(told, lines, strict=True))
+
+
 @pytest.fixture
 def keyed(tmp_path):
     """Return a configuration whose latest release has roles by a key, its folder and its manifest."""
