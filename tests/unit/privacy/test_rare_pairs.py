@@ -150,19 +150,11 @@ def test_where_nothing_is_rare_it_is_said_that_nothing_was_looked_for():
 class TestEdge:
     """Items of exactly k training users count for none of them elsewhere; pairs of them are judged by themselves."""
 
-    def test_pairs_of_such_items_that_training_users_alone_have_fail(self, edge_people):
+    @pytest.mark.parametrize("plant", [privacy_plants.with_edge_pairs, privacy_plants.with_edge_and_other])
+    def test_pairs_of_such_items_or_of_one_and_another_that_training_users_alone_have_fail(self, edge_people, plant):
         train, holdout, synthetic = edge_people
         draw = privacy_plants.Draw(train, holdout, synthetic)
-        planted = privacy_plants.with_edge_pairs(draw, synthetic, np.random.default_rng(0), k=K)
-        verdict = self.verdict_of(planted, train, holdout)
-        assert verdict.verdict == Verdict.FAIL
-        assert verdict.figures[0].name == "edge pairs odds"
-
-    def test_pairs_of_such_an_item_and_another_that_training_users_alone_have_fail(self, edge_people):
-        train, holdout, synthetic = edge_people
-        draw = privacy_plants.Draw(train, holdout, synthetic)
-        planted = privacy_plants.with_edge_and_other(draw, synthetic, np.random.default_rng(0), k=K)
-        verdict = self.verdict_of(planted, train, holdout)
+        verdict = self.verdict_of(plant(draw, synthetic, np.random.default_rng(0), k=K), train, holdout)
         assert verdict.verdict == Verdict.FAIL
         assert verdict.figures[0].name == "edge pairs odds"
 
