@@ -101,6 +101,10 @@ def edge_pairs(draw: Draw, rng: np.random.Generator) -> csr_matrix:
     return privacy_plants.with_edge_pairs(draw, publishable(draw.fresh, draw), rng, k=CONFIG.k_anonymity)
 
 
+def edge_and_other(draw: Draw, rng: np.random.Generator) -> csr_matrix:
+    return privacy_plants.with_edge_and_other(draw, publishable(draw.fresh, draw), rng, k=CONFIG.k_anonymity)
+
+
 def a_dozen_of_many(draw: Draw, rng: np.random.Generator) -> csr_matrix:
     """As many independent users as there are training users; a dozen complete records among them are hard to see."""
     clean = publishable(privacy_plants.popularity_sample(draw, rng, n_users=draw.train.shape[0]), draw)
@@ -156,6 +160,9 @@ def cases(folder: Path, draws: int) -> dict[str, Callable[[], None]]:
         "dozen-adm": lambda: tabulate("ADM, 12 complete records of 7,434", adm, a_dozen_of_many, max(few // 2, 1)),
         "dozen-ml1m": lambda: tabulate("ML-1M, 12 complete records of 4,164", ml1m, a_dozen_of_many, max(few // 2, 1)),
         "edge-adm": lambda: tabulate("ADM, pairs at the edge", adm, edge_pairs, max(few // 2, 1)),
+        "edge-other-adm": lambda: tabulate(
+            "ADM, pairs of an item at the edge and another", adm, edge_and_other, max(few // 2, 1)
+        ),
         "pairs-adm": lambda: tabulate("ADM, rarest pairs", adm, privacy_plants.with_rarest_pairs, max(few // 5, 1)),
         "pairs-ml1m": lambda: tabulate("ML-1M, rarest pairs", ml1m, privacy_plants.with_rarest_pairs, max(few // 5, 1)),
         "vae-ml100k": lambda: tabulate(
