@@ -121,7 +121,7 @@ def judge_utility(job: Job, judge: JudgeName) -> None:
             require_comparable(train=train, validation=validation, evaluation=evaluation, made=made)
             chosen = choose_judge(judge, learned_from, validation=choosing, seed=run_seed)
             for seed in missing:
-                fitted = chosen.judge if seed == first else chosen.fit(users_from(job, choice, seed))
+                fitted = chosen.judge() if seed == first else chosen.fit(users_from(job, choice, seed))
                 ranks_cell(job, judge, choice, seed).write_ranks(rank_folds(fitted, folds))
 
 

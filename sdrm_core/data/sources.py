@@ -144,7 +144,7 @@ def _files_of(directory: Path) -> tuple[tuple[Path, ...], list[Problem]]:
     data = _data(directory, "*")
     files = tuple(file for file in data if named_format(file) == "parquet")
     below = [file for file in _data(directory, "*/**/*") if named_format(file) == "parquet"]
-    others = [file for file in data if file not in files]
+    others = [file for file in data if named_format(file) != "parquet"]
     problems = []
     if others:
         what = f"the directory holds {len(others):,} data files of other formats than Parquet, which are not read"

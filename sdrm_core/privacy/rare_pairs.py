@@ -76,25 +76,27 @@ def measure_edge_pairs(evidence: Evidence, *, k_anonymity: int) -> RarePairs:
     """
     at_the_edge = np.flatnonzero(item_popularity(evidence.everyone[: evidence.n_train]) == k_anonymity)
     users, synthetic = keep_items(evidence.everyone, evidence.is_publishable), evidence.released
-    pairs = (users[:, at_the_edge].T @ users).tocoo()
+    with_edge = users[:, at_the_edge]
+    pairs = (with_edge.T @ users).tocoo()
     is_of_one = (pairs.data == 1) & (pairs.col != at_the_edge[pairs.row])
     ones, places = np.ones(is_of_one.sum(), np.float32), (pairs.row[is_of_one], pairs.col[is_of_one])
     of_one = csr_matrix((ones, places), shape=pairs.shape)
     exposed = of_one.multiply((synthetic[:, at_the_edge].T @ synthetic) > 0).tocsr()
     is_train = np.arange(users.shape[0]) < evidence.n_train
     found = []
-    for partners in (at_the_edge, np.arange(users.shape[1])):
-        has_any, is_struck = (
-            _has_pair(users, at_the_edge, partners, pairs_of_one[:, partners]) for pairs_of_one in (of_one, exposed)
-        )
+    for partners, columns in ((with_edge, at_the_edge), (users, np.arange(users.shape[1]))):
+        has_any, is_struck = (_has_pair(with_edge, partners, chosen[:, columns]) for chosen in (of_one, exposed))
         found.append(_of_the_struck(has_any, is_struck, is_train, n_items=len(at_the_edge)))
     telling = min(found, key=lambda pairs: pairs.odds.p_value)
     return replace(telling, odds=replace(telling.odds, p_value=min(len(found) * telling.odds.p_value, 1.0)))
 
 
-def _has_pair(users: csr_matrix, first: np.ndarray, second: np.ndarray, pairs: csr_matrix) -> np.ndarray:
-    """(n_users,) bool: whether a user has both items of one of ``pairs`` (n_first, n_second)."""
-    has_pair: np.ndarray = np.asarray((users[:, first] @ pairs).multiply(users[:, second]).sum(axis=1)).ravel() > 0
+def _has_pair(first: csr_matrix, second: csr_matrix, pairs: csr_matrix) -> np.ndarray:
+    """(n_users,) bool: whether a user has an item of ``first`` and one of ``second`` that ``pairs`` join.
+
+    first: (n_users, n_first). second: (n_users, n_second). pairs: (n_first, n_second).
+    """
+    has_pair: np.ndarray = np.asarray((first @ pairs).multiply(second).sum(axis=1)).ravel() > 0
     return has_pair
 
 

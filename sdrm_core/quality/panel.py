@@ -37,11 +37,11 @@ class Chosen(NamedTuple):
     """A recommender with the settings that rank best for validation users.
 
     Attributes:
-        judge: fitted to the users that the settings were chosen with.
+        judge: fitted to the users that the settings were chosen with; where there was no choice, when it is asked for.
         fit: fits it with these settings to other (n_users, n_items) interactions.
     """
 
-    judge: Judge
+    judge: Callable[[], Judge]
     fit: Callable[[csr_matrix], Judge]
 
 
@@ -81,11 +81,10 @@ def choose_judge(name: JudgeName, user_items: csr_matrix, *, validation: list[Fo
     fits_to = partial(judge_candidates, name, validation=validation, seed=seed)
     fits = fits_to(user_items)
     if len(fits) == 1 or not validation[0].inputs.shape[0]:
-        number, judge = 0, fits[0]()
-    else:
-        fitted = enumerate(fit() for fit in fits)
-        number, judge = max(fitted, key=lambda numbered: selection_quality(numbered[1], validation))
-    return Chosen(judge, lambda users: fits_to(users)[number]())
+        return Chosen(fits[0], lambda users: fits_to(users)[0]())
+    fitted = enumerate(fit() for fit in fits)
+    number, judge = max(fitted, key=lambda numbered: selection_quality(numbered[1], validation))
+    return Chosen(lambda: judge, lambda users: fits_to(users)[number]())
 
 
 def selection_quality(judge: Judge, validation: list[Fold]) -> float:

@@ -147,7 +147,7 @@ def rank_arm(
         validation: folds of the validation users.
         seed: the run's seed.
     """
-    return rank_folds(choose_judge(judge, users, validation=validation, seed=seed).judge, folds)
+    return rank_folds(choose_judge(judge, users, validation=validation, seed=seed).judge(), folds)
 
 
 class Resampled(NamedTuple):

@@ -31,14 +31,14 @@ def test_every_judge_ranks_communities_at_least_as_well_as_popularity(name, trai
     monkeypatch.setattr(neural, "_MAX_CHECKS", 3)
     if name == "ials":
         pytest.importorskip("implicit", reason="the package implicit is optional")
-    judge = choose_judge(name, train, validation=validation, seed=0).judge
-    floor = choose_judge("popularity", train, validation=validation, seed=0).judge
+    judge = choose_judge(name, train, validation=validation, seed=0).judge()
+    floor = choose_judge("popularity", train, validation=validation, seed=0).judge()
     quality, least = (rank_folds(one, validation)[:, SELECTION_METRIC].mean() for one in (judge, floor))
     assert quality == least if name == "popularity" else quality > 1.2 * least
 
 
 def test_the_penalty_is_the_best_for_validation_users(train, validation):
-    chosen = choose_judge("ease", train, validation=validation, seed=0).judge
+    chosen = choose_judge("ease", train, validation=validation, seed=0).judge()
     quality = [
         rank_folds(fit_ease(learn_gram(train), penalty=penalty), validation)[:, SELECTION_METRIC].mean()
         for penalty in (30, 100, 300, 1000, 3000)
@@ -61,7 +61,7 @@ def test_other_users_are_learned_from_with_the_settings_chosen_before(validation
 
 def test_without_validation_users_the_middling_penalty_stands(train):
     nobody = make_folds(train[:0], config=CONFIG, seed=0)
-    judge = choose_judge("ease", train, validation=nobody, seed=0).judge
+    judge = choose_judge("ease", train, validation=nobody, seed=0).judge()
     np.testing.assert_array_equal(judge.item_weights, fit_ease(learn_gram(train), penalty=300).item_weights)
 
 

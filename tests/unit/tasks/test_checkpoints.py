@@ -4,7 +4,7 @@ from scipy.sparse import csr_matrix
 
 from sdrm_core.data.roles import Role
 from sdrm_core.errors import GateFailed
-from sdrm_core.privacy.verdicts import GateVerdict, PrivacyReport, Verdict
+from sdrm_core.privacy.verdicts import GateVerdict
 from sdrm_core.quality.curves import Curves
 from sdrm_core.quality.fidelity import FidelityReport, measure_fidelity
 from sdrm_core.quality.utility import UtilityReport
@@ -13,6 +13,7 @@ from sdrm_core.storage import write_user_items
 from tasks.checkpoints import _synthetic_users, likeness, refused_for_privacy, release_facts
 from tasks.records import Run, Samples, UserItemMatrix
 from tests.conftest import small_night
+from tests.unit.tasks.privacy_reports import privacy_report_of
 
 FACTS_OF_FIDELITY = ("popularity_spearman", "catalogue_coverage", "activity_ks", "density_ratio")
 
@@ -48,17 +49,7 @@ def achieved(ratio):
 
 
 def privacy_report(verdicts):
-    return PrivacyReport(
-        verdict=Verdict.FAIL,
-        gates=tuple(GateVerdict(gate=gate, verdict=verdict, sentence="") for gate, verdict in verdicts.items()),
-        accepted=(),
-        n_synthetic=1,
-        n_train=1,
-        n_holdout=1,
-        compared="",
-        formal_guarantee="",
-        histograms={},
-    )
+    return privacy_report_of(*(GateVerdict(gate=gate, verdict=each, sentence="") for gate, each in verdicts.items()))
 
 
 def test_density_is_that_of_what_may_be_published():

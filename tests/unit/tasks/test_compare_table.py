@@ -3,7 +3,7 @@
 import pytest
 
 from sdrm_core.privacy.statistics import Estimate
-from sdrm_core.privacy.verdicts import Figure, GateVerdict, PrivacyReport, Verdict, fail_closed
+from sdrm_core.privacy.verdicts import Figure, GateVerdict, Verdict, fail_closed
 from sdrm_core.records import Artifact, Counts
 from tasks.compare_cells import privacy_cell
 from tasks.compare_markdown import Table
@@ -11,6 +11,7 @@ from tasks.compare_plan import ArmChoice, Comparison, Job
 from tasks.compare_table import _privacy
 from tasks.records import UserItemMatrix
 from tests.conftest import small_night
+from tests.unit.tasks.privacy_reports import privacy_report_of
 
 CHOICE = ArmChoice(arm="popularity")
 
@@ -54,18 +55,7 @@ def not_computed():
 
 def privacy_rows(job, gates):
     for seed, gate in enumerate(gates):
-        report = PrivacyReport(
-            verdict=gate.verdict,
-            gates=(gate,),
-            accepted=(),
-            n_synthetic=100,
-            n_train=100,
-            n_holdout=100,
-            compared="",
-            formal_guarantee="",
-            histograms={},
-        )
-        privacy_cell(job, CHOICE, seed).write(report.model_dump(mode="json"))
+        privacy_cell(job, CHOICE, seed).write(privacy_report_of(gate).model_dump(mode="json"))
     return Table(list(_privacy(job, CHOICE)))
 
 
