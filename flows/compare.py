@@ -43,7 +43,8 @@ def run_comparison(comparison: Comparison, *, workers: int) -> Compared:
     """
     runner: Any = ThreadPoolTaskRunner(max_workers=workers)
     # Around the flow: one that is interrupted ends when its threads have finished what they were at.
-    with claimed(comparison.out, command="compare", question=comparison.question()):
+    releases = comparison.config.paths.releases
+    with claimed(comparison.out, command="compare", question=comparison.question(), releases=releases):
         return compare.with_options(task_runner=runner)(comparison)
 
 

@@ -30,9 +30,10 @@ def tune(tuning: Tuning) -> Tuned:
         DataError: the source cannot be used.
         TrainingError: no trial came to its end.
     """
-    with claimed(tuning.out, command="tune", question=tuning.question()):
-        paths = tuning.config.paths.model_copy(update={"work": tuning.out / "input"})
-        ingested = ingest(tuning.config.model_copy(update={"paths": paths}))
+    paths = tuning.config.paths
+    with claimed(tuning.out, command="tune", question=tuning.question(), releases=paths.releases):
+        within = paths.model_copy(update={"work": tuning.out / "input"})
+        ingested = ingest(tuning.config.model_copy(update={"paths": within}))
         search = open_search(tuning, ingested, build_matrix(ingested))
         started, seconds = time.monotonic(), [try_settings(search)]
         while time.monotonic() - started + median(seconds) <= 60 * tuning.minutes:

@@ -37,20 +37,26 @@ def working_in(run: Run) -> Iterator[None]:
 
 
 @contextmanager
-def claimed(out: Path, *, command: str, question: Mapping[str, Any]) -> Iterator[None]:
+def claimed(out: Path, *, command: str, question: Mapping[str, Any], releases: Path) -> Iterator[None]:
     """Lock the output directory ``out`` while the block runs; create it if it is missing.
 
     Args:
-        out: the directory, for this command alone.
+        out: the directory, for this command alone; real user ids are among what it will hold.
         command: of ``sdrm``, e.g. ``compare``; names the file that keeps the question.
         question: the settings that decide the results, JSON-compatible.
+        releases: the directory that is shared, which it may not lie in.
 
     Raises:
-        ConfigError: it holds something else, or the results of other settings.
+        ConfigError: it holds something else, or the results of other settings, or lies among the releases.
         DataError: it cannot be written.
         SdrmError: another process is at work in it.
     """
     about = out / f"{command}.json"
+    if out.resolve().is_relative_to(releases.expanduser().resolve()):
+        raise ConfigError(
+            f"--out: {out} lies in {releases} (paths.releases), which is shared, and real user ids are kept in it. "
+            "Name a directory elsewhere"
+        )
     if out.is_dir() and not about.is_file() and any(path.name != _LOCK for path in out.iterdir()):
         raise ConfigError(f"--out: {out} is not empty and was not made by sdrm {command}. Name a new directory")
     if problem := unwritable(out, name="--out", is_private=True):

@@ -62,7 +62,7 @@ def raw_interactions_suite(
         has_type(USER, _ID_DTYPES[user_id_type], why=id_why, remedy=remedy),
         has_type(ITEM, _ID_DTYPES[item_id_type], why=id_why, remedy=remedy),
         *(not_null(column, why="a row without it cannot be assigned", remedy=remedy) for column in log_columns),
-        *(_ratings(config) if is_explicit else []),
+        *(_ratings(config, source) if is_explicit else []),
         has_type(IS_REPEATED, "bool", why="a flag is set or not, never missing", remedy="Run the ingest stage again."),
         in_set(
             IS_REPEATED,
@@ -172,7 +172,8 @@ def release_suite(
     ]
 
 
-def _ratings(config: RawGateConfig) -> Suite:
+def _ratings(config: RawGateConfig, source: SourceConfig) -> Suite:
+    bounds = "gates.raw_interactions.min_rating and max_rating"
     return [
         has_type(RATING, "float64", why="ratings are compared with a threshold", remedy="Check source.columns.rating."),
         between(
@@ -180,7 +181,7 @@ def _ratings(config: RawGateConfig) -> Suite:
             config.min_rating,
             config.max_rating,
             why="a rating off the scale makes positives of dislikes, or the reverse",
-            remedy="Correct the source, or gates.raw_interactions.min_rating and max_rating.",
+            remedy=f"Correct the source's column {source.columns.rating!r}, or {bounds}.",
         ),
     ]
 

@@ -1,16 +1,21 @@
 """A directory of results belongs to one question, one data set and, while it works, one process."""
 
 import shutil
+from functools import partial
+from pathlib import Path
 
 import pytest
 
 from sdrm_core.config import PipelineConfig
 from sdrm_core.errors import ConfigError, DataError, SdrmError
 from sdrm_core.storage import write_json
-from tasks.claims import bind_input, claimed, working_in
+from tasks.claims import bind_input, working_in
+from tasks.claims import claimed as claimed_apart_from
 from tasks.records import Run
 
 QUESTION = {"vae": {"beta": 1.0}, "seed": 0}
+
+claimed = partial(claimed_apart_from, releases=Path("/elsewhere"))
 
 
 def test_the_same_question_may_be_asked_again(tmp_path):
@@ -101,3 +106,14 @@ def test_a_run_starts_without_the_verdicts_of_an_earlier_one_and_alone(tmp_path)
         "stages/ingest.json",
         "finished/train.json",
     }
+
+
+@pytest.mark.parametrize("place", [".", "shop", "shop/comparison"])
+def test_what_will_hold_real_ids_may_not_lie_among_the_releases(tmp_path, place):
+    out = tmp_path / "releases" / place
+    with (
+        pytest.raises(ConfigError, match="which is shared"),
+        claimed_apart_from(out, command="compare", question=QUESTION, releases=tmp_path / "releases"),
+    ):
+        pass
+    assert not (tmp_path / "releases").exists()

@@ -94,6 +94,12 @@ def test_raw_suite_reads_as_sentences():
     ]
 
 
+def test_who_reads_of_a_rating_off_the_scale_is_told_the_column_as_the_source_has_it():
+    suite = raw_suite(SourceConfig(columns=ColumnsConfig(rating="stars")))
+    (scale,) = [each for each in suite if rule(each) == "rating is between 0 and 10"]
+    assert "column 'stars'" in scale["meta"]["remedy"]
+
+
 def test_raw_suite_of_implicit_events_with_time_expects_no_rating():
     source = SourceConfig(feedback="implicit", columns=ColumnsConfig(timestamp="when"))
     suite = raw_suite(source)
