@@ -116,17 +116,20 @@ def near_copies(evidence: Evidence) -> Copies:
     to_person = nearest(evidence.synthetic, published, device=evidence.device)
     to_real = _tail(to_person.closest, evidence.synthetic, evidence)
     to_synthetic = _tail(nearest(published, evidence.synthetic, device=evidence.device).closest, published, evidence)
+    among_people, n_items = _tail(to_people.closest, published, evidence), np.diff(published.indptr)
     n_synthetic, n_real = len(to_real), len(to_synthetic)
-    versus_real = {
+    versus_real = {  # counted alike on both sides: of people, too, only those that can be recognised are that close
         share: excess_p_value(
-            int((to_real <= share).sum()), n=n_synthetic, control_hits=int(share * n_real), n_control=n_real
+            int((to_real <= share).sum()),
+            n=n_synthetic,
+            control_hits=int((among_people <= share).sum()),
+            n_control=n_real,
         )
         for share in _TAIL_SHARES
     }
     closest = min(_TAIL_SHARES, key=versus_real.__getitem__)
     is_near = to_real <= NEAR_SHARE
     struck_by_synthetic = to_person.index[is_near, 0]
-    among_people, n_items = _tail(to_people.closest, published, evidence), np.diff(published.indptr)
     is_telling = _UNEXPECTED * to_real[is_near] <= among_people[struck_by_synthetic]
     struck_by_people = to_people.index[among_people <= NEAR_SHARE, 0]
     is_recognisable = n_items >= MIN_SET_ITEMS

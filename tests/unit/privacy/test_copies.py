@@ -25,6 +25,12 @@ def users(n_users, rng, *, least=6):
     return csr_matrix((np.ones(len(items), np.float32), items, np.r_[0, np.cumsum(counts)]), shape=(n_users, N_ITEMS))
 
 
+def of_few_items(n_users, rng):
+    """Return users of four items each."""
+    rows = [rng.choice(N_ITEMS, 4, replace=False) for _ in range(n_users)]
+    return of_items(rows, n_items=N_ITEMS)
+
+
 def without_their_first_item(some):
     starts = some.indptr[:-1]
     return csr_matrix(
@@ -44,6 +50,16 @@ def test_a_copy_of_the_fewest_items_less_one_is_a_near_copy(seed):
     train, holdout, fresh = (users(n_users, rng) for n_users in (1400, 200, 1400))
     smallest = np.random.default_rng(seed).permutation(np.flatnonzero(np.diff(train.indptr) == 6))[:28]
     planted = vstack([fresh[28:], without_their_first_item(train[smallest])]).tocsr()
+    assert verdict_of(planted, train, holdout).verdict == Verdict.FAIL
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_people_of_too_few_items_to_be_recognised_hide_no_copies_of_others(seed):
+    rng = np.random.default_rng(seed)
+    train, holdout, fresh = (
+        vstack([users(n_users, rng, least=8), of_few_items(3 * n_users, rng)]).tocsr() for n_users in (750, 200, 500)
+    )
+    planted = vstack([without_their_first_item(train[:12]), fresh[12:]]).tocsr()
     assert verdict_of(planted, train, holdout).verdict == Verdict.FAIL
 
 
@@ -259,7 +275,7 @@ def test_short_records_that_recur_are_no_proof_by_themselves():
 def test_that_the_closest_of_five_shares_is_chosen_is_accounted_for(some):
     train, holdout, _ = some
     copies = near_copies(gathered(train[:1], train, holdout))
-    assert copies.p_versus_real == pytest.approx(5 * 3 / 1201)  # besides two of 1,200 people, the copy
+    assert copies.p_versus_real == pytest.approx(5 / 1201)  # of 1,200 people nobody is that close, and the copy is
 
 
 def test_near_copies_of_both_roles_alike_are_taken_off_as_chance(some):
