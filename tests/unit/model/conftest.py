@@ -1,4 +1,4 @@
-"""A small log with two communities of taste, and a model fitted to it once."""
+"""A small log with two communities of taste, a model fitted to it once, and one that is not trained."""
 
 from copy import deepcopy
 from dataclasses import replace
@@ -8,11 +8,14 @@ import pytest
 import torch
 from scipy.sparse import csr_matrix
 
-from sdrm_core.config import PipelineConfig
+from sdrm_core.config import DiffusionConfig, PipelineConfig, VaeConfig
 from sdrm_core.config_file import load_config
+from sdrm_core.model.denoiser import Denoiser
+from sdrm_core.model.draw import Offsets
 from sdrm_core.model.fitting import fit_sdrm
 from sdrm_core.model.pretraining import train_vae
 from sdrm_core.model.sdrm import SdrmModel
+from sdrm_core.model.vae import MultiVAE
 from sdrm_core.records import Leak
 
 CPU = torch.device("cpu")
@@ -46,6 +49,23 @@ def taught(model: SdrmModel) -> SdrmModel:
     denoiser = deepcopy(model.denoiser)
     torch.nn.init.normal_(denoiser.exit.weight, std=0.3, generator=torch.Generator().manual_seed(0))
     return replace(model, denoiser=denoiser)
+
+
+def untrained_model(item_vectors, *, activity, usual_count=None) -> SdrmModel:
+    """Return a model whose users have standard normal tastes for items of these vectors (n_items, 2)."""
+    start, (n_items, _) = torch.Generator().manual_seed(0), np.shape(item_vectors)
+    vae = MultiVAE.untrained(n_items, config=VaeConfig(hidden_units=2, latent_dim=2), generator=start)
+    vae.requires_grad_(False)
+    vae.output.weight.copy_(torch.from_numpy(item_vectors))
+    return SdrmModel(
+        vae=vae,
+        denoiser=Denoiser.untrained(2, config=DiffusionConfig(hidden_units=2, reverse_steps=2), generator=start),
+        activity=np.asarray(activity),
+        publishable=np.arange(n_items),
+        offsets=Offsets.none(n_items, device=CPU),
+        temperature=1.0,
+        usual_count=usual_count,
+    )
 
 
 def no_leak(*_, **__):

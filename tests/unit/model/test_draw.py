@@ -1,3 +1,5 @@
+"""The draw of items: which, how many, how likely, and what a temperature flattens."""
+
 import numpy as np
 import pytest
 import torch
@@ -18,13 +20,14 @@ N_ITEMS = 6
 NEXT_TO_NONE = 0.001  # so that the likeliest items are drawn
 FAR = 9.0 / NEXT_TO_NONE
 LOG_WEIGHTS = torch.log(torch.tensor([5.0, 1.0, 3.0, 8.0, 1.0, 2.0]))
+IN_COMMON = torch.log(torch.tensor([1.0, 6.0, 2.0, 1.0, 3.0, 4.0]))
 
 
 def item_draw(publishable, *, temperature, usual_count=None):
-    """A draw for users whose taste is LOG_WEIGHTS, at no temperature to speak of hardly any chance."""
+    """A draw for users whose taste is LOG_WEIGHTS beside what all have IN_COMMON; at no temperature it is the taste."""
     vae = MultiVAE(N_ITEMS, config=VaeConfig(hidden_units=2, latent_dim=2)).requires_grad_(False)
     vae.output.weight.copy_(torch.stack([LOG_WEIGHTS, torch.zeros(N_ITEMS)], dim=1))
-    vae.output.bias.zero_()
+    vae.output.bias.copy_(IN_COMMON)
     return ItemDraw(vae, np.asarray(publishable), temperature=temperature, usual_count=usual_count)
 
 
@@ -33,6 +36,11 @@ def draw_users(draw, counts, *, offsets=None, seed=0):
     offsets = Offsets.none(len(draw.publishable), device=torch.device("cpu")) if offsets is None else offsets
     generator = torch.Generator().manual_seed(seed)
     return draw(torch.ones(len(counts), 2), counts=counts, offsets=offsets, generator=generator)
+
+
+def shares_at(temperature):
+    """Return the chance of each item to be a user's first: the temperature flattens taste alone."""
+    return (LOG_WEIGHTS / temperature + IN_COMMON).softmax(0).numpy()
 
 
 def pair_matrix(n_items, *pairs):
@@ -103,26 +111,26 @@ def test_at_temperature_1_a_single_item_is_drawn_from_the_models_own_distributio
 ):
     users = draw_users(item_draw(range(N_ITEMS), temperature=temperature), np.ones(40_000, dtype=np.int64))
     shares = item_popularity(users) / 40_000
-    assert shares == pytest.approx((LOG_WEIGHTS / temperature).softmax(0).numpy(), abs=0.01)
+    assert shares == pytest.approx(shares_at(temperature), abs=0.01)
 
 
 @pytest.mark.parametrize(("usual_count", "times"), [(1.0, 1), (2.0, 1 / 2), (0.5, 2), (100.0, 1 / 4), (0.01, 4)])
 def test_who_has_twice_as_many_items_is_drawn_twice_as_randomly_up_to_four_times(usual_count, times):
     draw = item_draw(range(N_ITEMS), temperature=1.5, usual_count=usual_count)
     shares = item_popularity(draw_users(draw, np.ones(40_000, dtype=np.int64))) / 40_000
-    assert shares == pytest.approx((LOG_WEIGHTS / (1.5 * times)).softmax(0).numpy(), abs=0.01)
+    assert shares == pytest.approx(shares_at(1.5 * times), abs=0.01)
 
 
 def test_what_all_have_in_common_counts_the_same_at_any_temperature():
     draw = item_draw(range(N_ITEMS), temperature=3.0)
     common = Offsets(2 / 3 * LOG_WEIGHTS, pair_matrix(N_ITEMS))
     shares = item_popularity(draw_users(draw, np.ones(40_000, dtype=np.int64), offsets=common)) / 40_000
-    assert shares == pytest.approx(LOG_WEIGHTS.softmax(0).numpy(), abs=0.01)  # a third of it by taste
+    assert shares == pytest.approx(shares_at(1.0), abs=0.01)  # a third of it by taste
 
 
 def test_two_items_are_drawn_without_replacement_one_after_the_other():
     users = draw_users(item_draw(range(N_ITEMS), temperature=1.0), np.full(40_000, 2))
-    p = LOG_WEIGHTS.softmax(0).numpy().astype(np.float64)
+    p = shares_at(1.0).astype(np.float64)
     # P(j is one of two) = p_j + sum over first items i != j of p_i * p_j / (1 - p_i)
     expected = p + p * ((p / (1 - p)).sum() - p / (1 - p))
     assert item_popularity(users) / 40_000 == pytest.approx(expected, abs=0.01)

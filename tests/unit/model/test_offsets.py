@@ -1,3 +1,5 @@
+"""Offsets: drawn items are as popular as they are to be, and pairs that training users share come as often."""
+
 import copy
 from dataclasses import replace
 
@@ -5,10 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from sdrm_core.config import SamplingConfig
 from sdrm_core.data.matrix import item_popularity
 from sdrm_core.model.draw import Offsets, target_popularity
 from sdrm_core.model.fitting import fit_sdrm
-from tests.unit.model.conftest import CPU, fit_drawn, no_leak, two_communities
+from sdrm_core.model.offsets import OffsetFit
+from sdrm_core.model.pairs import Pairs, outstanding_pairs
+from tests.unit.model.conftest import CPU, fit_drawn, no_leak, two_communities, untrained_model
 
 K_ANONYMITY = 20  # of the configuration
 BUNDLE = (41, 52)  # rare items of different communities
@@ -89,3 +94,49 @@ def test_many_pairs_of_popular_items_do_not_make_popularity_swing(vae, validatio
     assert model.offsets.n_pairs > 500
     assert reports[-1].stage == "pairs"
     assert reports[-1].loss < 0.03
+
+
+def offset_fit(popularity):
+    config = SamplingConfig(margin_rounds=4, margin_users=1024, pair_rounds=8)
+    return OffsetFit(np.asarray(popularity), k_anonymity=5, config=config, seed=0, on_epoch=lambda _: None)
+
+
+def fitted_to_a_pair(*, log_odds):
+    """Return the offsets of pairs where two of 20 items, all alike to users of two, are to come at these odds."""
+    pairs = Pairs(np.array([0]), np.array([1]), users=np.array([1000]), log_odds=np.array([log_odds]))
+    offsets, _ = offset_fit(np.ones(20))(untrained_model(np.zeros((20, 2)), activity=[2]), pairs)
+    return offsets.pairs
+
+
+def test_items_that_always_come_together_get_no_offset_without_bounds():
+    always = fitted_to_a_pair(log_odds=7.0)  # out of reach: the second of two items comes too late to bring its partner
+    assert always.data.tolist() == [6.0, 6.0]
+
+
+def test_items_that_come_together_too_often_are_not_kept_apart():
+    assert fitted_to_a_pair(log_odds=-7.0).nnz == 0
+
+
+def test_what_people_with_many_items_are_not_to_show_does_not_come_back_as_a_pair():
+    """Two items are liked by the same people. Who has 16 items, as half of them have, is to have both less often."""
+    vectors = np.zeros((60, 2))
+    vectors[:2, 0] = 4.0
+    alike = untrained_model(vectors, activity=[4, 16])
+    hidden = replace(alike, usual_count=4.0)
+    train, drawn = (
+        model.sample(0, 4096, seed=seed, resolution="full", batch_users=64)
+        for seed, model in enumerate([alike, hidden])
+    )
+    rarer = outstanding_pairs(train, drawn, k_anonymity=5, seed=0)
+    found = offset_fit(item_popularity(train)).find_pairs(hidden, train)
+    assert (0, 1) in zip(rarer.first, rarer.second, strict=True)
+    assert (0, 1) not in zip(found.first, found.second, strict=True)
+
+
+@pytest.mark.parametrize(("rounds", "mean"), [(0, 0.0), (1, 1.0), (2, 1.5), (5, 4.0), (8, 6.0)])
+def test_the_offsets_are_the_mean_of_those_after_the_later_rounds(rounds, mean):
+    offsets, reports = offset_fit(np.ones(1))._iterate(
+        lambda _, earlier: (np.ones(1), 1 / (1 + len(earlier))), np.zeros(1), stage="margins", rounds=rounds
+    )
+    assert offsets == pytest.approx(mean)  # of 1, 2, 3, ... after the first, second, third, ... round
+    assert [report.epoch for report in reports] == list(range(1, rounds + 1))

@@ -1,7 +1,8 @@
-"""The completion attack on many people: some of them tell, and the cores they are spread over do not."""
+"""The completion attack: its control does not know who is attacked; of many people some tell, and the cores do not."""
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 from sdrm_core import loops
 from sdrm_core.config import PrivacyConfig
@@ -10,7 +11,7 @@ from sdrm_core.privacy import completion, gates
 from sdrm_core.privacy.completion import measure_completion
 from sdrm_core.privacy.evidence import RealUsers, gather
 from sdrm_core.privacy.gates import judge_completion
-from sdrm_core.privacy.statistics import Estimate
+from sdrm_core.privacy.statistics import Estimate, adjusted_difference
 from sdrm_core.privacy.verdicts import Verdict
 
 
@@ -94,3 +95,28 @@ def test_neither_threads_nor_blocks_change_anything(evidence, monkeypatch, threa
     monkeypatch.setattr(loops, "usable_cores", lambda: threads)
     monkeypatch.setattr(completion, "_BLOCK_ROWS", 100)
     assert measured(evidence) == before
+
+
+def people_with(items, *, n_items=60):
+    return csr_matrix(np.array([np.isin(np.arange(n_items), own) for own in items], np.float32))
+
+
+def test_the_control_knows_what_others_have_together_and_nothing_of_the_attacked_person(monkeypatch):
+    """Two training users share two of three items; one has a pair of items of its own, as a held-out user has.
+
+    A third item, which nobody else has with the other two, is no likelier than more than 40 others that nobody has with
+    them: of three items it finds two. The two other held-out users have the same pair. People with one item, who are
+    not attacked, have every item twice: none is rare.
+    """
+    train, holdout = [[0, 1, 2], [0, 1, 3], [4, 5]], [[6, 7], [6, 7], [8, 9]]
+    train += [[item] for item in range(60)] * 2
+    people = RealUsers.of(people_with(train), people_with(holdout), config=PrivacyConfig(k_anonymity=1), seed=0)
+    asked = []
+    monkeypatch.setattr(
+        completion, "adjusted_difference", lambda *given: asked.append(given) or adjusted_difference(*given)
+    )
+    measured(gather(people_with(train), people))
+    ((_, is_train, known),) = asked
+    control = known[:, -1]
+    assert sorted(control[is_train]) == pytest.approx([0, 2 / 3, 2 / 3])
+    assert sorted(control[~is_train]) == [0, 1, 1]

@@ -97,6 +97,25 @@ def test_where_not_all_people_are_compared_pairs_are_counted_among_all(people, m
     assert verdict_of(measured(gather(synthetic, some))) != Verdict.PASS
 
 
+def test_who_has_pairs_of_more_popular_items_is_not_taken_to_be_exposed():
+    """32 people have a pair of items each, which nobody else has; half of these pairs are of popular items.
+
+    Three quarters of those are exposed, and a quarter of the others, whoever has them. But 12 of 16 training users have
+    popular items and 4 of 16 held-out users: 10 of the former and 6 of the latter are exposed, at odds of 25 / 9.
+    """
+    is_popular = np.repeat([True, False, True, False], [12, 4, 4, 12])
+    is_exposed = np.concatenate([np.arange(n) < n_exposed for n, n_exposed in [(12, 9), (4, 1), (4, 3), (12, 3)]])
+    pairs, singles = np.repeat(np.eye(32), 2, axis=1), np.eye(64)
+    n_alone = 1 + is_popular - is_exposed  # a popular item has two synthetic users, with its partner or alone
+    alone = np.repeat(np.arange(64), np.repeat(n_alone, 2))
+    users = [pairs[:16], singles, singles], [pairs[16:]], [pairs[is_exposed], singles[alone]]
+    train, holdout, synthetic = (csr_matrix(np.concatenate(parts), dtype=np.float32) for parts in users)
+    people = RealUsers.of(train, holdout, config=PrivacyConfig(k_anonymity=1), seed=0)
+    found = measured(gather(synthetic, people), k_anonymity=1)
+    assert found.n_users == 32
+    assert found.odds.effect == pytest.approx(1)
+
+
 def test_where_nothing_could_be_looked_at_nothing_is_known(evidence, monkeypatch):
     monkeypatch.setattr(rare_pairs, "_MAX_PRODUCTS", 10.0)
     found = measured(evidence)

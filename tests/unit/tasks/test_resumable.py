@@ -4,11 +4,12 @@ from importlib.metadata import version
 
 import pytest
 
+import sdrm_core
 from sdrm_core.config import PipelineConfig
-from sdrm_core.records import Artifact
+from sdrm_core.records import Artifact, Counts
 from sdrm_core.storage import parse_json, write_json
 from tasks import resumable
-from tasks.records import Run, TrainedVae
+from tasks.records import Run, Samples, TrainedVae
 from tasks.resumable import code_digest, finished_once
 from tasks.stage import Meter, stages_directory
 
@@ -81,3 +82,42 @@ class TestFinishedOnce:
         trained.weights.path.unlink()
         assert train(run, before) == trained
         assert train.worked == 3
+
+    @pytest.mark.parametrize("damaged", [0, 1])
+    def test_any_file_of_several_that_is_not_what_was_written_is_written_anew(self, run, damaged):
+        worked = []
+
+        @finished_once
+        def draw(run: Run) -> Samples:
+            with Meter("draw") as meter:
+                worked.append(run)
+                shards = tuple(write_json(run.directory / f"shard-{number}.json", number) for number in range(2))
+            meter.save(run)
+            return Samples(attempt=0, model="", shards=shards, counts=Counts.of(users=1, items=1, interactions=1))
+
+        drawn = draw(run)
+        drawn.shards[damaged].path.write_text("damaged")
+        assert (draw(run), len(worked)) == (drawn, 2)
+        assert (draw(run), len(worked)) == (drawn, 2)
+
+    @pytest.mark.parametrize("package", ["sdrm_core", "tasks"])
+    def test_what_other_code_finished_is_done_again(self, run, tmp_path, monkeypatch, package):
+        """Of three nights the second finds a module changed, the third finds all as the second left it."""
+        for name in ("sdrm_core", "tasks"):
+            (tmp_path / name / "deeper").mkdir(parents=True)
+            (tmp_path / name / "deeper" / "module.py").touch()
+        monkeypatch.setattr(sdrm_core, "__file__", str(tmp_path / "sdrm_core" / "__init__.py"))
+        monkeypatch.setattr(resumable, "_whole_code", resumable._whole_code.__wrapped__)  # a night reads it once
+        worked = []
+
+        def train(run: Run, before: str) -> Artifact:
+            with Meter("train") as meter:
+                worked.append(before)
+            meter.save(run)
+            return write_json(run.directory / "weights.json", before)
+
+        finished_once(train)(run, before="of a night")
+        (tmp_path / package / "deeper" / "module.py").write_text("changed = True")
+        for _ in range(2):
+            finished_once(train)(run, before="of a night")
+        assert len(worked) == 2
