@@ -116,7 +116,8 @@ def near_copies(evidence: Evidence) -> Copies:
     to_person = nearest(evidence.synthetic, published, device=evidence.device)
     to_real = _tail(to_person.closest, evidence.synthetic, evidence)
     to_synthetic = _tail(nearest(published, evidence.synthetic, device=evidence.device).closest, published, evidence)
-    among_people, n_items = _tail(to_people.closest, published, evidence), np.diff(published.indptr)
+    among_people = _tail(to_people.closest, published, evidence, are_peers=True)
+    n_items = np.diff(published.indptr)
     n_synthetic, n_real = len(to_real), len(to_synthetic)
     versus_real = {  # counted alike on both sides: of people, too, only those that can be recognised are that close
         share: excess_p_value(
@@ -156,10 +157,16 @@ def near_copies(evidence: Evidence) -> Copies:
     return replace(copies, share=max(found, key=lambda share: share.upper))
 
 
-def _tail(similarity: np.ndarray, users: csr_matrix, evidence: Evidence) -> np.ndarray:
+def _tail(similarity: np.ndarray, users: csr_matrix, evidence: Evidence, *, are_peers: bool = False) -> np.ndarray:
     """(n_users,) share of real people of like size whose nearest other person is at least as similar; 1 at 0.
 
     1 also for users of fewer than five items: what they share with somebody, they share with many.
+
+    Args:
+        similarity: (n_users,) to the nearest person.
+        users: (n_users, n_items).
+        evidence: the people.
+        are_peers: whether the users are these people themselves, each of whom is then compared with the others.
     """
     normal, sizes = evidence.published_to_published.closest, np.diff(evidence.published.indptr)
     edges, n_items = _class_edges(sizes), np.diff(users.indptr)
@@ -170,7 +177,7 @@ def _tail(similarity: np.ndarray, users: csr_matrix, evidence: Evidence) -> np.n
         members = np.flatnonzero((size_class == number) & is_recognisable)
         peers = np.sort(normal[np.searchsorted(edges, sizes, side="right") == number])
         at_least = len(peers) - np.searchsorted(peers, similarity[members], side="left")
-        tail[members] = (at_least + 0.5) / (len(peers) + 1)
+        tail[members] = (at_least - are_peers + 0.5) / (len(peers) - are_peers + 1)
     return tail
 
 

@@ -22,13 +22,14 @@ def judge_hygiene(
         previous_ids: (n,) ids of the release before; None: there was none.
         evidence: tells whom each synthetic user resembles, to see whether rows follow the training rows.
     """
+    user_ids, previous_ids = _of_one_type(user_ids, user_ids[:0] if previous_ids is None else previous_ids)
     problems = []
     has_id_each = len(user_ids) == synthetic.shape[0]
     if not has_id_each:
         problems.append(f"there are {len(user_ids):,} ids for {synthetic.shape[0]:,} synthetic users")
     if len(np.unique(user_ids)) != len(user_ids):
         problems.append("ids occur twice")
-    if previous_ids is not None and np.isin(user_ids, previous_ids).any():
+    if np.isin(user_ids, previous_ids).any():
         problems.append("ids of the release before are used again, which links the two")
     if (np.diff(synthetic.indptr) == 0).any():
         problems.append("there are synthetic users without items")
@@ -41,6 +42,13 @@ def judge_hygiene(
         return GateVerdict(gate="hygiene", verdict=Verdict.FAIL, sentence=f"{'; '.join(problems).capitalize()}.")
     sentence = "Ids are new, neither they nor the rows are in a telling order, and every synthetic user has items."
     return GateVerdict(gate="hygiene", verdict=Verdict.PASS, sentence=sentence)
+
+
+def _of_one_type(*ids: np.ndarray) -> list[np.ndarray]:
+    """Return all ids as integers if they are, else as text: a number and its digits would not be found equal."""
+    arrays = [np.asarray(some) for some in ids]
+    are_integers = all(np.issubdtype(some.dtype, np.integer) for some in arrays)
+    return arrays if are_integers else [some.astype(str) for some in arrays]
 
 
 def judge_k_anonymity(synthetic: csr_matrix, train: csr_matrix, *, k: int) -> GateVerdict:

@@ -72,9 +72,12 @@ def nearest(
             on the CPU.
 
     Raises:
-        DataError: an empty set, different catalogues, or values other than 0 and 1.
+        DataError: an empty set, different catalogues, values other than 0 and 1, or weights that are not positive.
     """
     left, right = clean(queries=queries, reference=reference)
+    if item_weights is not None and not (item_weights > 0).all():
+        what = f"not positive in {int((~(item_weights > 0)).sum()):,} of {len(item_weights):,} items"
+        raise DataError(Problem("item_weights", what, "Leave out the items that are not to count."))
     n_queries, n_reference = left.shape[0], right.shape[0]
     own = np.full(n_queries, -1, np.int32) if own_row is None else own_row.astype(np.int32)
     weights = np.ones(left.shape[1], np.int32) if item_weights is None else item_weights.astype(np.float64)
@@ -152,7 +155,7 @@ def _canonical(user_items: csr_matrix, *, name: str) -> csr_matrix:
     wrong = ~(users.data == 1)
     if wrong.any():
         example = str(users.data[wrong][0])
-        what = f"{int(wrong.sum()):,} values are not 1 (or a pair is stored twice)"
+        what = f"not 1 in {int(wrong.sum()):,} places (or a pair is stored twice)"
         raise DataError(Problem(name, what, "Give a binary matrix: 1 where the user has the item", example))
     return users
 

@@ -275,7 +275,7 @@ def test_short_records_that_recur_are_no_proof_by_themselves():
 def test_that_the_closest_of_five_shares_is_chosen_is_accounted_for(some):
     train, holdout, _ = some
     copies = near_copies(gathered(train[:1], train, holdout))
-    assert copies.p_versus_real == pytest.approx(5 / 1201)  # of 1,200 people nobody is that close, and the copy is
+    assert copies.p_versus_real == pytest.approx(5 * 2 / 1201)  # besides one of 1,200 people, the copy
 
 
 def test_near_copies_of_both_roles_alike_are_taken_off_as_chance(some):

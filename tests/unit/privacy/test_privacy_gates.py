@@ -132,6 +132,24 @@ def test_reused_or_repeated_ids_fail_hygiene(real):
     assert verdict(twice, "hygiene") == Verdict.FAIL
 
 
+@pytest.mark.parametrize("as_given", [list, lambda ids: ids.astype(str), lambda ids: ids.astype(object)])
+def test_ids_of_another_type_are_the_same_ids(real, as_given):
+    train, holdout, fresh = real
+    draw = np.random.default_rng(0)
+    ids, others = draw.permutation(N_SYNTHETIC), np.array([10**6, 10**7])
+    assert verdict(judge(fresh, train, holdout[:9], user_ids=as_given(ids)), "hygiene") == Verdict.PASS
+    known = judge(fresh, train, holdout[:9], user_ids=as_given(ids), previous_ids=others)
+    assert verdict(known, "hygiene") == Verdict.PASS
+    again = judge(fresh, train, holdout[:9], user_ids=as_given(ids), previous_ids=ids[:3])
+    assert verdict(again, "hygiene") == Verdict.FAIL
+
+
+def test_missing_ids_fail_hygiene(real):
+    train, holdout, fresh = real
+    missing = judge(fresh, train, holdout[:9], user_ids=np.full(N_SYNTHETIC, None))
+    assert verdict(missing, "hygiene") == Verdict.FAIL
+
+
 def test_user_without_items_fails_hygiene(real):
     train, holdout, fresh = real
     empty = vstack([fresh[1:], csr_matrix((1, fresh.shape[1]), dtype=np.float32)]).tocsr()
@@ -310,7 +328,7 @@ def test_each_figure_has_its_own_margin_point_of_no_leak_and_level_of_significan
         "rare_pairs": 1.37,
         "completion": 0.038,
     }
-    report = judge(fresh, train, holdout, config=PrivacyConfig(k_anonymity=2, margins=margins))
+    report = judge(fresh[::2], train, holdout, config=PrivacyConfig(k_anonymity=2, margins=margins))
     found = {
         figure.name: (figure.margin, figure.null, figure.significance)
         for gate in report.gates

@@ -69,6 +69,13 @@ def test_a_pair_stored_twice_is_refused():
         nearest(twice, users([0]))
 
 
+@pytest.mark.parametrize("weight", [0.0, -1.0, np.nan])
+def test_weights_that_are_not_positive_are_refused(weight):
+    weights = np.array([1.0, weight, 1.0, weight, 1.0, 1.0])
+    with pytest.raises(DataError, match="item_weights: not positive in 2 of 6 items"):
+        nearest(users([0, 1]), users([0]), item_weights=weights)
+
+
 def test_empty_sets_and_other_catalogues_are_refused():
     with pytest.raises(DataError, match="is empty"):
         nearest(csr_matrix((0, 6)), users([0]))
