@@ -48,7 +48,6 @@ _FIRST_BETA, _LAST_BETA = 1e-4, 0.02
 _VAE_BETA, _ANNEAL_STEPS = 0.2, 20_000
 _VAE_MAX_EPOCHS, _VAE_PATIENCE_EPOCHS = 300, 20
 _HIDDEN_UNITS, _STEP_FEATURES, _DROPOUT = 256, 32, 0.1
-_ENCODER_BATCH_USERS = 1024
 
 
 class Settings(NamedTuple):
@@ -206,7 +205,7 @@ class PublishedArm:
         for layer in (network.entry, network.repeated, network.exit):
             initialise(layer, generator=weights)
         network.to(device)
-        _train(network, encode_users(vae, train, batch_users=_ENCODER_BATCH_USERS), config.seed, on_epoch)
+        _train(network, encode_users(vae, train), config.seed, on_epoch)
         return FittedPublished(network, train.nnz / train.shape[0])
 
     def load(self, folder: Path, *, device: torch.device) -> FittedPublished:

@@ -55,7 +55,8 @@ def count_pairs(user_items: csr_matrix, others: csr_matrix, *, at_least: int = 1
     """
     blocks = [PairCounts(*np.zeros((2, 0), dtype=np.int32), *np.zeros((2, 0), dtype=np.float32))]
     for (first, together), (_, of_others) in zip(count_blocks(user_items), count_blocks(others), strict=True):
-        rows, columns = np.nonzero(together >= at_least)
+        found = np.flatnonzero(together.ravel() >= at_least)  # several times as fast as to ask for rows and columns
+        rows, columns = np.divmod(found, together.shape[1])
         counts = (counted[rows, columns].astype(np.float32) for counted in (together, of_others))
         blocks.append(PairCounts((rows + first).astype(np.int32), columns.astype(np.int32), *counts))
     return PairCounts(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))

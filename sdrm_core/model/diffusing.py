@@ -21,7 +21,6 @@ from sdrm_core.randomness import numpy_stream, torch_stream
 
 STAGE = "diffusion"
 _VALIDATION_DRAWS = 8192
-_ENCODER_BATCH_USERS = 1024
 
 
 class Posteriors(NamedTuple):
@@ -40,7 +39,7 @@ class Posteriors(NamedTuple):
     @classmethod
     def of(cls, vae: MultiVAE, user_items: csr_matrix, *, reference: np.ndarray, seed: int) -> "Posteriors":
         """Encode users; ``reference`` are the training users' item counts that activity is scored against."""
-        mean, log_variance = encode_users(vae, user_items, batch_users=_ENCODER_BATCH_USERS)
+        mean, log_variance = encode_users(vae, user_items)
         rng = numpy_stream(seed, STAGE, "activity", user_items.shape[0])
         scores = normal_scores(np.diff(user_items.indptr), reference=reference, rng=rng)
         activity = torch.from_numpy(scores.astype(np.float32)).unsqueeze(1)

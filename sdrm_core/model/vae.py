@@ -5,7 +5,6 @@ tell the training users apart, which leaks single users and does not help to rec
 """
 
 import copy
-import math
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -206,8 +205,11 @@ def annealed_beta(epoch: int, *, config: VaeConfig) -> float:
 
 
 @torch.no_grad()
-def encode_users(vae: MultiVAE, user_items: csr_matrix, *, batch_users: int) -> tuple[Tensor, Tensor]:
+def encode_users(vae: MultiVAE, user_items: csr_matrix, *, batch_users: int = 1024) -> tuple[Tensor, Tensor]:
     """Return the posteriors' means and log-variances, (n_users, latent_dim) each, on the VAE's device."""
-    starts = range(0, math.ceil(user_items.shape[0] / batch_users) * batch_users, batch_users)
-    parts = [vae.encode(ItemBags.of(user_items[start : start + batch_users], device=vae.device)) for start in starts]
-    return torch.cat([mean for mean, _ in parts]), torch.cat([log_variance for _, log_variance in parts])
+    n_users = user_items.shape[0]
+    means, log_variances = torch.empty(2, n_users, vae.latent_dim, device=vae.device)
+    for start in range(0, n_users, batch_users):
+        batch = slice(start, start + batch_users)
+        means[batch], log_variances[batch] = vae.encode(ItemBags.of(user_items[batch], device=vae.device))
+    return means, log_variances
