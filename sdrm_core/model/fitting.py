@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from sdrm_core.model.diffusing import Posteriors, train_denoiser
 from sdrm_core.model.draw import FEW, Offsets, reliance_on_few, target_popularity
 from sdrm_core.model.offsets import OffsetFit
 from sdrm_core.model.pretraining import train_vae
-from sdrm_core.model.rehearsal import learners_and_onlookers
+from sdrm_core.model.rehearsal import Rehearsal, rehearsals
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.model.temperature import OWN, UNJUDGED, LeakMeasure, choose_temperature
 from sdrm_core.model.training import EpochReport, OnEpoch
@@ -37,7 +37,7 @@ class Fitted(NamedTuple):
 
     Attributes:
         model: ready to sample.
-        reports: one an epoch of the diffusion and a round of the margins; a rehearsal's are not among them.
+        reports: one an epoch of the diffusion and a round of the margins; those of rehearsals are not among them.
         temperature_is_found: by what leaks; False where it was given, or where there are too few people to tell.
     """
 
@@ -79,9 +79,9 @@ def fit_sdrm(
         config: the run's configuration.
         device: where to fit.
         leak: decides how random the draw has to be, and whether more so for people with many items, as far as the
-            configuration does not say; not asked if it does. A temperature that is to be found is found in a rehearsal
-            if there are few validation users (``learners_and_onlookers``).
-        on_epoch: called after each epoch of the diffusion and each round of the margins, in a rehearsal too.
+            configuration does not say; not asked if it does. A temperature that is to be found is found in
+            rehearsals if there are few validation users.
+        on_epoch: called after each epoch of the diffusion and each round of the margins, in rehearsals too.
 
     Raises:
         TrainingError: a loss is not finite.
@@ -147,12 +147,17 @@ def _drawing(unfitted: SdrmModel, train: csr_matrix, *, config: PipelineConfig, 
     )
     pairs = fit_offsets.find_pairs(unfitted, users)
 
-    @cache  # the temperature that is chosen was fitted to be tried, unless in a rehearsal
-    def drawing_at(temperature: float, by_activity: bool) -> tuple[SdrmModel, tuple[EpochReport, ...]]:
+    def at(temperature: float, by_activity: bool) -> SdrmModel:
         usual_count = float(np.median(unfitted.activity)) if by_activity else None
-        candidate = replace(unfitted, temperature=temperature, usual_count=usual_count)
-        offsets, rounds = fit_offsets(candidate, pairs)
-        return replace(candidate, offsets=offsets), rounds
+        return replace(unfitted, temperature=temperature, usual_count=usual_count)
+
+    @cache  # the temperature that is chosen was fitted to be tried, unless in a rehearsal
+    def offsets_at(temperature: float, by_activity: bool) -> tuple[Offsets, tuple[EpochReport, ...]]:
+        return fit_offsets(at(temperature, by_activity), pairs)
+
+    def drawing_at(temperature: float, by_activity: bool) -> tuple[SdrmModel, tuple[EpochReport, ...]]:
+        offsets, rounds = offsets_at(temperature, by_activity)
+        return replace(at(temperature, by_activity), offsets=offsets), rounds  # a model that has drawn is large
 
     return drawing_at
 
@@ -167,22 +172,23 @@ def _leak_at(
     leak: LeakMeasure,
     on_epoch: OnEpoch,
 ) -> Callable[[float, bool], Leak] | None:
-    """Return what says how much leaks of a draw, of the trained model's or of one in a rehearsal; None: nobody can."""
-    learners, onlookers = train, validation
-    if config.sampling.temperature is None:
-        learners, onlookers = learners_and_onlookers(train, validation, seed=config.seed)
-    leak_of = leak(learners, onlookers, config=config.privacy, seed=config.seed, device=device)
+    """Return what says how much leaks of a draw, of the trained model's or of those in rehearsals; None: nobody can."""
+    rehearsed = rehearsals(train, validation, seed=config.seed) if config.sampling.temperature is None else []
+    sides = rehearsed or [Rehearsal(train, validation)]
+    leak_of = leak(sides, n_train=train.shape[0], config=config.privacy, seed=config.seed, device=device)
     if leak_of is None:
         return None
-    if learners is not train:
-        trained = _rehearse(learners, validation, config=config, device=device, on_epoch=on_epoch)
-    return cache(lambda *how: leak_of(_some_users(trained.drawing_at(*how)[0], config=config)))
+    judged = [trained]
+    if rehearsed:
+        rehearse = partial(_rehearse, validation=validation, config=config, device=device, on_epoch=on_epoch)
+        judged = [rehearse(learners) for learners, _ in rehearsed]
+    return cache(lambda *how: leak_of([_some_users(each.drawing_at(*how)[0], config=config) for each in judged]))
 
 
 def _rehearse(
-    learners: csr_matrix, validation: csr_matrix, *, config: PipelineConfig, device: torch.device, on_epoch: OnEpoch
+    learners: csr_matrix, *, validation: csr_matrix, config: PipelineConfig, device: torch.device, on_epoch: OnEpoch
 ) -> _Trained:
-    """Train a model of the learners as the real one was trained; reports say that they are of the rehearsal."""
+    """Train a model of the learners as the real one was trained; reports say that they are of a rehearsal."""
 
     def report(epoch: EpochReport) -> None:
         on_epoch(epoch.model_copy(update={"stage": f"rehearsal, {epoch.stage}"}))

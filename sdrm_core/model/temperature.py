@@ -4,7 +4,7 @@ The lower it is, the more useful the users are and the more they give away of th
 """
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 from typing import Protocol
 
@@ -46,9 +46,23 @@ class LeakMeasure(Protocol):
     """Says what synthetic users give away of the people a model was trained on."""
 
     def __call__(
-        self, train: csr_matrix, onlookers: csr_matrix, *, config: PrivacyConfig, seed: int, device: torch.device
-    ) -> Callable[[csr_matrix], Leak] | None:
-        """Return what judges synthetic users (n_users, n_items) drawn from a model of ``train``; None: nothing can."""
+        self,
+        sides: Sequence[tuple[csr_matrix, csr_matrix]],
+        *,
+        n_train: int,
+        config: PrivacyConfig,
+        seed: int,
+        device: torch.device,
+    ) -> Callable[[Sequence[csr_matrix]], Leak] | None:
+        """Return what judges synthetic users (n_users, n_items) of each model of a side; None: nothing can.
+
+        Args:
+            sides: whom a model was trained on, and who looks on.
+            n_train: users of the model that is meant, which a side's model of fewer users stands for.
+            config: margins and limits.
+            seed: of the run.
+            device: where users are compared.
+        """
 
 
 def choose_temperature(leak_at: Callable[[float], Leak]) -> float:

@@ -8,6 +8,7 @@ from scipy import stats
 
 CONFIDENCE = 0.95
 _Z = float(stats.norm.ppf(CONFIDENCE))
+_TINY = np.finfo(float).tiny  # what has a logarithm
 _LEAST_PER_COVARIATE = 3
 _LEAST_ODDS = 1.5  # of being struck, training : held-out user; what an AUC of membership at its margin comes to there
 
@@ -193,19 +194,24 @@ def averaged_rate(first: Estimate, second: Estimate) -> Estimate:
     Source: Fisher 1925, "Statistical Methods for Research Workers", section 21.1, for combining p-values.
     """
     mean = averaged(first, second, null=0.0)
-    p_value = float(stats.combine_pvalues([first.p_value, second.p_value], method="fisher").pvalue)
+    p_value = float(stats.combine_pvalues(np.maximum([first.p_value, second.p_value], _TINY), method="fisher").pvalue)
     return Estimate(mean.effect, max(mean.lower, 0.0), min(mean.upper, 1.0), p_value)
 
 
 def agreed(estimates: Sequence[Estimate]) -> Estimate:
     """Return what estimates of one figure say together that come from the same users in different ways.
 
-    They hang together, nobody knows how much: the bounds are the means of theirs, no narrower than those of the mean;
-    the p-value is twice the median, which is valid however they hang together.
-
-    Source: Rüger 1978, "Das maximale Signifikanzniveau des Tests: Lehne H0 ab, wenn k unter n gegebenen Tests zur
-    Ablehnung führen", Metrika 25, for combining p-values.
+    They hang together, nobody knows how much: the bounds are the means of theirs, no narrower than those of the mean.
     """
     effect, lower, upper, _ = np.mean([astuple(estimate) for estimate in estimates], axis=0).tolist()
-    p_value = float(np.median([estimate.p_value for estimate in estimates]))
-    return Estimate(effect, lower, upper, min(2 * p_value, 1.0))
+    return Estimate(effect, lower, upper, agreed_p_value([estimate.p_value for estimate in estimates]))
+
+
+def agreed_p_value(p_values: Sequence[float]) -> float:
+    """Return twice the median of p-values, which is valid however they hang together; one alone as it is.
+
+    Source: Rüger 1978, "Das maximale Signifikanzniveau des Tests: Lehne H0 ab, wenn k unter n gegebenen Tests zur
+    Ablehnung führen", Metrika 25.
+    """
+    times = 2 if len(p_values) > 1 else 1
+    return min(times * float(np.median(p_values)), 1.0)

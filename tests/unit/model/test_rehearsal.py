@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix, vstack
 
-from sdrm_core.model.rehearsal import learners_and_onlookers
+from sdrm_core.model.rehearsal import rehearsals
 from sdrm_core.model.temperature import LADDER
 from sdrm_core.records import Leak
 from tests.unit.model.conftest import N_ITEMS, fit_drawn
@@ -21,29 +21,35 @@ def numbers(users):
     return users.indices
 
 
-@pytest.mark.parametrize(("n_train", "n_validation", "looking_on"), [
-    (1000, 140, 200), (1004, 140, 200), (8000, 1000, 1500), (12_000, 2000, 500), (5, 0, 1), (12_000, 2499, 1),
+@pytest.mark.parametrize(("n_train", "n_validation", "n_rehearsals", "looking_on"), [
+    (1000, 140, 2, 200), (1004, 140, 2, 200), (3300, 470, 2, 660), (6000, 850, 1, 1150), (8000, 1000, 1, 1000),
+    (12_000, 1999, 1, 1), (5, 0, 2, 1),
 ])  # fmt: skip
-def test_training_users_look_on_beside_few_validation_users(n_train, n_validation, looking_on):
+def test_in_each_rehearsal_other_training_users_look_on_beside_the_validation_users(
+    n_train, n_validation, n_rehearsals, looking_on
+):
     train, validation = numbered(n_train, first=0), numbered(n_validation, first=n_train)
-    learners, onlookers = learners_and_onlookers(train, validation, seed=1)
-    assert learners.shape[0] == n_train - looking_on
-    assert (np.diff(numbers(learners)) > 0).all()
-    assert sorted([*numbers(learners), *numbers(onlookers)]) == list(range(n_train + n_validation))
-    assert set(range(n_train, n_train + n_validation)) <= set(numbers(onlookers))
+    rehearsed = rehearsals(train, validation, seed=1)
+    assert len(rehearsed) == n_rehearsals
+    before = set()
+    for learners, onlookers in rehearsed:
+        assert learners.shape[0] == n_train - looking_on
+        assert (np.diff(numbers(learners)) > 0).all()
+        assert sorted([*numbers(learners), *numbers(onlookers)]) == list(range(n_train + n_validation))
+        spared = {number for number in numbers(onlookers) if number < n_train}
+        assert len(spared) == looking_on
+        assert not spared & before
+        before |= spared
 
 
-@pytest.mark.parametrize(("n_train", "n_validation"), [(9000, 2500), (9000, 3000), (4, 1)])
+@pytest.mark.parametrize(("n_train", "n_validation"), [(9000, 2000), (9000, 3000), (4, 1)])
 def test_enough_validation_users_need_nobody_and_too_few_training_users_spare_nobody(n_train, n_validation):
-    train, validation = numbered(n_train, first=0), numbered(n_validation, first=n_train)
-    learners, onlookers = learners_and_onlookers(train, validation, seed=1)
-    assert learners is train
-    assert onlookers is validation
+    assert rehearsals(numbered(n_train, first=0), numbered(n_validation, first=n_train), seed=1) == []
 
 
 def test_who_looks_on_hangs_on_the_seed_alone():
     train, validation = numbered(500, first=0), numbered(50, first=500)
-    first, again, other = (numbers(learners_and_onlookers(train, validation, seed=seed)[1]) for seed in (1, 1, 2))
+    first, again, other = (numbers(rehearsals(train, validation, seed=seed)[0].onlookers) for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -55,11 +61,11 @@ class Watch:
         self.sides = []
         self.drawn = []
 
-    def __call__(self, train, onlookers, **_):
-        self.sides.append((train, onlookers))
+    def __call__(self, sides, **_):
+        self.sides += sides
 
-        def leak_of(users):
-            self.drawn.append(users)
+        def leak_of(users_of_each):
+            self.drawn.append(users_of_each)
             share = 1.0 if len(self.drawn) == 1 else 0.0
             return Leak(share=share, bound=share, rises_with_activity=False)
 
@@ -78,10 +84,13 @@ def test_a_temperature_is_found_on_a_model_of_the_learners_and_taken_for_the_mod
     model, returned, is_found = fit(
         vae, train, validation, config, leak=watch, on_epoch=reports.append, temperature=None
     )
-    learners, onlookers = learners_and_onlookers(train, validation, seed=config.seed)
-    ((judged, judges),) = watch.sides
-    assert (judged != learners).nnz == (judges != onlookers).nnz == 0
-    assert {users.shape for users in watch.drawn} == {(learners.shape[0], N_ITEMS)}
+    rehearsed = rehearsals(train, validation, seed=config.seed)
+    assert len(watch.sides) == len(rehearsed) == 2
+    for (judged, judges), (learners, onlookers) in zip(watch.sides, rehearsed, strict=True):
+        assert (judged != learners).nnz == (judges != onlookers).nnz == 0
+    n_learners = rehearsed[0].learners.shape[0]
+    assert {tuple(users.shape for users in each) for each in watch.drawn} == {((n_learners, N_ITEMS),) * 2}
+    assert not any((each[0] != each[1]).nnz == 0 for each in watch.drawn)  # each from a model of its own
     assert is_found
     assert model.temperature == LADDER[len(LADDER) // 2 + 1]  # the middle leaks, all others do not
     assert len(model.activity) == train.shape[0]

@@ -89,8 +89,8 @@ def test_people_with_many_items_are_drawn_more_randomly_where_they_leak_more_or_
 ):
     asked = []
 
-    def leak_of(users):
-        asked.append(users)
+    def leak_of(users_of_each):
+        asked.append(users_of_each)
         return Leak(share=0.0, bound=0.0, rises_with_activity=rises)
 
     settings = config.model_copy(update={"privacy": config.privacy.model_copy(update={"k_anonymity": k_anonymity})})
@@ -108,8 +108,8 @@ def test_where_nobody_can_tell_all_are_drawn_alike(vae, train, validation, confi
 def test_fitting_asks_what_leaks_only_where_no_temperature_is_given(vae, train, validation, config):
     asked = []
 
-    def leak_of(users):
-        asked.append(users)
+    def leak_of(users_of_each):
+        asked.append(users_of_each)
         return certain(1.0 if len(asked) == 1 else 0.0)
 
     def fit(temperature, leak=leak_of):
@@ -118,5 +118,7 @@ def test_fitting_asks_what_leaks_only_where_no_temperature_is_given(vae, train, 
     assert fit(0.9).temperature == 0.9
     assert asked == []
     assert fit(None).temperature == LADDER[len(LADDER) // 2 + 1]  # the middle leaks, all others do not
-    assert {users.shape for users in asked} == {(70, train.shape[1])}  # as many as the release will have
+    assert {users.shape for each in asked for users in each} == {
+        (70, train.shape[1])
+    }  # as many as the release will have
     assert fit(None, leak=None).temperature == UNJUDGED

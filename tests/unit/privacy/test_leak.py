@@ -20,9 +20,23 @@ def people(simulate):
     return {"train": users[:900], "onlookers": users[900:1300], "fresh": users[1300:]}
 
 
+def measure(people, *, config=PrivacyConfig(), n_train=None, **changes):  # noqa: B008 - frozen
+    """Return what judges synthetic users of one model, trained on ``train``; of as many as that, unless said."""
+    train, onlookers = ({**people, **changes}[name] for name in ("train", "onlookers"))
+    leak_of = leak_against([(train, onlookers)], n_train=n_train or train.shape[0], config=config, seed=0)
+    return leak_of and (lambda synthetic: leak_of([synthetic]))
+
+
+def parts_of(users, *, one_of):
+    """Return users left with one item of so many."""
+    parts = users.copy()
+    parts.data[np.arange(parts.nnz) % one_of > 0] = 0
+    parts.eliminate_zeros()
+    return parts
+
+
 def leak_of(synthetic, people, **changes):
-    sets = {"train": people["train"], "onlookers": people["onlookers"], **changes}
-    return leak_against(config=PrivacyConfig(), seed=0, **sets)(synthetic).share
+    return measure(people, **changes)(synthetic).share
 
 
 def test_people_nobody_has_seen_leak_nothing(people):
@@ -34,15 +48,12 @@ def test_copies_leak_without_bound(people):
 
 
 def test_half_a_copy_leaks_more_than_is_tolerated(people):
-    halves = people["train"][:400].copy()
-    halves.data[::2] = 0
-    halves.eliminate_zeros()
+    halves = parts_of(people["train"][:400], one_of=2)
     assert leak_of(halves, people) > 1
 
 
 def test_people_with_many_items_leak_more_where_a_release_holds_most_of_theirs(people):
-    sets = {"train": people["train"], "onlookers": people["onlookers"]}
-    leak_at = leak_against(config=PrivacyConfig(), seed=0, **sets)
+    leak_at = measure(people)
     counts = np.diff(people["train"].indptr)
 
     def leak_of_parts(of_whom):
@@ -57,7 +68,26 @@ def test_people_with_many_items_leak_more_where_a_release_holds_most_of_theirs(p
 
 
 def test_too_few_onlookers_judge_nothing(people):
-    assert leak_against(people["train"], people["onlookers"][:29], config=PrivacyConfig(), seed=0) is None
+    assert measure(people, onlookers=people["onlookers"][:29]) is None
+
+
+def test_of_several_models_the_mean_counts(people):
+    thirds, copies = parts_of(people["train"][:400], one_of=3), people["train"][:200]
+    side = (people["train"], people["onlookers"])
+    of_two = leak_against([side, side], n_train=900, config=PrivacyConfig(), seed=0)
+    fewer = vstack([thirds[:250], people["fresh"][:150]]).tocsr()
+    more_alone, less_alone = (leak_of(users, people) for users in (thirds, fewer))
+    assert of_two([thirds, thirds]).share == pytest.approx(more_alone)
+    assert 0 < less_alone < of_two([thirds, fewer]).share < more_alone
+    assert of_two([people["fresh"], copies]).share == inf  # copies are not averaged away
+    few = (people["train"], people["onlookers"][:29])
+    assert leak_against([side, few], n_train=900, config=PrivacyConfig(), seed=0) is None
+
+
+def test_a_model_of_fewer_gives_away_more_than_one_of_all_will(people):
+    thirds = parts_of(people["train"][:400], one_of=3)
+    of_as_many, of_twice_as_many = (measure(people, n_train=n_train)(thirds) for n_train in (900, 1800))
+    assert 0 < of_twice_as_many.share < of_as_many.share
 
 
 def nothing_finite(*_):
@@ -83,16 +113,14 @@ def test_what_cannot_be_computed_clears_nobody(people, monkeypatch, name, measur
 
 
 def test_a_few_people_show_no_leak_and_yet_are_not_sure(people):
-    few = {"train": people["train"], "onlookers": people["onlookers"][100:140]}
-    leak = leak_against(config=PrivacyConfig(), seed=0, **few)(people["fresh"])
+    leak = measure(people, onlookers=people["onlookers"][100:140])(people["fresh"])
     assert leak.share < 1
     assert leak.bound == inf
 
 
 def test_what_does_not_show_is_bounded_where_the_gates_pass(people):
     wide = PrivacyConfig(margins={"rare_taste_auc": 0.9, "most_active_auc": 0.9, "membership_tpr": 0.5})
-    sets = {"train": people["train"], "onlookers": people["onlookers"]}
-    leak = leak_against(config=wide, seed=0, **sets)(people["fresh"])
+    leak = measure(people, config=wide)(people["fresh"])
     assert leak.share == 0
     assert 0.3 < leak.bound < inf
 
@@ -110,7 +138,6 @@ def test_other_catalogues_are_refused(people):
 
 def test_a_gate_of_copies_that_is_not_sure_allows_no_certainty(people):
     strict = PrivacyConfig(margins={"near_copies": 0.005})  # less than what is that close among people by definition
-    sets = {"train": people["train"], "onlookers": people["onlookers"]}
-    leak = leak_against(config=strict, seed=0, **sets)(people["fresh"])
+    leak = measure(people, config=strict)(people["fresh"])
     assert leak.share < 1
     assert leak.bound == inf

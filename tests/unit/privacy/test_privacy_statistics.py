@@ -77,6 +77,12 @@ def test_a_rate_of_two_halves_is_as_uncertain_as_they_are_and_as_significant():
     assert both.p_value < 1e-4
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_p_value_too_small_for_a_number_can_be_combined():
+    rate = Estimate(0.5, 0.4, 0.6, 0.0)
+    assert statistics.averaged_rate(rate, rate).p_value == 0
+
+
 def test_estimates_from_the_same_users_make_no_narrower_bounds_and_no_smaller_p_value():
     agreed = statistics.agreed(
         [Estimate(0.1, 0.0, 0.2, 0.01), Estimate(0.3, 0.2, 0.6, 0.02), Estimate(0.2, 0.1, 0.4, 0.4)]

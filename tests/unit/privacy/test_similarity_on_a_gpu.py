@@ -70,7 +70,7 @@ def test_every_comparison_of_a_verdict_is_made_there_and_the_verdict_is_the_same
 
 def test_what_leaks_is_looked_for_there(people, calls):
     train, holdout, fresh = people
-    settings = {"config": PrivacyConfig(), "seed": 0}
-    on_gpu, on_cpu = (leak_against(train, holdout, **settings, **where)(fresh) for where in ({"device": GPU}, {}))
+    settings = {"n_train": train.shape[0], "config": PrivacyConfig(), "seed": 0}
+    on_gpu, on_cpu = (leak_against([(train, holdout)], **settings, **where)([fresh]) for where in ({"device": GPU}, {}))
     assert len(calls) == 8
     assert on_gpu.share == pytest.approx(on_cpu.share)
