@@ -10,7 +10,7 @@ from sdrm_core.data.loading import load_interactions
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.storage import private_directory, write_artifact, write_json
 from tasks.records import Ingested, Run
-from tasks.stage import Meter, stage
+from tasks.stage import Meter, run_directory, stage
 
 
 @stage("ingest")
@@ -35,7 +35,8 @@ def open_run(config: PipelineConfig, *, source_sha256: str) -> Run:
     device = resolve_device(config.compute.device).type
     parts = [config.result_digest(), source_sha256, *([] if device == "cpu" else [device])]
     digest = hashlib.sha256(" ".join(parts).encode()).hexdigest()
-    directory = private_directory(config.paths.work.expanduser()) / digest[:16]
+    private_directory(config.paths.work.expanduser())
+    directory = run_directory(config.paths.work, digest)
     run = Run(config=config, directory=private_directory(directory).resolve(), digest=digest)
     write_json(run.directory / "config.json", config.model_dump(mode="json"))
     return run

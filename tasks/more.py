@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,8 +19,8 @@ from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.storage import parse_json, parse_json_files, private_directory, sha256_of, sync, write_json
 from tasks.interactions import new_user_ids, write_interactions
 from tasks.preflight import require_space, unwritable
-from tasks.releases import MANIFEST, release_at, runs_that_published
-from tasks.stage import GATES, LOG
+from tasks.releases import MANIFEST, release_at
+from tasks.stage import GATES, LOG, run_directory
 
 
 def sample_more(
@@ -78,7 +79,7 @@ def model_folder(source: Path, *, work: Path) -> Path:
     The folder of a data set's releases stands for the latest of them.
     """
     source = release_at(source)
-    for folder in (source, source / "model", *_runs_of_release(source, work)):
+    for folder in (source, source / "model", *_models_of_release(source, work)):
         if (folder / MODEL).is_file():
             return folder
     raise DataError(
@@ -90,14 +91,14 @@ def model_folder(source: Path, *, work: Path) -> Path:
     )
 
 
-def _runs_of_release(release: Path, work: Path) -> Iterator[Path]:
-    """Yield the folders of the very model that made ``release``, by the runs that published it, the newest first."""
+def _models_of_release(release: Path, work: Path) -> Iterator[Path]:
+    """Yield the folder of the very model that made ``release``, if it is still in the directory of its run."""
     if not (release / MANIFEST).is_file():
         return
-    digest = parse_json(release / MANIFEST)["model"]["sha256"]
-    for entry in runs_that_published(release, work=work):
-        folder = work.expanduser() / entry["run"] / "model"
-        if is_model(folder, digest):
+    manifest = parse_json(release / MANIFEST)
+    with suppress(KeyError, TypeError):  # of a file of that name which is someone else's
+        folder = run_directory(work, manifest["run"]) / "model"
+        if is_model(folder, manifest["model"]["sha256"]):
             yield folder
 
 

@@ -25,6 +25,7 @@ R = TypeVar("R")
 LOG = logging.getLogger("sdrm")
 # Folders of a run: the stages' meters, the gates' reports, and those of every attempt.
 STAGES, GATES, ATTEMPTS = "stages", "gates", "attempts"
+_DIGITS = 16
 _SAMPLE_SECONDS = 0.05
 _ASK_LATER = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 # Operating system errors that stay the same however often one asks.
@@ -91,6 +92,11 @@ class Meter:
             self._peak_bytes = max(self._peak_bytes, process.memory_info().rss)
             if self._ended.wait(_SAMPLE_SECONDS):
                 return
+
+
+def run_directory(work: Path, digest: str) -> Path:
+    """Return the working directory, in ``work``, of the run with this digest."""
+    return work.expanduser() / digest[:_DIGITS]
 
 
 def stages_directory(run: Run) -> Path:
