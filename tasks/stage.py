@@ -25,6 +25,7 @@ R = TypeVar("R")
 LOG = logging.getLogger("sdrm")
 # Folders of a run: the stages' meters, the gates' reports, and those of every attempt.
 STAGES, GATES, ATTEMPTS = "stages", "gates", "attempts"
+MODELS = ("model", "model-1")  # of a run: the first attempt's, and the second's if it fits one of its own
 _DIGITS = 16
 _SAMPLE_SECONDS = 0.05
 _ASK_LATER = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}

@@ -1,8 +1,11 @@
 import pytest
 
+from sdrm_core.config import PipelineConfig
 from sdrm_core.errors import DataError
 from sdrm_core.storage import sha256_of, write_json
 from tasks.more import judgement, model_folder
+from tasks.records import Run
+from tasks.train import model_folders
 
 
 @pytest.fixture
@@ -41,6 +44,43 @@ def test_a_model_that_took_the_place_of_the_releases_is_not_taken_for_it(publish
     (model / "model.json").write_text('{"another": "night"}')
     with pytest.raises(DataError, match="or no longer, that made it"):
         model_folder(release, work=model.parents[1])
+
+
+@pytest.fixture
+def second(published):
+    """Return the model of the run's second attempt, beside the first."""
+    _, model = published
+    second = model.with_name("model-1")
+    write_json(second / "model.json", {"more": "random"})
+    return second
+
+
+def test_of_two_models_a_release_has_the_one_that_made_it(published, second, tmp_path):
+    release, model = published
+    assert model_folder(release, work=tmp_path / "work") == model
+    facts = {"run": model.parent.name, "model": {"sha256": sha256_of(second / "model.json")}}
+    write_json(release / "manifest.json", facts)
+    assert model_folder(release, work=tmp_path / "work") == second
+
+
+def test_a_run_stands_for_the_model_of_its_last_attempt(published, second, tmp_path):
+    assert model_folder(second.parent, work=tmp_path) == second
+
+
+def test_a_new_first_model_takes_the_place_of_both(second):
+    run = Run(config=PipelineConfig(), directory=second.parent, digest="0")
+    assert model_folders(run, is_second=True)[0] == second
+    assert second.is_dir()
+    assert model_folders(run, is_second=False)[0] == second.with_name("model")
+    assert not second.exists()
+
+
+def test_more_users_of_the_attempt_that_was_refused_say_so(published, second):
+    _, model = published
+    for name, verdict in (("attempts/0-release", "FAIL"), ("attempts/1-release", "PASS"), ("gates/release", "PASS")):
+        write_json(model.parent / f"{name}.json", {"verdict": verdict})
+    assert judgement(model).endswith("were refused by gate release")
+    assert judgement(second) == "none: these users were not judged"
 
 
 def test_more_users_of_a_refused_run_say_so(published, caplog):
