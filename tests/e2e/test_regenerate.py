@@ -79,7 +79,7 @@ class TestPublished:
         assert manifest["source"] == {
             "uri": source.name,  # where it lies is nobody else's business
             "sha256": manifest["source"]["sha256"],
-            "rows": len(pd.read_csv(source)),
+            "rows": int(float(f"{len(pd.read_csv(source)):.3g}")),  # people are not counted exactly
         }
         assert set(manifest["gates"]) == {"raw_interactions", "matrix", "synthetic", "release"}
         assert {gate["verdict"] for gate in manifest["gates"].values()} == {"PASS"}
