@@ -479,7 +479,7 @@ class PipelineConfig(Section):
         return settings
 
     def result_settings(self) -> dict[str, Any]:
-        """Return the settings that can change a result: not ``compute``, and not where anything lies."""
+        """Return the settings that can change a result on the CPU: not ``compute``, and not where anything lies."""
         settings = self.public_settings()
         del settings["compute"]
         return settings

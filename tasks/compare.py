@@ -9,6 +9,7 @@ from sdrm_core.arms.arm import FittedArm
 from sdrm_core.arms.registry import ARMS
 from sdrm_core.config import JudgeName
 from sdrm_core.data.roles import Role
+from sdrm_core.errors import ArtifactError
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.privacy.judge import judge_privacy
 from sdrm_core.quality.augmentation import measure_augmentation
@@ -16,7 +17,8 @@ from sdrm_core.quality.checks import require_comparable
 from sdrm_core.quality.panel import choose_judge, rank_folds, require_possible
 from sdrm_core.quality.utility import make_folds
 from sdrm_core.randomness import numpy_stream, stream_seed
-from sdrm_core.storage import parse_json, private_directory, sync, write_json
+from sdrm_core.records import Artifact
+from sdrm_core.storage import checked, parse_json, private_directory, sha256_of, sync, write_json
 from tasks.claims import bind_input
 from tasks.compare_cells import (
     MODELS,
@@ -45,7 +47,7 @@ _ASIDE = ".tmp"
 
 @stage("open comparison")
 def open_comparison(comparison: Comparison, ingested: Ingested, matrix: UserItemMatrix) -> Job:
-    """Tie the output directory to the data, and say what is there already."""
+    """Tie the output directory to the data, remove what is damaged in it, and say what is there already."""
     input_digest = digest_of(ingested.source.sha256, matrix.user_items.sha256)
     bind_input(comparison.out, command="compare", input_digest=input_digest)
     digest = digest_of(comparison.question(), input_digest)
@@ -54,6 +56,8 @@ def open_comparison(comparison: Comparison, ingested: Ingested, matrix: UserItem
     for left in (comparison.out / MODELS).glob(f".*{_ASIDE}"):  # of a process that was killed
         shutil.rmtree(left, ignore_errors=True)
     cells = all_cells(job)
+    for cell in cells:
+        cell.discard_if_damaged()
     LOG.info(
         "compare: %d arms, %d seeds, %d judges: %d of %d pieces are there already",
         len(comparison.arms),
@@ -147,10 +151,12 @@ def judge_augmentation(job: Job, judge: JudgeName) -> None:
 
 
 def _fitted(job: Job, choice: ArmChoice, seed: int) -> Path:
-    """Return the folder of the fitted model, fitted now if it is not there; it appears whole."""
+    """Return the folder of the fitted model, fitted now if it is not there or damaged; it appears whole."""
     folder = fit_folder(job, family_of(choice), seed)
     if folder.is_dir():
-        return folder
+        if _is_intact(folder):
+            return folder
+        shutil.rmtree(folder)
     arm, config = ARMS[choice.arm], job.comparison.config
     sampling = config.sampling.model_copy(update={"users": None})  # arms make as many users as train them
     config = config.model_copy(update={"seed": seed, "sampling": sampling})
@@ -165,10 +171,22 @@ def _fitted(job: Job, choice: ArmChoice, seed: int) -> Path:
         )
         seconds = time.perf_counter() - started
         fitted.save(aside)
-    write_json(aside / FIT_REPORT, {"seconds": seconds})
+    files = {path.name: sha256_of(path) for path in aside.iterdir()}
+    write_json(aside / FIT_REPORT, {"seconds": seconds, "files": files})
     aside.rename(folder)
     sync(folder.parent)
     return folder
+
+
+def _is_intact(folder: Path) -> bool:
+    """Say whether a fitted model is what was written."""
+    try:
+        for name, digest in parse_json(folder / FIT_REPORT)["files"].items():
+            checked(Artifact(path=folder / name, sha256=digest), remedy="")
+    except (ArtifactError, KeyError, TypeError) as error:
+        LOG.warning("%s is damaged (%s); it is fitted again", folder, error)
+        return False
+    return True
 
 
 def _measure_fidelity(job: Job, choice: ArmChoice, seed: int) -> None:

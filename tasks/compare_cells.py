@@ -15,12 +15,22 @@ from scipy.sparse import csr_matrix
 from sdrm_core.arms.registry import ARMS
 from sdrm_core.config import JudgeName
 from sdrm_core.data.roles import Role
+from sdrm_core.errors import ArtifactError
 from sdrm_core.records import Artifact
-from sdrm_core.storage import parse_json, private_directory, read_arrays, read_user_items, write_arrays, write_json
+from sdrm_core.storage import (
+    checked,
+    parse_json,
+    private_directory,
+    read_arrays,
+    read_user_items,
+    write_arrays,
+    write_json,
+)
 from sdrm_core.storage import write_user_items as write_matrix
 from tasks.compare_plan import REAL, ArmChoice, Job
 from tasks.matrix import users_of
 from tasks.resumable import UNDERLYING, code_digest, digest_of
+from tasks.stage import LOG
 
 _GENERATING = ("arms", "config.py", "model", "privacy", "quality/baselines.py", *UNDERLYING)
 _JUDGING = ("quality", *UNDERLYING)
@@ -58,6 +68,17 @@ class Cell:
     def is_finished(self) -> bool:
         """Say whether there is nothing left to do."""
         return self.report.is_file() and (self.arrays.is_file() or not self.has_arrays)
+
+    def discard_if_damaged(self) -> None:
+        """Remove it if it is not what was written, so that it is made again."""
+        try:
+            if self.is_finished and self.has_arrays:
+                checked(self._artifact(), remedy="")
+            elif self.is_finished:
+                self.read()
+        except (ArtifactError, KeyError, TypeError) as error:
+            LOG.warning("%s is damaged (%s); it is made again", self.report, error)
+            self.report.unlink()
 
     def read(self) -> Any:
         """Return its JSON."""

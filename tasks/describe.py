@@ -52,7 +52,7 @@ def _describe_release(path: Path) -> str:
         [
             f"release {manifest['dataset']} {manifest['version']}",
             f"synthetic: {_size(counts)}",
-            f"source:    {_size(source)}",
+            f"source:    about {_size(source)}",
             f"model:     {_model(manifest['model'])}",
             f"gates:     {gates}",
             f"privacy:   {privacy_in_words(manifest['privacy'])}",

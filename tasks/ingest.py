@@ -7,9 +7,10 @@ import pyarrow.parquet as pq
 from sdrm_core.config import PipelineConfig
 from sdrm_core.data.catalogue import resolve
 from sdrm_core.data.loading import load_interactions
+from sdrm_core.model.devices import resolve_device
 from sdrm_core.storage import private_directory, write_artifact, write_json
 from tasks.records import Ingested, Run
-from tasks.stage import Meter, stage
+from tasks.stage import Meter, run_directory, stage
 
 
 @stage("ingest")
@@ -26,12 +27,16 @@ def ingest(config: PipelineConfig) -> Ingested:
 
 
 def open_run(config: PipelineConfig, *, source_sha256: str) -> Run:
-    """Create the working directory named by the digest of configuration and input, and describe it.
+    """Create the working directory named by the digest of configuration, input and kind of device, and describe it.
 
-    The same run started again finds what an earlier one left there.
+    The same run started again finds what an earlier one left there. One on a GPU is another: the same seed gives other
+    bytes there, and a diffusion model fits the latents of its own VAE alone.
     """
-    digest = hashlib.sha256(f"{config.result_digest()} {source_sha256}".encode()).hexdigest()
-    directory = private_directory(config.paths.work.expanduser()) / digest[:16]
+    device = resolve_device(config.compute.device).type
+    parts = [config.result_digest(), source_sha256, *([] if device == "cpu" else [device])]
+    digest = hashlib.sha256(" ".join(parts).encode()).hexdigest()
+    private_directory(config.paths.work.expanduser())
+    directory = run_directory(config.paths.work, digest)
     run = Run(config=config, directory=private_directory(directory).resolve(), digest=digest)
     write_json(run.directory / "config.json", config.model_dump(mode="json"))
     return run

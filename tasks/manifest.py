@@ -1,7 +1,7 @@
 """The manifest: what a release is, where it came from and how it was judged. No figure an attacker could use."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -55,8 +55,8 @@ def build_manifest(
         "seed": run.config.seed,
         "code_version": sdrm_core.__version__,
         "config": run.config.public_settings(),
-        "source": source.model_dump() | {"uri": Path(source.uri).name},
-        "source_counts": matrix.counts.model_dump(),
+        "source": source.model_dump() | {"uri": Path(source.uri).name} | _rounded_counts({"rows": source.rows}),
+        "source_counts": _rounded_counts(matrix.counts.model_dump()),
         "roles": ROLES_OF_KEY if matrix.has_secret_roles else ROLES_OF_SEED,
         "synthetic_counts": samples.counts.model_dump(),
         "files": [facts.model_dump(mode="json") for facts in files],
@@ -96,7 +96,7 @@ def _public_utility(measures: Measures) -> dict[str, Any]:
     report: dict[str, Any] = read_json(measures.utility)
     n_users = report["evaluation_users"]
     if report["verdict"] != "MEASURED" or n_users >= MIN_HOLDOUT_USERS:
-        return report
+        return report | _rounded_counts({"evaluation_users": n_users})
     reason = (
         f"{n_users} evaluation users with at least five positives are too few: "
         f"figures of fewer than {MIN_HOLDOUT_USERS} are not published"
@@ -114,7 +114,13 @@ def _public_fidelity(measures: Measures, *, n_holdout: int) -> dict[str, Any]:
     figures = report["figures"] | report.pop("published")
     figures = {name: row | hidden for name, row in figures.items() if name != "activity_max"}
     figures, curves = _rounded(figures, digits=_DIGITS), _rounded(report["curves"], digits=_CURVE_DIGITS)
-    return report | {"figures": figures, "curves": curves}
+    people = _rounded_counts({name: report[name] for name in ("train_users", "holdout_users")})
+    return report | people | {"figures": figures, "curves": curves}
+
+
+def _rounded_counts(counts: Mapping[str, float]) -> dict[str, float]:
+    """Return numbers about real people, whole ones whole, with three digits: one who joins or leaves hardly shows."""
+    return {name: type(number)(float(f"{number:.{_DIGITS}g}")) for name, number in counts.items()}
 
 
 def _rounded(tree: Any, *, digits: int) -> Any:

@@ -2,7 +2,9 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from scipy.sparse import csr_matrix
@@ -18,8 +20,8 @@ from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.storage import parse_json, parse_json_files, private_directory, sha256_of, sync, write_json
 from tasks.interactions import new_user_ids, write_interactions
 from tasks.preflight import require_space, unwritable
-from tasks.releases import MANIFEST, release_at, runs_that_published
-from tasks.stage import GATES, LOG
+from tasks.releases import MANIFEST, release_at
+from tasks.stage import ATTEMPTS, GATES, LOG, MODELS, run_directory
 
 
 def sample_more(
@@ -64,21 +66,28 @@ def sample_more(
 
 def judgement(folder: Path) -> str:
     """Return what is known of these users' privacy; warn if the gates refused the run that trained the model."""
-    reports = parse_json_files(folder.parent / GATES)
-    refused_by = ", ".join(name for name, report in reports.items() if report["verdict"] != Verdict.PASS)
+    refused_by = ", ".join(name for name, report in _reports(folder).items() if report["verdict"] != Verdict.PASS)
     if not refused_by:
         return "none: these users were not judged"
     LOG.warning("the run that trained this model was refused by gate %s: its users may give people away", refused_by)
     return f"none: these users were not judged, and those of the model's own run were refused by gate {refused_by}"
 
 
+def _reports(folder: Path) -> dict[str, Any]:
+    """Return the reports on the users of a model's own run, by gate; empty where there are none."""
+    if folder.name == MODELS[0] and (folder.parent / MODELS[1]).is_dir():  # then the run's gates judged the second
+        reports = parse_json_files(folder.parent / ATTEMPTS)
+        return {name.removeprefix("0-"): report for name, report in reports.items() if name.startswith("0-")}
+    return parse_json_files(folder.parent / GATES)
+
+
 def model_folder(source: Path, *, work: Path) -> Path:
-    """Return the model folder that a path stands for: itself, a run's, or that of the run behind a release.
+    """Return the model folder that a path stands for: itself, a run's last, or the one that made a release.
 
     The folder of a data set's releases stands for the latest of them.
     """
     source = release_at(source)
-    for folder in (source, source / "model", *_runs_of_release(source, work)):
+    for folder in (source, *_models_of_run(source), *_models_of_release(source, work)):
         if (folder / MODEL).is_file():
             return folder
     raise DataError(
@@ -90,15 +99,20 @@ def model_folder(source: Path, *, work: Path) -> Path:
     )
 
 
-def _runs_of_release(release: Path, work: Path) -> Iterator[Path]:
-    """Yield the folders of the very model that made ``release``, by the runs that published it, the newest first."""
+def _models_of_release(release: Path, work: Path) -> Iterator[Path]:
+    """Yield the folder of the very model that made ``release``, if it is still in the directory of its run."""
     if not (release / MANIFEST).is_file():
         return
-    digest = parse_json(release / MANIFEST)["model"]["sha256"]
-    for entry in runs_that_published(release, work=work):
-        folder = work.expanduser() / entry["run"] / "model"
-        if is_model(folder, digest):
-            yield folder
+    manifest = parse_json(release / MANIFEST)
+    with suppress(KeyError, TypeError):  # of a file of that name which is someone else's
+        for folder in _models_of_run(run_directory(work, manifest["run"])):
+            if is_model(folder, manifest["model"]["sha256"]):
+                yield folder
+
+
+def _models_of_run(directory: Path) -> list[Path]:
+    """Return where a run's models are, the last first."""
+    return [directory / name for name in reversed(MODELS)]
 
 
 def _require_new(out: Path) -> None:

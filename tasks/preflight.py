@@ -3,17 +3,20 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sdrm_core.config import PathsConfig, PipelineConfig
 from sdrm_core.errors import ConfigError, DataError, Problem, SdrmError
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.quality.panel import require_possible
 from sdrm_core.storage import private_directory
-from tasks.releases import latest_release, require_readable_latest, runs_that_published
+from tasks.records import JOURNAL
+from tasks.releases import require_readable_latest, runs_that_published
 from tasks.role_key import KEY_VARIABLE, ROLES_OF_KEY, mark_of, role_secret
+from tasks.stage import LOG
 
 # A synthetic interaction costs 4 bytes in its shard and at most about this much in a Parquet file of 64-bit ids.
 _BYTES_PER_INTERACTION = 12
@@ -42,7 +45,7 @@ def require_startable(config: PipelineConfig) -> None:
     with _collected(errors):
         secret = role_secret(config.roles)
         if before and before.get("roles") == ROLES_OF_KEY:
-            _require_its_key(config, mark=mark_of(secret))
+            _require_its_key(config, before, mark=mark_of(secret))
     if errors:
         raise type(errors[0])("\n".join(map(str, errors)))
 
@@ -56,12 +59,28 @@ def _collected(errors: list[SdrmError]) -> Iterator[None]:
         errors.append(error)
 
 
-def _require_its_key(config: PipelineConfig, *, mark: str | None) -> None:
-    """Raise a ``ConfigError`` if the key is not that of the latest release, or there is none; ``mark`` is the key's."""
-    latest = latest_release(config)
-    published = runs_that_published(latest, work=config.paths.work) if latest else iter(())
-    known = next((entry["role_key_mark"] for entry in published if entry.get("role_key_mark")), mark)
-    if mark is None or mark != known:
+def _require_its_key(config: PipelineConfig, before: Mapping[str, Any], *, mark: str | None) -> None:
+    """Raise a ``ConfigError`` if the key is not that of the release ``before``, or there is none.
+
+    If nothing tells which key that was, the night only warns: a journal can be lost while the key is the right one, and
+    then nobody could prove it.
+
+    Args:
+        config: of the night.
+        before: manifest of the latest release.
+        mark: of the key; None: there is none.
+    """
+    marks = (entry.get("role_key_mark") for entry in runs_that_published(before, work=config.paths.work))
+    known = next(filter(None, marks), None)
+    if mark and not known:
+        LOG.warning(
+            "roles: it cannot be told whether the key is still that of the latest release of %s: %s has no line of the "
+            "night that published it. Under another key people it was trained on become people the model never saw. "
+            "Bring the file back, or make sure of the key",
+            config.dataset,
+            config.paths.work / JOURNAL,
+        )
+    if mark is None or known not in (None, mark):
         raise ConfigError(
             f"roles: the latest release of {config.dataset} has roles by a secret key, and there is "
             f"{'none' if mark is None else 'another'} now. People it was trained on would become people the model "

@@ -69,6 +69,7 @@ def require_readable_latest(config: PipelineConfig) -> Mapping[str, Any] | None:
         return None
     with _readable(latest):
         manifest: Mapping[str, Any] = parse_json(latest / MANIFEST)
+        _name_of(manifest)
         _who_published(manifest)
         for part in written_files(latest, manifest["files"]):
             pq.read_schema(part).field("user_id")
@@ -94,15 +95,18 @@ def previous_user_ids(run: Run, samples: Samples) -> np.ndarray | None:
     return np.unique(np.concatenate(ids))
 
 
-def runs_that_published(release: Path, *, work: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the journal's lines of the runs that published ``release``, the newest first."""
+def runs_that_published(manifest: Mapping[str, Any], *, work: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the journal's lines of the runs that published the release of ``manifest``, the newest first.
+
+    By data set and version: releases may have been moved since.
+    """
     journal = work.expanduser() / JOURNAL
     if not journal.is_file():
         return
     for line in reversed(journal.read_text(encoding="utf-8").splitlines()):
         with suppress(json.JSONDecodeError):  # half a line, of a machine that stopped
             entry = json.loads(line)
-            if entry["release"] and Path(entry["release"]) == release.resolve():
+            if entry["release"] and (entry["dataset"], Path(entry["release"]).name) == _name_of(manifest):
                 yield entry
 
 
@@ -115,6 +119,11 @@ def published_by(run: Run, *, since: datetime) -> Path | None:
             is_new = datetime.fromisoformat(manifest["created_at"]) >= since.replace(microsecond=0)
             return latest if is_new and manifest["run"] == run.digest else None
     return None
+
+
+def _name_of(manifest: Mapping[str, Any]) -> tuple[str, str]:
+    """Return data set and version of a release."""
+    return manifest["dataset"], manifest["version"]
 
 
 def _who_published(manifest: Mapping[str, Any]) -> tuple[str, str, int]:

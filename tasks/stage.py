@@ -25,10 +25,16 @@ R = TypeVar("R")
 LOG = logging.getLogger("sdrm")
 # Folders of a run: the stages' meters, the gates' reports, and those of every attempt.
 STAGES, GATES, ATTEMPTS = "stages", "gates", "attempts"
+MODELS = ("model", "model-1")  # of a run: the first attempt's, and the second's if it fits one of its own
+_DIGITS = 16
 _SAMPLE_SECONDS = 0.05
 _ASK_LATER = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 # Operating system errors that stay the same however often one asks.
-_LASTING = {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ENOSPC, errno.EROFS}
+_LASTING = {
+    *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ENAMETOOLONG, errno.ELOOP),
+    *(errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+}
 
 
 def is_transient(task: Task[Any, Any], task_run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 - Prefect's names
@@ -87,6 +93,11 @@ class Meter:
             self._peak_bytes = max(self._peak_bytes, process.memory_info().rss)
             if self._ended.wait(_SAMPLE_SECONDS):
                 return
+
+
+def run_directory(work: Path, digest: str) -> Path:
+    """Return the working directory, in ``work``, of the run with this digest."""
+    return work.expanduser() / digest[:_DIGITS]
 
 
 def stages_directory(run: Run) -> Path:

@@ -1,6 +1,7 @@
 """Pretrain the MultiVAE, then fit the diffusion model and the draw of items on its latents."""
 
 import logging
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from sdrm_core.storage import checked, private_directory, write_json
 from tasks.matrix import users_of_roles
 from tasks.records import FittedModel, Run, TrainedVae, UserItemMatrix
 from tasks.resumable import finished_once
-from tasks.stage import LOG, Meter, stage
+from tasks.stage import LOG, MODELS, Meter, stage
 
 _LOG_EVERY_EPOCHS = 10
 
@@ -78,12 +79,12 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: Fitte
         item_pairs = model.offsets.n_pairs
         of_whom = "for all users" if model.usual_count is None else "in proportion to a user's number of items"
         LOG.info("temperature %g %s, offsets for %d item pairs", model.temperature, of_whom, item_pairs)
-        folder = private_directory(run.directory / "model")
+        folder, curve_folder = model_folders(run, is_second=refused is not None)
         item_ids = pq.read_table(checked(matrix.items)).column("item_id").combine_chunks()
         fitted = FittedModel(
             folder=folder,
             files=model.save(folder, item_ids=item_ids),
-            curve=_write_curve(run.directory / "diffuse" / "curve.json", curve),
+            curve=_write_curve(curve_folder / "curve.json", curve),
             temperature=model.temperature,
             temperature_is_found=is_found or (refused is not None and refused.temperature_is_found),
             temperature_by_activity=model.usual_count is not None,
@@ -91,6 +92,19 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: Fitte
         )
     meter.save(run)
     return fitted
+
+
+def model_folders(run: Run, *, is_second: bool) -> tuple[Path, Path]:
+    """Return the folders of a night's first or second model, and of its training curve.
+
+    The second leaves the first as it is: a night started again takes over both. A new first model takes the place of
+    both, because the run's directory stands for its last one.
+    """
+    first, second = (run.directory / name for name in MODELS)
+    if is_second:
+        return private_directory(second), private_directory(run.directory / "diffuse-1")
+    shutil.rmtree(second, ignore_errors=True)
+    return private_directory(first), private_directory(run.directory / "diffuse")
 
 
 def _write_curve(path: Path, curve: Sequence[EpochReport]) -> Artifact:

@@ -61,6 +61,10 @@ def pieces(out):
     return {path.relative_to(out): path.stat().st_mtime_ns for path in (out / "cells").rglob("*") if path.is_file()}
 
 
+def files_of(model):
+    return {path.name: path.read_bytes() for path in model.iterdir() if path.name != "fit.json"}
+
+
 def roles_of(out):
     (path,) = out.glob("input/*/matrix/user_items.npz")
     user_items, beside = read_user_items(artifact(path))
@@ -273,12 +277,37 @@ class TestAgain:
         with pytest.raises(ConfigError, match="other data"):
             run_comparison(copied, workers=1)
 
-    def test_a_damaged_piece_is_named_and_the_others_are_in_the_table(self, copied):
-        damaged = next((copied.out / "cells" / "popularity").glob("users-seed-0-*.npz"))
-        damaged.write_bytes(damaged.read_bytes()[:-1])
-        next((copied.out / "cells" / "popularity").glob("fidelity-seed-0-*.json")).unlink()
+    @pytest.mark.parametrize("piece", ["users-seed-0-*.npz", "users-seed-0-*.json", "privacy-seed-0-*.json"])
+    def test_a_damaged_piece_is_made_again(self, copied, table, caplog, piece):
+        damaged = next((copied.out / "cells" / "popularity").glob(piece))
+        damaged.write_bytes(damaged.read_bytes()[:-9])
+        next((copied.out / "cells" / "popularity").glob("fidelity-seed-0-*.json")).unlink()  # needs the users
+        for is_damaged in (True, False):
+            run_comparison(copied, workers=1)
+            assert (f"{damaged.with_suffix('.json')} is damaged" in caplog.text) == is_damaged
+            caplog.clear()
+        again = pd.read_parquet(copied.out / "table.parquet")
+        pd.testing.assert_frame_equal(again[again.kind != "cost"], table[table.kind != "cost"])
+
+    def test_a_damaged_model_is_fitted_again(self, copied, caplog):
+        (model,) = (copied.out / "models").glob("sdrm-seed-0-*")
+        before = files_of(model)
+        for name in ("vae.safetensors", "fit.json"):
+            (model / name).write_bytes(b"damaged")
+            next((copied.out / "cells" / "sdrm_full").glob("users-seed-0-*.json")).unlink()
+            caplog.clear()
+            run_comparison(copied, workers=1)
+            assert f"{model} is damaged" in caplog.text
+            assert files_of(model) == before
+
+    def test_a_piece_that_cannot_be_made_is_named_and_the_others_are_in_the_table(self, copied, monkeypatch):
+        def measured(choice):
+            if choice.label == "popularity":
+                raise DataError(Problem("x", "y", "z"))
+
+        monkeypatch.setattr("tasks.compare._measure_privacy", lambda _, choice, __: measured(choice))
         (copied.out / "table.parquet").unlink()
-        with pytest.raises(SdrmError, match=rf"1 piece .*table.md.*\n  popularity, seed 0: .*{damaged.name}"):
+        with pytest.raises(SdrmError, match=r"2 pieces .*table.md.*\n  popularity, seed 0: x"):
             run_comparison(copied, workers=1)
         arms = set(pd.read_parquet(copied.out / "table.parquet").arm)
         assert "sdrm_full" in arms

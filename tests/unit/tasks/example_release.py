@@ -28,7 +28,13 @@ SETTINGS = {
 
 
 def render_inputs(
-    folder: Path, *, n_holdout: int = 40, n_evaluation: int = 40, uri: str = "embedded"
+    folder: Path,
+    *,
+    n_holdout: int = 40,
+    n_evaluation: int = 40,
+    uri: str = "embedded",
+    rows: int = 5000,
+    source: Counts | None = None,
 ) -> dict[str, Any]:
     """Return the arguments of the reports' functions: ``manifest``, ``curves`` and ``privacy``."""
     dataset = "demo" if uri == "embedded" else "shop"
@@ -46,11 +52,11 @@ def render_inputs(
     nothing = Artifact(path=folder / "nothing", sha256="a" * 64)
     manifest = build_manifest(
         run,
-        source=SourceFacts(uri=uri, sha256="b" * 64, rows=5000),
+        source=SourceFacts(uri=uri, sha256="b" * 64, rows=rows),
         matrix=UserItemMatrix(
             user_items=nothing,
             items=nothing,
-            counts=counts(users),
+            counts=source or counts(users),
             users_by_role={"train": 200, "validation": 20, "holdout": n_holdout, "evaluation": n_evaluation},
             has_secret_roles=True,
         ),

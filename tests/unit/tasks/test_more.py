@@ -1,48 +1,90 @@
-import json
-
 import pytest
 
+from sdrm_core.config import PipelineConfig
 from sdrm_core.errors import DataError
 from sdrm_core.storage import sha256_of, write_json
 from tasks.more import judgement, model_folder
+from tasks.records import Run
+from tasks.train import model_folders
 
 
 @pytest.fixture
 def published(tmp_path):
-    """Return a release, its run's model folder, and the journal that ties them."""
-    release, model = tmp_path / "releases" / "v1", tmp_path / "work" / "run" / "model"
+    """Return a release, and the model folder of its run."""
+    release, model = tmp_path / "releases" / "v1", tmp_path / "work" / "0123456789abcdef" / "model"
     for folder in (release, model):
         folder.mkdir(parents=True)
     (model / "model.json").write_text("{}")
-    manifest = {"model": {"sha256": sha256_of(model / "model.json")}}
-    (release / "manifest.json").write_text(json.dumps(manifest))
-    journal = tmp_path / "work" / "runs.jsonl"
-    journal.write_text(json.dumps({"release": str(release), "run": "run"}) + "\n")
-    return release, model, journal
+    facts = {"run": "0123456789abcdef" + 48 * "0", "model": {"sha256": sha256_of(model / "model.json")}}
+    write_json(release / "manifest.json", facts)
+    return release, model
 
 
-def test_half_a_line_in_the_journal_hides_no_run(published):
-    release, model, journal = published
-    whole = journal.read_text()
-    journal.write_text(f'{{"release": "/some\n{whole}{whole[:12]}')
-    assert model_folder(release, work=journal.parent) == model
+def test_a_release_has_its_model_wherever_it_lies(published, tmp_path):
+    release, model = published
+    moved = release.rename(tmp_path / "moved")
+    assert model_folder(moved, work=tmp_path / "work") == model
+
+
+def test_a_manifest_that_somebody_else_wrote_names_no_model(published, tmp_path):
+    release, _ = published
+    (release / "manifest.json").write_text('{"name": "a web page"}')
+    with pytest.raises(DataError, match="holds no trained model"):
+        model_folder(release, work=tmp_path / "work")
 
 
 def test_the_folder_of_a_data_set_stands_for_its_latest_release(published):
-    release, model, journal = published
+    release, model = published
     (release.parent / "latest.json").write_text('{"version": "v1"}')
-    assert model_folder(release.parent, work=journal.parent) == model
+    assert model_folder(release.parent, work=model.parents[1]) == model
 
 
 def test_a_model_that_took_the_place_of_the_releases_is_not_taken_for_it(published):
-    release, model, journal = published
+    release, model = published
     (model / "model.json").write_text('{"another": "night"}')
     with pytest.raises(DataError, match="or no longer, that made it"):
-        model_folder(release, work=journal.parent)
+        model_folder(release, work=model.parents[1])
+
+
+@pytest.fixture
+def second(published):
+    """Return the model of the run's second attempt, beside the first."""
+    _, model = published
+    second = model.with_name("model-1")
+    write_json(second / "model.json", {"more": "random"})
+    return second
+
+
+def test_of_two_models_a_release_has_the_one_that_made_it(published, second, tmp_path):
+    release, model = published
+    assert model_folder(release, work=tmp_path / "work") == model
+    facts = {"run": model.parent.name, "model": {"sha256": sha256_of(second / "model.json")}}
+    write_json(release / "manifest.json", facts)
+    assert model_folder(release, work=tmp_path / "work") == second
+
+
+def test_a_run_stands_for_the_model_of_its_last_attempt(published, second, tmp_path):
+    assert model_folder(second.parent, work=tmp_path) == second
+
+
+def test_a_new_first_model_takes_the_place_of_both(second):
+    run = Run(config=PipelineConfig(), directory=second.parent, digest="0")
+    assert model_folders(run, is_second=True)[0] == second
+    assert second.is_dir()
+    assert model_folders(run, is_second=False)[0] == second.with_name("model")
+    assert not second.exists()
+
+
+def test_more_users_of_the_attempt_that_was_refused_say_so(published, second):
+    _, model = published
+    for name, verdict in (("attempts/0-release", "FAIL"), ("attempts/1-release", "PASS"), ("gates/release", "PASS")):
+        write_json(model.parent / f"{name}.json", {"verdict": verdict})
+    assert judgement(model).endswith("were refused by gate release")
+    assert judgement(second) == "none: these users were not judged"
 
 
 def test_more_users_of_a_refused_run_say_so(published, caplog):
-    _, model, _ = published
+    _, model = published
     assert judgement(model) == "none: these users were not judged"
     for gate, verdict in (("raw_interactions", "PASS"), ("release", "FAIL")):
         write_json(model.parent / "gates" / f"{gate}.json", {"verdict": verdict})

@@ -71,9 +71,19 @@ def keyed(tmp_path):
     release = config.paths.releases / config.dataset / "2026-01-01"
     release.mkdir(parents=True)
     (release.parent / "latest.json").write_text('{"version": "2026-01-01"}')
-    manifest = {"run": "", "model": {"sha256": ""}, "attempts": 1, "files": [], "roles": ROLES_OF_KEY}
+    manifest = {"dataset": config.dataset, "version": "2026-01-01", "run": "", "model": {"sha256": ""}, "attempts": 1}
+    manifest |= {"files": [], "roles": ROLES_OF_KEY}
     write_json(release / "manifest.json", manifest)
     return config, release, manifest
+
+
+def write_journal(config, *lines):
+    config.paths.work.mkdir(exist_ok=True)
+    (config.paths.work / "runs.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+
+def line_of(release, key):
+    return {"dataset": release.parent.name, "release": str(release), "role_key_mark": mark_of(key)}
 
 
 def test_a_night_that_lost_the_key_of_the_roles_does_not_begin(keyed, monkeypatch):
@@ -88,13 +98,44 @@ def test_a_night_that_lost_the_key_of_the_roles_does_not_begin(keyed, monkeypatc
     require_startable(config)
 
 
-def test_a_night_with_another_key_of_the_roles_does_not_begin(keyed, monkeypatch):
+@pytest.fixture
+def journalled(keyed):
+    """Return the configuration; the journal knows the key of its latest release, and keys of others."""
     config, release, _ = keyed
-    config.paths.work.mkdir()
-    lines = [{"release": str(release), "role_key_mark": mark_of(b"0123456789abcdef")}, {"release": None}]
-    (config.paths.work / "runs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    others = [
+        {"dataset": config.dataset, "release": None},
+        line_of(release.with_name("2026-01-02"), b"the key of another release"),
+        line_of(release.parent.with_name("other") / release.name, b"the key of another data set"),
+    ]
+    write_journal(config, line_of(release, b"0123456789abcdef"), *others)
+    return config
+
+
+def test_a_night_with_another_key_of_the_roles_does_not_begin(journalled, monkeypatch, caplog):
     monkeypatch.setenv(KEY_VARIABLE, "0123456789abcdef")
-    require_startable(config)
+    require_startable(journalled)
+    assert not caplog.text
     monkeypatch.setenv(KEY_VARIABLE, "another key nobody guesses")
     with pytest.raises(ConfigError, match=r"there is another now.*Give the same key again.*another name \(dataset\)"):
+        require_startable(journalled)
+
+
+def test_releases_that_have_moved_keep_their_key(journalled, monkeypatch):
+    paths = journalled.paths
+    moved = paths.releases.rename(paths.releases.with_name("moved"))
+    config = journalled.model_copy(update={"paths": paths.model_copy(update={"releases": moved})})
+    monkeypatch.setenv(KEY_VARIABLE, "another key nobody guesses")
+    with pytest.raises(ConfigError, match="there is another now"):
         require_startable(config)
+
+
+@pytest.mark.parametrize("mark", [None, mark_of(b"0123456789abcdef")])
+def test_where_nothing_tells_which_key_it_was_the_night_says_so(keyed, monkeypatch, caplog, mark):
+    config, release, _ = keyed
+    unknown = line_of(release if mark is None else release.with_name("2025-12-31"), None) | {"role_key_mark": mark}
+    monkeypatch.setenv(KEY_VARIABLE, "0123456789abcdef")
+    for lines in ((), (unknown,)):
+        write_journal(config, *lines)
+        require_startable(config)
+        assert "cannot be told whether the key is still that of the latest release of small" in caplog.text
+        caplog.clear()

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -8,7 +10,7 @@ from sdrm_core.records import Counts
 from sdrm_core.storage import parse_json, write_json
 from tasks.interactions import write_interactions
 from tasks.records import Run, Samples
-from tasks.releases import latest_release, previous_user_ids, require_readable_latest
+from tasks.releases import latest_release, previous_user_ids, require_readable_latest, runs_that_published
 from tests.conftest import small_night
 
 
@@ -66,7 +68,8 @@ def published(config):
     users = csr_matrix(np.array([[1, 1], [1, 0], [0, 1]], np.float32))
     ids = np.array([10, 20, 30])
     files = write_interactions(latest / "interactions", [users], user_ids=ids, item_ids=pa.array(["a", "b"]))
-    facts = {"run": "of this night", "model": {"sha256": "of this night"}, "attempts": 2}
+    facts = {"dataset": config.dataset, "version": latest.name}
+    facts |= {"run": "of this night", "model": {"sha256": "of this night"}, "attempts": 2}
     write_json(latest / "manifest.json", facts | {"files": [file.model_dump(mode="json") for file in files]})
     return Run(config=config, directory=config.paths.work, digest="of this night")
 
@@ -93,13 +96,23 @@ def test_the_very_users_of_the_latest_release_may_have_their_ids_again(published
     assert previous_user_ids(published, samples(attempt=1)) is None
 
 
-@pytest.mark.parametrize("lost", ["run", "model", "attempts", "files"])
+@pytest.mark.parametrize("lost", ["dataset", "version", "run", "model", "attempts", "files"])
 def test_a_latest_release_that_does_not_say_whose_it_is_is_told_before_the_work_begins(published, lost):
     require_readable_latest(published.config)
     path = latest_release(published.config) / "manifest.json"
     write_json(path, {key: value for key, value in parse_json(path).items() if key != lost})
     with pytest.raises(ArtifactError, match=rf"is not as it was published \('{lost}'\)"):
         require_readable_latest(published.config)
+
+
+def test_half_a_line_in_the_journal_hides_no_run(published):
+    release = latest_release(published.config)
+    journal = published.config.paths.work / "runs.jsonl"
+    journal.parent.mkdir()
+    line = json.dumps({"dataset": "small", "release": f"/where/it/was/{release.name}", "run": "a"})
+    journal.write_text(f'{{"release": "/some\n{line}\n{line[:12]}')
+    manifest = parse_json(release / "manifest.json")
+    assert [entry["run"] for entry in runs_that_published(manifest, work=journal.parent)] == ["a"]
 
 
 def test_before_the_first_release_there_are_no_ids_to_avoid(tmp_path):

@@ -1,6 +1,7 @@
 """The reports say what was measured, in any case, and neither break nor reach out."""
 
 import copy
+import json
 import re
 import subprocess
 from html import unescape
@@ -11,6 +12,7 @@ import pytest
 
 import tasks.manifest
 from sdrm_core.privacy.verdicts import Histogram
+from sdrm_core.records import Counts
 from sdrm_core.storage import sha256_of, write_json
 from tasks.report import (
     markdown_code,
@@ -22,7 +24,7 @@ from tasks.report import (
 )
 from tasks.role_key import ROLES_OF_SEED
 from tasks.wording import figure, interval
-from tests.unit.tasks.example_release import render_inputs, training_curves
+from tests.unit.tasks.example_release import counts, render_inputs, synthetic_users, training_curves
 
 HOSTILE = "<script>alert('1')</script> \"&'`|*_[x](y) {{ 7 * 7 }} 🦊"
 VOID = {"meta", "link", "br", "img"}
@@ -219,6 +221,27 @@ def test_what_few_people_have_more_of_than_may_be_published_cannot_be_worked_out
     assert "activity_max" not in cut["figures"]
     for name in ("activity_mean", "activity_sd", "density_ratio"):
         assert cut["figures"][name]["ideal"] == pytest.approx(whole["figures"][name]["ideal"] - 1, abs=0.01)
+
+
+def test_how_many_real_people_there_are_is_told_in_three_digits(tmp_path, monkeypatch):
+    measured = tasks.manifest.read_json
+    exact = {"train_users": 12_344, "holdout_users": 1_763, "evaluation_users": 1_767}
+    monkeypatch.setattr("tasks.manifest.read_json", lambda artifact: many(measured(artifact)))
+
+    def many(report):
+        return report | {name: number for name, number in exact.items() if name in report}
+
+    source = Counts.of(users=17_634, items=8_584, interactions=1_234_567)
+    inputs = render_inputs(tmp_path, rows=2_345_678, source=source)
+    manifest = inputs["manifest"]
+    assert manifest["source_counts"] == {"users": 17_600, "items": 8_580, "interactions": 1_230_000, "density": 0.00816}
+    assert manifest["source"]["rows"] == 2_350_000
+    assert [manifest["fidelity"][name] for name in ("train_users", "holdout_users")] == [12_300, 1_760]
+    assert manifest["utility"]["evaluation_users"] == 1_770
+    assert manifest["synthetic_counts"] == counts(synthetic_users()).model_dump()
+    public = json.dumps(manifest) + render_report(**inputs) + render_card(manifest)
+    for number in (source.users, source.items, source.interactions, 2_345_678, *exact.values()):
+        assert not re.search(rf"\b({number}|{number:,})\b", public)
 
 
 def test_what_a_recommender_achieves_for_a_handful_of_people_is_not_published(tmp_path):
