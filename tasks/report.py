@@ -66,6 +66,14 @@ def overall_verdict(manifest: Mapping[str, Any]) -> str:
     return strictest_of(gate["verdict"] for gate in gates)
 
 
+def is_told_openly(manifest: Mapping[str, Any]) -> bool:
+    """Say whether every gate that did not pass is one that the configuration accepts or only reports."""
+    privacy = manifest["privacy"]
+    openly = {*privacy["report_only"], *privacy["accepted_inconclusive"]}
+    missed = [name for name, gate in privacy["gates"].items() if gate["verdict"] != "PASS"]
+    return openly.issuperset(missed) and all(gate["verdict"] == "PASS" for gate in manifest["gates"].values())
+
+
 def refusing_gates(manifest: Mapping[str, Any]) -> list[str]:
     """Return the gates that refused an earlier attempt of this night; their reports are named ``attempt-gate``."""
     return [name.partition("-")[2] for name, verdict in manifest["gates_by_attempt"].items() if verdict == "FAIL"]
@@ -76,6 +84,7 @@ def _render(template: str, manifest: Mapping[str, Any], **context: Any) -> str:
     return page.render(
         manifest=manifest,
         overall=overall_verdict(manifest),
+        is_told_openly=is_told_openly(manifest),
         accepted=manifest["privacy"]["accepted_inconclusive"],
         refused_by=refusing_gates(manifest),
         has_secret_roles=manifest["roles"] != ROLES_OF_SEED,

@@ -152,4 +152,4 @@ def setting(value: Any) -> str:
     return str(value)
 
 
-FILTERS = (ordered, plain, whole, figure, percent, duration, size, interval, p_value, sentence, setting)
+FILTERS = (ordered, plain, whole, counted, figure, percent, duration, size, interval, p_value, sentence, setting)

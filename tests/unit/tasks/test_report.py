@@ -75,12 +75,14 @@ def report(example):
     return render_report(**example)
 
 
-def judge(inputs, **verdicts):
-    """Give the named privacy gates these verdicts, and PASS to all others."""
+def judge(inputs, *, report_only=(), **verdicts):
+    """Give the named privacy gates these verdicts, and PASS to all others; what is not only reported is accepted."""
     public = inputs["manifest"]["privacy"]
     for name, gate in public["gates"].items():
         gate["verdict"] = verdicts.get(name, "PASS")
-    public["accepted_inconclusive"] = [name for name, verdict in verdicts.items() if verdict == "INCONCLUSIVE"]
+    inconclusive = [name for name, verdict in verdicts.items() if verdict == "INCONCLUSIVE"]
+    public["accepted_inconclusive"] = [name for name in inconclusive if name not in report_only]
+    public["report_only"] = list(report_only)
 
 
 def operator_report(inputs):
@@ -135,6 +137,43 @@ def test_an_inconclusive_gate_is_named_openly_everywhere(inputs):
         assert re.search("Openly accepted:.*near_copies.*membership", text)
     assert "2 privacy gates could not tell" in html
     assert "refused by gate" not in html + card
+
+
+@pytest.mark.parametrize(
+    ("report_only", "verdicts", "told"),
+    [
+        (
+            ["membership", "completion"],
+            {"near_copies": "INCONCLUSIVE", "membership": "INCONCLUSIVE", "completion": "INCONCLUSIVE"},
+            "For trying on public data only: 2 privacy gates did not pass, and the configuration only reports them. "
+            "1 more privacy gate could not tell, which was accepted openly.",
+        ),
+        (
+            ["membership"],
+            {"membership": "FAIL"},
+            "For trying on public data only: 1 privacy gate did not pass, and the configuration only reports it. <",
+        ),
+        (
+            [],
+            {"near_copies": "INCONCLUSIVE"},
+            "No gate failed; 1 privacy gate could not tell, which was accepted openly.",
+        ),
+        (["completion"], {"membership": "FAIL", "completion": "FAIL"}, "this must not be published."),
+        ([], {}, "Every gate passed."),
+    ],
+)
+def test_the_headline_hides_no_gate_that_did_not_pass(inputs, report_only, verdicts, told):
+    judge(inputs, report_only=report_only, **verdicts)
+    assert told in " ".join(render_report(**inputs).split())
+
+
+def test_an_expectation_that_only_warns_is_no_verdict(inputs):
+    judge(inputs, report_only=["membership"], membership="FAIL")
+    warning = {"rule": "membership is PASS", "why": "only reported", "success": False, "severity": "warning"}
+    inputs["manifest"]["gates"]["release"]["results"] = [warning]
+    html = render_report(**inputs)
+    assert re.search(r'<tr><td><span class="badge">not met</span></td><td>membership is PASS</td>', html)
+    assert "“Not met” is a warning and stops nothing" in html
 
 
 def test_the_largest_number_of_items_of_a_real_person_is_not_published(example):
