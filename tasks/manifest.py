@@ -17,6 +17,7 @@ from tasks.checkpoints import attempts_directory, gates_directory
 from tasks.records import FileFacts, FittedModel, Measures, Run, Samples, UserItemMatrix
 from tasks.role_key import ROLES_OF_KEY, ROLES_OF_SEED
 from tasks.stage import stages_directory
+from tasks.wording import rounded
 
 _DIGITS = 3
 _CURVE_DIGITS = 2  # as much as a plot shows
@@ -123,7 +124,7 @@ def _rounded(tree: Any, *, digits: int) -> Any:
         return {key: _rounded(value, digits=digits) for key, value in tree.items()}
     if isinstance(tree, list):
         return [_rounded(value, digits=digits) for value in tree]
-    return float(f"{tree:.{digits}g}") if isinstance(tree, float) else tree
+    return rounded(tree, digits=digits) if isinstance(tree, float) else tree
 
 
 def _verdicts(run: Run) -> dict[str, Any]:

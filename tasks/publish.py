@@ -60,7 +60,9 @@ def publish(
             card = render_card(manifest)
             write_json(staging / MANIFEST, manifest)
             write_text(staging / "README.md", card)
-            write_text(staging / "report.html", render_report(manifest, curves=curves, privacy=privacy))
+            n_validation = matrix.users_by_role["validation"]
+            report = render_report(manifest, curves=curves, n_validation=n_validation, privacy=privacy)
+            write_text(staging / "report.html", report)
         meter.save(run)
         release = give_name(staging, run, manifest)
     # What is published stays published: from here on nothing may fail, or the stage would be tried and publish again.

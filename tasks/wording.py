@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 MISSING = "–"
+_LAST_BITS = 1e-12
 
 # The orders below are those of every table.
 PRIVACY_GATES: Mapping[str, str] = {
@@ -97,6 +98,11 @@ def figure(value: float | None) -> str:
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
+
+
+def rounded(number: float, *, digits: int) -> float:
+    """Return a number with so many significant digits; what is 0 but for the last bits of a sum is 0."""
+    return 0.0 if abs(number) < _LAST_BITS else float(f"{number:.{digits}g}")
 
 
 def percent(share: float | None) -> str:

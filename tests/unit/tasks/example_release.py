@@ -28,9 +28,9 @@ SETTINGS = {
 
 
 def render_inputs(
-    folder: Path, *, n_holdout: int = 40, n_evaluation: int = 40, uri: str = "embedded"
+    folder: Path, *, n_validation: int = 30, n_holdout: int = 40, n_evaluation: int = 40, uri: str = "embedded"
 ) -> dict[str, Any]:
-    """Return the arguments of the reports' functions: ``manifest``, ``curves`` and ``privacy``."""
+    """Return the arguments of ``render_report``: ``manifest``, ``curves``, ``n_validation`` and ``privacy``."""
     dataset = "demo" if uri == "embedded" else "shop"
     config = PipelineConfig.model_validate({**SETTINGS, "dataset": dataset, "source": {"uri": uri}})
     users, synthetic = simulated_users(300), synthetic_users()
@@ -51,7 +51,7 @@ def render_inputs(
             user_items=nothing,
             items=nothing,
             counts=counts(users),
-            users_by_role={"train": 200, "validation": 20, "holdout": n_holdout, "evaluation": n_evaluation},
+            users_by_role={"train": 200, "validation": n_validation, "holdout": n_holdout, "evaluation": n_evaluation},
             has_secret_roles=True,
         ),
         model=FittedModel(
@@ -73,7 +73,7 @@ def render_inputs(
         item_type=pa.string(),
         created_at=datetime(2026, 11, 23, 1, 30, tzinfo=UTC),
     )
-    return {"manifest": manifest, "curves": training_curves(), "privacy": full}
+    return {"manifest": manifest, "curves": training_curves(), "n_validation": n_validation, "privacy": full}
 
 
 @cache

@@ -85,6 +85,10 @@ def judge(inputs, *, report_only=(), **verdicts):
     public["report_only"] = list(report_only)
 
 
+def descriptions(html):
+    return [value for tag, name, value in Page(html).attributes if tag == "svg" and name == "aria-label"]
+
+
 def operator_report(inputs):
     return render_operator_report(inputs["privacy"], dataset=inputs["manifest"]["dataset"], run="0" * 64, attempt=0)
 
@@ -104,7 +108,7 @@ def test_the_report_holds_every_figure_of_the_manifest(example, report):
 
 
 def test_the_report_has_all_its_plots_with_their_descriptions(report):
-    labels = [value for tag, name, value in Page(report).attributes if tag == "svg" and name == "aria-label"]
+    labels = descriptions(report)
     assert len(labels) == 6
     assert len(set(labels)) == 6
     assert report.count("<figcaption>") == 6
@@ -191,6 +195,27 @@ def test_what_is_published_is_rounded_so_that_two_nights_cannot_be_subtracted(ex
     assert recall == float(f"{recall:.3g}")
 
 
+def test_training_curves_show_no_more_digits_than_are_published(inputs):
+    figures = [(3.14159, 1.00012), (2.71828, 1.00011), (2.66667, 1.00013)]
+    exact = [
+        {"stage": "vae", "epoch": epoch, "of_epochs": 9, "loss": loss, "validation": validation, "best": 1.00011}
+        for epoch, (loss, validation) in enumerate(figures, start=1)
+    ]
+    rough = [one | {"loss": float(f"{one['loss']:.3g}")} for one in exact]
+    page = render_report(**inputs | {"curves": {"vae": exact}})
+    assert page == render_report(**inputs | {"curves": {"vae": rough}})
+    assert "kept: epoch 2" in page, "which is known before the figures are rounded"
+
+
+def test_what_a_handful_of_validation_users_told_is_not_published(inputs):
+    inputs["curves"] = training_curves()
+    for n_validation, is_told in ((30, True), (29, False)):
+        page = render_report(**inputs | {"n_validation": n_validation})
+        assert ("denoising loss of validation users" in page) == is_told
+        assert ("kept: epoch" in page) == is_told
+        assert page.count("training loss") == 2
+
+
 def test_where_the_source_lies_is_not_published(tmp_path):
     manifest = render_inputs(tmp_path, uri="/data/of/alice/log.csv")["manifest"]
     assert manifest["source"]["uri"] == manifest["config"]["source"]["uri"] == "log.csv"
@@ -240,6 +265,25 @@ def test_figures_of_a_handful_of_held_out_people_are_not_published(tmp_path):
     manifest = render_inputs(tmp_path, n_holdout=29)["manifest"]
     assert {row["holdout"] for row in manifest["fidelity"]["figures"].values()} == {None}
     assert "standard deviation" in render_card(manifest)
+
+
+def test_the_picture_of_neighbours_leaves_a_handful_of_held_out_people_out(inputs):
+    enough = render_report(**inputs)
+    inputs["privacy"]["n_holdout"] = 29
+    few = render_report(**inputs)
+    for words in ("never seen, to training", "synthetic, to never seen"):
+        assert words in enough
+        assert words not in few
+    assert "synthetic, to training" in few
+    assert "the fewer than 30 people held out" in few
+
+
+def test_the_picture_of_neighbours_is_told_in_words(inputs):
+    narrow = {"edges": [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6], "counts": [1, 5, 4, 2, 1, 2]}  # published: 6, 6 and too few
+    inputs["privacy"]["histograms"] = {"synthetic_to_train": narrow, "holdout_to_train": narrow | {"counts": [1] * 6}}
+    (told,) = [text for text in descriptions(render_report(**inputs)) if "nearest neighbour" in text]
+    assert "synthetic, to training: most often 0.00 to 0.20, shown up to 0.40" in told
+    assert "never seen" not in told
 
 
 def test_what_few_people_have_more_of_than_may_be_published_cannot_be_worked_out(tmp_path, monkeypatch):

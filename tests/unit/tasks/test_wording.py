@@ -2,7 +2,19 @@
 
 import pytest
 
-from tasks.wording import counted, duration, figure, interval, ordered, p_value, percent, sentence, setting, size
+from tasks.wording import (
+    counted,
+    duration,
+    figure,
+    interval,
+    ordered,
+    p_value,
+    percent,
+    rounded,
+    sentence,
+    setting,
+    size,
+)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +53,11 @@ from tasks.wording import counted, duration, figure, interval, ordered, p_value,
 )
 def test_numbers_are_written_for_humans(write, value, expected):
     assert write(value) == expected
+
+
+def test_a_figure_is_rounded_to_its_significant_digits_and_no_sum_that_ends_at_nothing_keeps_its_last_bits():
+    assert [rounded(number, digits=3) for number in (1234.5, -0.012345, -2.78e-17)] == [1230, -0.0123, 0]
+    assert str(rounded(-2.78e-17, digits=3)) == "0.0"
 
 
 def test_one_is_not_written_as_many():
