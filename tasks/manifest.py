@@ -17,7 +17,7 @@ from tasks.checkpoints import attempts_directory, gates_directory
 from tasks.records import FileFacts, FittedModel, Measures, Run, Samples, UserItemMatrix
 from tasks.role_key import ROLES_OF_KEY, ROLES_OF_SEED
 from tasks.stage import stages_directory
-from tasks.wording import rounded
+from tasks.wording import ratio, rounded
 
 _DIGITS = 3
 _CURVE_DIGITS = 2  # as much as a plot shows
@@ -121,10 +121,18 @@ def _public_fidelity(measures: Measures, *, n_holdout: int) -> dict[str, Any]:
 def _rounded(tree: Any, *, digits: int) -> Any:
     """Return a JSON tree whose numbers, but counts, have so many significant digits."""
     if isinstance(tree, dict):
-        return {key: _rounded(value, digits=digits) for key, value in tree.items()}
+        return {
+            key: _rounded_ratio(value) if key == "ratio" else _rounded(value, digits=digits)
+            for key, value in tree.items()
+        }
     if isinstance(tree, list):
         return [_rounded(value, digits=digits) for value in tree]
     return rounded(tree, digits=digits) if isinstance(tree, float) else tree
+
+
+def _rounded_ratio(estimate: dict[str, float | None] | None) -> dict[str, float | None] | None:
+    """Return a ratio and its interval as precise as they are shown."""
+    return estimate and {key: None if value is None else float(ratio(value)) for key, value in estimate.items()}
 
 
 def _verdicts(run: Run) -> dict[str, Any]:

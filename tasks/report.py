@@ -64,7 +64,7 @@ def render_operator_report(privacy: Mapping[str, Any], *, dataset: str, run: str
     """
     page = _environment().get_template("privacy.html.j2")
     nearest = _nearest(_histograms(privacy), min_users=0)
-    return page.render(full=privacy, nearest=nearest, dataset=dataset, run=run, attempt=attempt, wording=wording)
+    return page.render(full=privacy, nearest=nearest, dataset=dataset, run=run, attempt=attempt)
 
 
 def overall_verdict(manifest: Mapping[str, Any]) -> str:
@@ -97,7 +97,6 @@ def _render(template: str, manifest: Mapping[str, Any], **context: Any) -> str:
         has_secret_roles=manifest["roles"] != ROLES_OF_SEED,
         headline_metrics=_HEADLINE_METRICS,
         all_metrics=METRICS,
-        wording=wording,
         **context,
     )
 
@@ -112,6 +111,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.globals["wording"] = wording
     environment.filters |= {function.__name__: function for function in wording.FILTERS}
     environment.filters |= {"code": markdown_code, "text": markdown_text}
     return environment

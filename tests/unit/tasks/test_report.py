@@ -21,7 +21,7 @@ from tasks.report import (
     render_report,
 )
 from tasks.role_key import ROLES_OF_SEED
-from tasks.wording import figure, interval
+from tasks.wording import figure, interval, ratio
 from tests.unit.tasks.example_release import render_inputs, training_curves
 
 HOSTILE = "<script>alert('1')</script> \"&'`|*_[x](y) {{ 7 * 7 }} 🦊"
@@ -101,7 +101,7 @@ def test_the_report_holds_every_figure_of_the_manifest(example, report):
     for arms in example["manifest"]["utility"]["judges"].values():
         result = arms["synthetic"]["recall@10"]
         assert figure(result["mean"]["value"]) in text
-        assert interval(result["ratio"]) in text
+        assert interval(result["ratio"], ratio) in text
         assert result["verdict"] in text
     for words in ("near_copies", "hygiene", "raw interactions", "1 min 15 s", "sampling.temperature", "5,000 rows"):
         assert words in text
@@ -191,8 +191,39 @@ def test_what_is_published_is_rounded_so_that_two_nights_cannot_be_subtracted(ex
     mean = fidelity["figures"]["activity_mean"]["ideal"]
     assert mean == float(f"{mean:.3g}")
     assert all(share == float(f"{share:.2g}") for share in fidelity["curves"]["popularity_real"])
-    recall = example["manifest"]["utility"]["judges"]["svd"]["real"]["recall@10"]["mean"]["value"]
+    judged = example["manifest"]["utility"]["judges"]["svd"]
+    recall = judged["real"]["recall@10"]["mean"]["value"]
     assert recall == float(f"{recall:.3g}")
+    of_real = judged["synthetic"]["recall@10"]["ratio"]
+    assert {key: round(value, 3) for key, value in of_real.items()} == of_real
+
+
+def test_a_ratio_above_1_reads_so_wherever_it_is_told(tmp_path, monkeypatch):
+    measured, estimate = tasks.manifest.read_json, {"value": 1.0404, "low": 1.0002, "high": 1.0810}
+
+    def barely_better(artifact):
+        report = measured(artifact)
+        if "judges" in report:
+            report["judges"]["svd"]["synthetic"]["recall@10"] |= {"ratio": estimate, "verdict": "better"}
+        return report
+
+    monkeypatch.setattr("tasks.manifest.read_json", barely_better)
+    manifest = render_inputs(tmp_path)["manifest"]
+    published = manifest["utility"]["judges"]["svd"]["synthetic"]["recall@10"]["ratio"]
+    assert published == {"value": 1.04, "low": 1.0002, "high": 1.081}
+    inputs = {"manifest": manifest, "curves": {}, "n_validation": 30, "privacy": {"histograms": {}, "n_holdout": 40}}
+    for text in (render_report(**inputs), render_card(manifest)):
+        assert "1.0002 to 1.081" in text
+        assert "1.040" in text
+
+
+def test_one_is_told_as_one(inputs):
+    manifest = inputs["manifest"]
+    manifest["utility"]["folds"] = manifest["model"]["item_pairs"] = 1
+    inputs["curves"]["vae"] = [training_curves()["vae"][0] | {"of_epochs": 1}]
+    text = Page(render_report(**inputs)).text
+    for words in ("over 1 division of their items", "1 of at most 1 epoch.", "1 item pair with an offset"):
+        assert words in text
 
 
 def test_training_curves_show_no_more_digits_than_are_published(inputs):

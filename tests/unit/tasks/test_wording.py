@@ -10,6 +10,7 @@ from tasks.wording import (
     ordered,
     p_value,
     percent,
+    ratio,
     rounded,
     sentence,
     setting,
@@ -25,6 +26,17 @@ from tasks.wording import (
         (figure, 0.12345, "0.123"),
         (figure, 12.345, "12.3"),
         (figure, 12_345.6, "12,346"),
+        (figure, 1.06, "1.06"),
+        (figure, 123.4, "123"),
+        (figure, 0.00034, "0.0003"),
+        (figure, -2.78e-17, "0.000"),
+        (figure, -0.0, "0.000"),
+        (ratio, None, "–"),
+        (ratio, 0.95, "0.950"),
+        (ratio, 1.0, "1.000"),
+        (ratio, 1.0007, "1.001"),
+        (ratio, 1.00034, "1.0003"),
+        (ratio, 0.99996, "0.99996"),
         (figure, -0.5, "-0.500"),
         (duration, 0.04, "0.0 s"),
         (duration, 9.96, "10 s"),
@@ -53,6 +65,10 @@ from tasks.wording import (
 )
 def test_numbers_are_written_for_humans(write, value, expected):
     assert write(value) == expected
+
+
+def test_the_interval_of_a_ratio_has_its_decimals():
+    assert interval({"value": 1.04, "low": 1.0007, "high": 1.081}, ratio) == "1.001 to 1.081"
 
 
 def test_a_figure_is_rounded_to_its_significant_digits_and_no_sum_that_ends_at_nothing_keeps_its_last_bits():
