@@ -53,7 +53,9 @@ def render_report(
     )
 
 
-def render_operator_report(privacy: Mapping[str, Any], *, dataset: str, run: str, attempt: int) -> str:
+def render_operator_report(
+    privacy: Mapping[str, Any], *, dataset: str, run: str, attempt: int, report_only: Sequence[str]
+) -> str:
     """Return the operator's ``privacy.html`` with every figure of every privacy gate; not for publication.
 
     Args:
@@ -61,10 +63,13 @@ def render_operator_report(privacy: Mapping[str, Any], *, dataset: str, run: str
         dataset: its data set.
         run: digest of the run.
         attempt: of the night, from 0.
+        report_only: gates that block nothing.
     """
     page = _environment().get_template("privacy.html.j2")
     nearest = _nearest(_histograms(privacy), min_users=0)
-    return page.render(full=privacy, nearest=nearest, dataset=dataset, run=run, attempt=attempt)
+    return page.render(
+        full=privacy, nearest=nearest, dataset=dataset, run=run, attempt=attempt, report_only=report_only
+    )
 
 
 def overall_verdict(manifest: Mapping[str, Any]) -> str:

@@ -130,6 +130,7 @@ class TestPublished:
         config, release = night
         told = describe(release.path)
         assert "privacy:   " in told
+        assert "roles:     by the seed, 1 attempt\n" in told
         assert "membership" in told or "every gate PASS" in told
         assert "files:     1 data file, all digests as recorded" in told
         (run,) = [path for path in config.paths.work.iterdir() if path.is_dir()]
@@ -142,7 +143,7 @@ class TestPublished:
         assert rows.user_id.nunique() == 50
         assert stat.S_IMODE(sample.stat().st_mode) == 0o700
         assert not set(rows.user_id) & set(published.user_id)
-        assert re.search(r"50 users, [\d,]+ interactions, multi .*\n.*were not judged\n.*digests", describe(sample))
+        assert re.search(r"50 users, [\d,]+ interactions, multi .*\n.*were not judged.*\n.*digests", describe(sample))
         next((sample / "interactions").iterdir()).write_bytes(b"damaged")
         with pytest.raises(ArtifactError, match=r"part-00000.* changed or damaged\. Draw the sample again"):
             describe(sample)

@@ -89,8 +89,9 @@ def descriptions(html):
     return [value for tag, name, value in Page(html).attributes if tag == "svg" and name == "aria-label"]
 
 
-def operator_report(inputs):
-    return render_operator_report(inputs["privacy"], dataset=inputs["manifest"]["dataset"], run="0" * 64, attempt=0)
+def operator_report(inputs, *, report_only=()):
+    dataset = inputs["manifest"]["dataset"]
+    return render_operator_report(inputs["privacy"], dataset=dataset, run="0" * 64, attempt=0, report_only=report_only)
 
 
 def test_the_report_holds_every_figure_of_the_manifest(example, report):
@@ -377,6 +378,16 @@ def test_the_release_carries_no_privacy_figure_and_the_operator_every_one(inputs
     for shown in ("7,172", "3131.300", "987,654", "5,152", "4,321", "6,162"):
         assert shown in operator
         assert shown not in public
+
+
+def test_the_operator_sees_the_level_of_each_figure_and_which_gates_only_report(inputs):
+    judged = next(gate for gate in inputs["privacy"]["gates"] if gate["figures"])
+    judged["figures"][0]["significance"] = 0.00625
+    html = operator_report(inputs, report_only=[judged["gate"]])
+    assert ">level<" in html
+    assert ">0.00625<" in html
+    assert html.count("only reported") == 1
+    assert "only reported" not in operator_report(inputs)
 
 
 def test_a_published_histogram_has_wide_bins_and_none_of_a_few_users():
