@@ -21,6 +21,7 @@ from tasks.pages import show
 from tasks.records import FileFacts, FittedModel, Measures, Release, Run, Samples, TrainedVae, UserItemMatrix
 from tasks.releases import LATEST, MANIFEST, release_at, releases_of
 from tasks.report import render_card, render_report
+from tasks.role_key import role_secret
 from tasks.sample import synthetic_user_ids
 from tasks.stage import LOG, Meter, stage
 
@@ -46,6 +47,7 @@ def publish(
             files = write_synthetic_users(run, samples, item_ids, folder=staging / "interactions")
             manifest = build_manifest(
                 run,
+                secret=role_secret(run.config.roles),
                 source=source,
                 matrix=matrix,
                 model=model,

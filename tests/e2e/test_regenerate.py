@@ -120,11 +120,12 @@ class TestPublished:
         assert config.paths.work.stat().st_mode & 0o777 == 0o700
         assert all(path.stat().st_mode & 0o077 == 0 for path in config.paths.work.iterdir() if path.is_dir())
 
-    def test_the_journal_has_a_line(self, night):
+    def test_the_journal_has_a_line(self, night, source):
         config, release = night
         (line,) = (config.paths.work / "runs.jsonl").read_text().splitlines()
         assert json.loads(line)["verdict"] == "published"
         assert json.loads(line)["release"] == str(release.path)
+        assert json.loads(line)["source_sha256"] == sha256_of(source)
 
     def test_release_and_working_directory_can_be_described(self, night):
         config, release = night

@@ -28,11 +28,20 @@ SETTINGS = {
 
 
 def render_inputs(
-    folder: Path, *, n_validation: int = 30, n_holdout: int = 40, n_evaluation: int = 40, uri: str = "embedded"
+    folder: Path,
+    *,
+    n_validation: int = 30,
+    n_holdout: int = 40,
+    n_evaluation: int = 40,
+    uri: str = "embedded",
+    expected_sha256: str | None = None,
+    secret: bytes | None = None,
 ) -> dict[str, Any]:
     """Return the arguments of ``render_report``: ``manifest``, ``curves``, ``n_validation`` and ``privacy``."""
     dataset = "demo" if uri == "embedded" else "shop"
-    config = PipelineConfig.model_validate({**SETTINGS, "dataset": dataset, "source": {"uri": uri}})
+    config = PipelineConfig.model_validate(
+        {**SETTINGS, "dataset": dataset, "source": {"uri": uri, "sha256": expected_sha256}}
+    )
     users, synthetic = simulated_users(300), synthetic_users()
     fidelity, privacy = _against_holdout(n_holdout)
     utility = _utility(n_evaluation)
@@ -46,6 +55,7 @@ def render_inputs(
     nothing = Artifact(path=folder / "nothing", sha256="a" * 64)
     manifest = build_manifest(
         run,
+        secret=secret,
         source=SourceFacts(uri=uri, sha256="b" * 64, rows=5000),
         matrix=UserItemMatrix(
             user_items=nothing,

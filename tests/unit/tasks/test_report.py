@@ -1,6 +1,7 @@
 """The reports say what was measured, in any case, and neither break nor reach out."""
 
 import copy
+import json
 import re
 import subprocess
 from html import unescape
@@ -20,7 +21,7 @@ from tasks.report import (
     render_operator_report,
     render_report,
 )
-from tasks.role_key import ROLES_OF_SEED
+from tasks.role_key import ROLES_OF_SEED, sealed
 from tasks.wording import figure, interval, ratio
 from tests.unit.tasks.example_release import render_inputs, training_curves
 
@@ -251,6 +252,16 @@ def test_what_a_handful_of_validation_users_told_is_not_published(inputs):
 def test_where_the_source_lies_is_not_published(tmp_path):
     manifest = render_inputs(tmp_path, uri="/data/of/alice/log.csv")["manifest"]
     assert manifest["source"]["uri"] == manifest["config"]["source"]["uri"] == "log.csv"
+
+
+def test_the_digest_of_a_private_log_is_published_under_a_key_alone(tmp_path):
+    secret, plain = b"0123456789abcdef", "b" * 64
+    for uri, key, is_sealed in (("log.csv", secret, True), ("log.csv", None, False), ("movielens-1m", secret, False)):
+        inputs = render_inputs(tmp_path, uri=uri, expected_sha256=plain, secret=key)
+        inputs["curves"] = {}
+        texts = (json.dumps(inputs["manifest"]), render_report(**inputs), render_card(inputs["manifest"]))
+        assert [plain in text for text in texts] == [not is_sealed] * 3
+        assert [sealed(plain, secret) in text for text in texts] == [is_sealed] * 3
 
 
 def test_the_card_says_who_chose_the_temperature(inputs):
