@@ -20,6 +20,7 @@ class Entry:
     run: Run | None = None
     release: Release | None = None
     role_key_mark: str | None = None
+    source_sha256: str | None = None
 
 
 @contextmanager
@@ -47,6 +48,7 @@ def journal(config: PipelineConfig) -> Iterator[Entry]:
             "verdict": verdict,
             "release": _published(entry, since=started),
             "role_key_mark": entry.role_key_mark,
+            "source_sha256": entry.source_sha256,
         }
         try:
             with file:

@@ -45,6 +45,7 @@ def regenerate(config: PipelineConfig) -> Release:
         entry.role_key_mark = mark_of(role_secret(config.roles))
         ingested = ingest(config)
         run = entry.run = ingested.run
+        entry.source_sha256 = ingested.source.sha256
         with working_in(run):
             gate_raw_interactions(run, ingested)
             matrix = build_matrix(ingested)

@@ -142,6 +142,12 @@ class SourceConfig(Section):
 
     _has_home = field_validator("uri")(with_home)
 
+    @property
+    def name(self) -> str:
+        """The last part of ``uri``, all of it that is published; of a directory named ``.`` its own name."""
+        path = Path(self.uri).expanduser()
+        return (path.resolve() if path.name in {"", ".."} else path).name or self.uri
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.feedback == "explicit" and self.columns.rating is None:
@@ -475,7 +481,7 @@ class PipelineConfig(Section):
     def public_settings(self) -> dict[str, Any]:
         """Return the settings as JSON has them, without the operator's directories."""
         settings = self.model_dump(mode="json", exclude={"paths"})
-        settings["source"]["uri"] = Path(self.source.uri).name
+        settings["source"]["uri"] = self.source.name
         return settings
 
     def result_settings(self) -> dict[str, Any]:

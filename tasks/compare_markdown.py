@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from sdrm_core.data.roles import Role
 from tasks.compare_plan import REAL, Job
 from tasks.compare_table import HOLDOUT, Kind, Row
-from tasks.wording import FIGURES, JUDGES, MISSING, PRIVACY_GATES, duration, figure, ordered, whole
+from tasks.wording import FIGURES, JUDGES, MISSING, PRIVACY_GATES, duration, figure, ordered, ratio, whole
 
 _SHOWN_METRICS = ("recall@10", "ndcg@10")
 _NAMES = {REAL: "real users (T)", HOLDOUT: "real users never seen (H)"}
@@ -73,9 +73,7 @@ def _utility(job: Job, table: Table) -> Iterable[str]:
                     [
                         f"`{choice.label}`",
                         *(
-                            _with_interval(
-                                table.find(choice.label, "utility", f"{metric} ratio", judge=judge, versus=REAL)
-                            )
+                            _ratio(table.find(choice.label, "utility", f"{metric} ratio", judge=judge, versus=REAL))
                             for judge in judges
                         ),
                     ]
@@ -205,11 +203,11 @@ def _shown(text: Callable[[Row], str]) -> Callable[[Row | None], str]:
 _value = _shown(lambda row: figure(row.value))
 
 
-def _interval(row: Row) -> str:
-    return "" if row.low is None or row.high is None else f" ({figure(row.low)} to {figure(row.high)})"
+def _interval(row: Row, write: Callable[[float | None], str] = figure) -> str:
+    return "" if row.low is None or row.high is None else f" ({write(row.low)} to {write(row.high)})"
 
 
-_with_interval = _shown(lambda row: f"{figure(row.value)}{_interval(row)}")
+_ratio = _shown(lambda row: f"{ratio(row.value)}{_interval(row, ratio)}")
 _with_verdict = _shown(lambda row: f"{row.verdict}: {row.value:+.3f}{_interval(row)}")
 
 

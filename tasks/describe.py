@@ -54,6 +54,7 @@ def _describe_release(path: Path) -> str:
             f"synthetic: {_size(counts)}",
             f"source:    about {_size(source)}",
             f"model:     {_model(manifest['model'])}",
+            f"roles:     {manifest['roles']}, {counted(manifest['attempts'], 'attempt')}",
             f"gates:     {gates}",
             f"privacy:   {privacy_in_words(manifest['privacy'])}",
             _intact(manifest["files"]),

@@ -10,6 +10,7 @@ from sdrm_core.data.loading import load_interactions
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.storage import private_directory, write_artifact, write_json
 from tasks.records import Ingested, Run
+from tasks.role_key import role_secret, sealed
 from tasks.stage import Meter, run_directory, stage
 
 
@@ -19,22 +20,22 @@ def ingest(config: PipelineConfig) -> Ingested:
     with Meter("ingest") as meter:
         table, source = load_interactions(config.source, cache=config.paths.cache.expanduser(), seed=config.seed)
         resolved = config.model_copy(update={"source": resolve(config.source)})
-        run = open_run(resolved, source_sha256=source.sha256)
+        run = open_run(resolved, source_sha256=source.sha256, secret=role_secret(config.roles))
         path = private_directory(run.directory / "ingest") / "interactions.parquet"
         interactions = write_artifact(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
     meter.save(run)
     return Ingested(run=run, source=source, interactions=interactions)
 
 
-def open_run(config: PipelineConfig, *, source_sha256: str) -> Run:
-    """Create the working directory named by the digest of configuration, input and kind of device, and describe it.
+def open_run(config: PipelineConfig, *, source_sha256: str, secret: bytes | None) -> Run:
+    """Create the working directory named by the digest of configuration, input, kind of device and role key.
 
     The same run started again finds what an earlier one left there. One on a GPU is another: the same seed gives other
     bytes there, and a diffusion model fits the latents of its own VAE alone.
     """
     device = resolve_device(config.compute.device).type
     parts = [config.result_digest(), source_sha256, *([] if device == "cpu" else [device])]
-    digest = hashlib.sha256(" ".join(parts).encode()).hexdigest()
+    digest = sealed(hashlib.sha256(" ".join(parts).encode()).hexdigest(), secret)
     private_directory(config.paths.work.expanduser())
     directory = run_directory(config.paths.work, digest)
     run = Run(config=config, directory=private_directory(directory).resolve(), digest=digest)

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -15,8 +14,10 @@ from sdrm_core.records import SourceFacts
 from sdrm_core.storage import parse_json_files, read_json
 from tasks.checkpoints import attempts_directory, gates_directory
 from tasks.records import FileFacts, FittedModel, Measures, Run, Samples, UserItemMatrix
-from tasks.role_key import ROLES_OF_KEY, ROLES_OF_SEED
+from tasks.role_key import ROLES_OF_KEY, ROLES_OF_SEED, sealed
+from tasks.source import is_named_source
 from tasks.stage import stages_directory
+from tasks.wording import ratio, rounded
 
 _DIGITS = 3
 _CURVE_DIGITS = 2  # as much as a plot shows
@@ -35,6 +36,7 @@ def version_of(created_at: datetime, digest: str) -> str:
 def build_manifest(
     run: Run,
     *,
+    secret: bytes | None,
     source: SourceFacts,
     matrix: UserItemMatrix,
     model: FittedModel,
@@ -44,7 +46,7 @@ def build_manifest(
     item_type: pa.DataType,
     created_at: datetime,
 ) -> dict[str, Any]:
-    """Return the manifest as a JSON-compatible dictionary."""
+    """Return the manifest as a JSON-compatible dictionary; ``secret`` is the key of the roles, None if the seed is."""
     digest = content_digest(files)
     return {
         "dataset": run.config.dataset,
@@ -54,8 +56,8 @@ def build_manifest(
         "run": run.digest,
         "seed": run.config.seed,
         "code_version": sdrm_core.__version__,
-        "config": run.config.public_settings(),
-        "source": source.model_dump() | {"uri": Path(source.uri).name} | _rounded_counts({"rows": source.rows}),
+        "config": _public_config(run, secret=secret),
+        "source": _public_source(run, source, secret=secret) | _rounded_counts({"rows": source.rows}),
         "source_counts": _rounded_counts(matrix.counts.model_dump()),
         "roles": ROLES_OF_KEY if matrix.has_secret_roles else ROLES_OF_SEED,
         "synthetic_counts": samples.counts.model_dump(),
@@ -80,6 +82,27 @@ def build_manifest(
         "fidelity": _public_fidelity(measures, n_holdout=matrix.users_by_role["holdout"]),
         "stages": parse_json_files(stages_directory(run)),
     }
+
+
+def _public_config(run: Run, *, secret: bytes | None) -> dict[str, Any]:
+    """Return the settings, without the digest that a private log is expected to have."""
+    settings = run.config.public_settings()
+    if _is_private(run, secret):
+        del settings["source"]["sha256"]
+    return settings
+
+
+def _public_source(run: Run, source: SourceFacts, *, secret: bytes | None) -> dict[str, Any]:
+    """Return where the log came from; of a private one the digest is under a key, which the plain one is not."""
+    digest = {"sha256": source.sha256}
+    if _is_private(run, secret):
+        digest = {"hmac_sha256": sealed(source.sha256, secret)}
+    return source.model_dump(exclude={"sha256"}) | {"uri": run.config.source.name} | digest
+
+
+def _is_private(run: Run, secret: bytes | None) -> bool:
+    """Say whether the log is somebody's own, and there is a key to hide its digest under."""
+    return secret is not None and not is_named_source(run.config.source)
 
 
 def _public_privacy(run: Run, measures: Measures) -> dict[str, Any]:
@@ -126,10 +149,18 @@ def _rounded_counts(counts: Mapping[str, float]) -> dict[str, float]:
 def _rounded(tree: Any, *, digits: int) -> Any:
     """Return a JSON tree whose numbers, but counts, have so many significant digits."""
     if isinstance(tree, dict):
-        return {key: _rounded(value, digits=digits) for key, value in tree.items()}
+        return {
+            key: _rounded_ratio(value) if key == "ratio" else _rounded(value, digits=digits)
+            for key, value in tree.items()
+        }
     if isinstance(tree, list):
         return [_rounded(value, digits=digits) for value in tree]
-    return float(f"{tree:.{digits}g}") if isinstance(tree, float) else tree
+    return rounded(tree, digits=digits) if isinstance(tree, float) else tree
+
+
+def _rounded_ratio(estimate: dict[str, float | None] | None) -> dict[str, float | None] | None:
+    """Return a ratio and its interval as precise as they are shown."""
+    return estimate and {key: None if value is None else float(ratio(value)) for key, value in estimate.items()}
 
 
 def _verdicts(run: Run) -> dict[str, Any]:

@@ -64,7 +64,11 @@ def measure_privacy(run: Run, matrix: UserItemMatrix, samples: Samples) -> Artif
         )
         artifact = _write(report, run, samples, "privacy")
         page = render_operator_report(
-            report.model_dump(mode="json"), dataset=run.config.dataset, run=run.digest, attempt=samples.attempt
+            report.model_dump(mode="json"),
+            dataset=run.config.dataset,
+            run=run.digest,
+            attempt=samples.attempt,
+            report_only=run.config.privacy.report_only,
         )
         write_text(run.directory / "privacy.html", page)
     meter.save(run)

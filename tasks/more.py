@@ -1,15 +1,15 @@
 """Draw more users from a model that is already trained. Nothing judges them: the result is not a release."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from uuid import uuid4
 
 from scipy.sparse import csr_matrix
 
-from sdrm_core.config import ComputeConfig, PathsConfig, Resolution
+from sdrm_core.config import ComputeConfig, PathsConfig, PrivacyGate, Resolution
 from sdrm_core.errors import DataError, Problem
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.model.folder import MANIFEST as MODEL
@@ -22,6 +22,7 @@ from tasks.interactions import new_user_ids, write_interactions
 from tasks.preflight import require_space, unwritable
 from tasks.releases import MANIFEST, release_at
 from tasks.stage import ATTEMPTS, GATES, LOG, MODELS, run_directory
+from tasks.suites import privacy_fact
 
 
 def sample_more(
@@ -65,12 +66,24 @@ def sample_more(
 
 
 def judgement(folder: Path) -> str:
-    """Return what is known of these users' privacy; warn if the gates refused the run that trained the model."""
-    refused_by = ", ".join(name for name, report in _reports(folder).items() if report["verdict"] != Verdict.PASS)
-    if not refused_by:
+    """Return what is known of these users' privacy; warn if the run that trained the model did not pass every gate."""
+    reports = _reports(folder)
+    refused_by = ", ".join(name for name, report in reports.items() if report["verdict"] != Verdict.PASS)
+    missed = ", ".join(_missed_privacy_gates(reports))
+    told = [f"were refused by gate {refused_by}"] if refused_by else []
+    told += [f"did not pass {missed}"] if missed else []
+    if not told:
         return "none: these users were not judged"
-    LOG.warning("the run that trained this model was refused by gate %s: its users may give people away", refused_by)
-    return f"none: these users were not judged, and those of the model's own run were refused by gate {refused_by}"
+    of_its_run = f"those of the model's own run {' and '.join(told)}"
+    LOG.warning("these users may give people away: %s", of_its_run)
+    return f"none: these users were not judged, and {of_its_run}"
+
+
+def _missed_privacy_gates(reports: Mapping[str, Any]) -> list[str]:
+    """Return the privacy gates that did not pass, those too that the configuration accepts or only reports."""
+    results = reports.get("release", {}).get("results", ())
+    unmet = {result["column"] for result in results if not result["success"]}
+    return [gate for gate in get_args(PrivacyGate) if privacy_fact(gate) in unmet]
 
 
 def _reports(folder: Path) -> dict[str, Any]:

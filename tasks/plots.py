@@ -134,7 +134,8 @@ def plot_nearest(histograms: Mapping[str, Mapping[str, Sequence[float]]]) -> str
         "synthetic_to_train": _SYNTHETIC_LINE | {"label": "synthetic, to training"},
         "synthetic_to_holdout": _OTHER_LINE | {"label": "synthetic, to never seen"},
     }
-    alt = "Histogram of users' similarity to their nearest neighbour, synthetic users beside real users never seen"
+    told = "; ".join(_in_words(lines[name]["label"], **histograms[name]) for name in lines if name in histograms)
+    alt = f"Histogram of users' similarity to their nearest neighbour. {told}"
     with _canvas("nearest", alt=alt) as canvas:
         (axes,) = canvas.panels()
         for name in (name for name in lines if name in histograms):
@@ -150,13 +151,21 @@ def plot_nearest(histograms: Mapping[str, Mapping[str, Sequence[float]]]) -> str
     return canvas.svg
 
 
-def plot_training(reports: Sequence[Mapping[str, Any]], *, loss: str, validation: str | None) -> str:
+def _in_words(label: str, *, edges: Sequence[float], shares: Sequence[float]) -> str:
+    """Say where a histogram is highest and ends, e.g. ``synthetic: most often 0.12 to 0.16, shown up to 0.40``."""
+    peak = max(range(len(shares)), key=shares.__getitem__)
+    last = max(place for place, share in enumerate(shares) if share)
+    return f"{label}: most often {edges[peak]:.2f} to {edges[peak + 1]:.2f}, shown up to {edges[last + 1]:.2f}"
+
+
+def plot_training(reports: Sequence[Mapping[str, Any]], *, loss: str, validation: str | None, kept: int | None) -> str:
     """Plot a stage's training loss and, in a panel of its own, its validation figure by epoch.
 
     Args:
         reports: the stage's epoch reports, in order, at least one.
         loss: what the loss is.
-        validation: what the validation figure is; None if it is the loss itself.
+        validation: what the validation figure is; None if it is the loss itself, or not to be shown.
+        kept: the epoch whose weights were kept, marked beside the validation figure; None if none stands out.
     """
     stage = str(reports[0]["stage"])
     alt = f"Training curve of stage {stage} by epoch"
@@ -168,18 +177,12 @@ def plot_training(reports: Sequence[Mapping[str, Any]], *, loss: str, validation
             axes.plot(epochs, values, **_SYNTHETIC_LINE, marker="o" if len(epochs) < 3 else None)
             axes.set_title(meaning, loc="left", fontsize=9, color=_INK)
             axes.locator_params(axis="y", nbins=4)
-        if validation and (best := _best_epoch(reports)) is not None:
-            axes.axvline(best, **_OTHER_LINE, label=f"kept: epoch {best}")
+        if validation and kept is not None:
+            axes.axvline(kept, **_OTHER_LINE, label=f"kept: epoch {kept}")
             _legend(axes, loc="best")
         axes.locator_params(axis="x", integer=True)
         _label(axes, x="epoch", y="")
     return canvas.svg
-
-
-def _best_epoch(reports: Sequence[Mapping[str, Any]]) -> int | None:
-    """Return the first epoch that reached the best validation figure of all."""
-    best = reports[-1]["best"]
-    return next((int(report["epoch"]) for report in reports if report["validation"] == best), None)
 
 
 def _above_zero(values: Sequence[float]) -> list[float]:

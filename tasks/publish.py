@@ -21,6 +21,7 @@ from tasks.pages import show
 from tasks.records import FileFacts, FittedModel, Measures, Release, Run, Samples, TrainedVae, UserItemMatrix
 from tasks.releases import LATEST, MANIFEST, release_at, releases_of
 from tasks.report import render_card, render_report
+from tasks.role_key import role_secret
 from tasks.sample import synthetic_user_ids
 from tasks.stage import LOG, Meter, stage
 
@@ -46,6 +47,7 @@ def publish(
             files = write_synthetic_users(run, samples, item_ids, folder=staging / "interactions")
             manifest = build_manifest(
                 run,
+                secret=role_secret(run.config.roles),
                 source=source,
                 matrix=matrix,
                 model=model,
@@ -60,7 +62,9 @@ def publish(
             card = render_card(manifest)
             write_json(staging / MANIFEST, manifest)
             write_text(staging / "README.md", card)
-            write_text(staging / "report.html", render_report(manifest, curves=curves, privacy=privacy))
+            n_validation = matrix.users_by_role["validation"]
+            report = render_report(manifest, curves=curves, n_validation=n_validation, privacy=privacy)
+            write_text(staging / "report.html", report)
         meter.save(run)
         release = give_name(staging, run, manifest)
     # What is published stays published: from here on nothing may fail, or the stage would be tried and publish again.

@@ -8,12 +8,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from sdrm_core.config import PipelineConfig
-from sdrm_core.privacy.verdicts import Histogram, strictest_of
+from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS, Histogram, strictest_of
 from sdrm_core.quality.ranking import METRICS
 from tasks import plots, wording
 from tasks.role_key import ROLES_OF_SEED
 
 _HEADLINE_METRICS = ("recall@10", "ndcg@10")
+_TRAINING_DIGITS = 3  # of a training curve: two nights' exact losses tell of a person who joined or left
 _MIN_USERS = 5  # a bar of a published histogram speaks of at least so many users, and of k_anonymity if that is more
 
 
@@ -23,13 +24,18 @@ def render_card(manifest: Mapping[str, Any]) -> str:
 
 
 def render_report(
-    manifest: Mapping[str, Any], *, curves: Mapping[str, Sequence[Mapping[str, Any]]], privacy: Mapping[str, Any]
+    manifest: Mapping[str, Any],
+    *,
+    curves: Mapping[str, Sequence[Mapping[str, Any]]],
+    n_validation: int,
+    privacy: Mapping[str, Any],
 ) -> str:
     """Return the release's ``report.html``: one file with its plots inside, which asks the network for nothing.
 
     Args:
         manifest: of the release.
-        curves: epoch reports of ``vae`` and ``diffusion``, in order.
+        curves: epoch reports of ``vae`` and ``diffusion``, in order; they are shown rounded.
+        n_validation: validation users; what fewer than 30 told is not shown.
         privacy: the operator's privacy report; of it only the coarse nearest-neighbour histogram is shown.
     """
     fidelity = manifest["fidelity"]["curves"]
@@ -39,14 +45,17 @@ def render_report(
         manifest,
         popularity=plots.plot_popularity(fidelity),
         activity=plots.plot_activity(fidelity),
-        nearest=_nearest({name: one.coarse for name, one in _histograms(privacy).items()}, min_users=min_users),
-        training=_training(curves),
+        nearest=_nearest(_public_histograms(privacy), min_users=min_users),
+        training=_training(curves, is_validated=n_validation >= MIN_HOLDOUT_USERS),
         min_users=min_users,
+        min_holdout=MIN_HOLDOUT_USERS if privacy["n_holdout"] < MIN_HOLDOUT_USERS else 0,
         settings=_settings(manifest["config"]),
     )
 
 
-def render_operator_report(privacy: Mapping[str, Any], *, dataset: str, run: str, attempt: int) -> str:
+def render_operator_report(
+    privacy: Mapping[str, Any], *, dataset: str, run: str, attempt: int, report_only: Sequence[str]
+) -> str:
     """Return the operator's ``privacy.html`` with every figure of every privacy gate; not for publication.
 
     Args:
@@ -54,16 +63,27 @@ def render_operator_report(privacy: Mapping[str, Any], *, dataset: str, run: str
         dataset: its data set.
         run: digest of the run.
         attempt: of the night, from 0.
+        report_only: gates that block nothing.
     """
     page = _environment().get_template("privacy.html.j2")
     nearest = _nearest(_histograms(privacy), min_users=0)
-    return page.render(full=privacy, nearest=nearest, dataset=dataset, run=run, attempt=attempt, wording=wording)
+    return page.render(
+        full=privacy, nearest=nearest, dataset=dataset, run=run, attempt=attempt, report_only=report_only
+    )
 
 
 def overall_verdict(manifest: Mapping[str, Any]) -> str:
     """Return the worst verdict of all gates: FAIL before INCONCLUSIVE, even if accepted, before PASS."""
     gates = [*manifest["gates"].values(), *manifest["privacy"]["gates"].values()]
     return strictest_of(gate["verdict"] for gate in gates)
+
+
+def is_told_openly(manifest: Mapping[str, Any]) -> bool:
+    """Say whether every gate that did not pass is one that the configuration accepts or only reports."""
+    privacy = manifest["privacy"]
+    openly = {*privacy["report_only"], *privacy["accepted_inconclusive"]}
+    missed = [name for name, gate in privacy["gates"].items() if gate["verdict"] != "PASS"]
+    return openly.issuperset(missed) and all(gate["verdict"] == "PASS" for gate in manifest["gates"].values())
 
 
 def refusing_gates(manifest: Mapping[str, Any]) -> list[str]:
@@ -76,12 +96,12 @@ def _render(template: str, manifest: Mapping[str, Any], **context: Any) -> str:
     return page.render(
         manifest=manifest,
         overall=overall_verdict(manifest),
+        is_told_openly=is_told_openly(manifest),
         accepted=manifest["privacy"]["accepted_inconclusive"],
         refused_by=refusing_gates(manifest),
         has_secret_roles=manifest["roles"] != ROLES_OF_SEED,
         headline_metrics=_HEADLINE_METRICS,
         all_metrics=METRICS,
-        wording=wording,
         **context,
     )
 
@@ -96,6 +116,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.globals["wording"] = wording
     environment.filters |= {function.__name__: function for function in wording.FILTERS}
     environment.filters |= {"code": markdown_code, "text": markdown_text}
     return environment
@@ -115,11 +136,11 @@ def markdown_text(text: Any) -> str:
 
 
 def _nearest(histograms: Mapping[str, Histogram], *, min_users: int) -> str | None:
-    """Return the plot of nearest-neighbour similarities without bars of fewer users; None where nobody was compared."""
+    """Return the plot of nearest-neighbour similarities without bars of fewer users; None where no bar is left."""
     drawn = {
         name: {"edges": one.edges, "shares": one.shares(min_users=min_users)}
         for name, one in histograms.items()
-        if sum(one.counts)
+        if max(one.counts) >= max(min_users, 1)
     }
     return plots.plot_nearest(drawn) if drawn else None
 
@@ -128,7 +149,13 @@ def _histograms(privacy: Mapping[str, Any]) -> dict[str, Histogram]:
     return {name: Histogram.model_validate(one) for name, one in privacy["histograms"].items()}
 
 
-def _training(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, str]]:
+def _public_histograms(privacy: Mapping[str, Any]) -> dict[str, Histogram]:
+    """Return the coarse histograms of those groups that have enough people."""
+    is_shown = privacy["n_holdout"] >= MIN_HOLDOUT_USERS
+    return {name: one.coarse for name, one in _histograms(privacy).items() if is_shown or "holdout" not in name}
+
+
+def _training(curves: Mapping[str, Sequence[Mapping[str, Any]]], *, is_validated: bool) -> list[dict[str, str | int]]:
     """Return a titled plot for each stage in the curves, in the order in which they were trained."""
     by_stage: dict[str, list[Mapping[str, Any]]] = {}
     for report in (report for reports in curves.values() for report in reports):
@@ -136,9 +163,25 @@ def _training(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[st
     drawn = []
     for stage, reports in by_stage.items():
         title, loss, validation = wording.TRAINING.get(stage, (wording.plain(stage), "loss", "validation"))
-        svg = plots.plot_training(reports, loss=loss, validation=validation)
+        svg = plots.plot_training(
+            [_public_epoch(report) for report in reports],
+            loss=loss,
+            validation=validation if is_validated else None,
+            kept=_kept_epoch(reports),
+        )
         drawn.append({"title": title, "svg": svg, "epochs": len(reports), "of_epochs": reports[-1]["of_epochs"]})
     return drawn
+
+
+def _public_epoch(report: Mapping[str, Any]) -> dict[str, Any]:
+    figures = {key: wording.rounded(report[key], digits=_TRAINING_DIGITS) for key in ("loss", "validation")}
+    return {**report, **figures}
+
+
+def _kept_epoch(reports: Sequence[Mapping[str, Any]]) -> int | None:
+    """Return the first epoch that reached the best validation figure of all."""
+    best = reports[-1]["best"]
+    return next((int(report["epoch"]) for report in reports if report["validation"] == best), None)
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:

@@ -14,6 +14,7 @@ ROLES_OF_SEED = "by the seed"
 _LEAST_CHARACTERS = 16
 _MARKED = b"the key of the users' roles"
 _MARK_DIGITS = 16
+_SEALING = b"the key of published digests"
 
 
 def role_secret(config: RolesConfig) -> bytes | None:
@@ -35,6 +36,17 @@ def role_secret(config: RolesConfig) -> bytes | None:
 def mark_of(secret: bytes | None) -> str | None:
     """Return what tells a key from another and gives nothing of it away; None: there is no key."""
     return None if secret is None else hmac.new(secret, _MARKED, "sha256").hexdigest()[:_MARK_DIGITS]
+
+
+def sealed(digest: str, secret: bytes | None) -> str:
+    """Return a digest of private data that only the key's holder can compare with a guess; without a key as it is.
+
+    Whoever holds every row but one person's could try that person's rows until a plain digest is met.
+    """
+    if secret is None:
+        return digest
+    key = hmac.digest(secret, _SEALING, "sha256")
+    return hmac.new(key, digest.encode(), "sha256").hexdigest()
 
 
 def _hard_to_guess(key: str, *, name: str) -> bytes:

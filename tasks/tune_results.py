@@ -14,7 +14,7 @@ from sdrm_core.storage import write_artifact, write_text
 from tasks.stage import Meter, stage
 from tasks.tune import METRIC, Search, excess_of, open_study
 from tasks.tune_space import values_of, with_values
-from tasks.wording import figure
+from tasks.wording import figure, ratio
 
 _SHOWN = 5
 
@@ -53,12 +53,12 @@ def _rank(trial: FrozenTrial) -> tuple[float, float]:
 def _yaml(search: Search, finished: Sequence[FrozenTrial], *, n_trials: int) -> str:
     best, given = finished[0], _given(search, finished)
     missed = [f"{gate} {verdict}" for gate, verdict in _missed(best).items()]
-    judges = ", ".join(f"{judge} {figure(ratio)}" for judge, ratio in best.user_attrs["ratios"].items())
+    judges = ", ".join(f"{judge} {ratio(value)}" for judge, value in best.user_attrs["ratios"].items())
     head = [
         f"Found by sdrm tune: the best of {n_trials} trials, number {best.number}.",
         f"Data and roles: {search.input_digest}",
-        f"Utility on validation users, {METRIC} over that of real users: {figure(best.value)} ({judges}).",
-        f"The settings the search started from: {figure(given.value) if given else 'not measured'}.",
+        f"Utility on validation users, {METRIC} over that of real users: {ratio(best.value)} ({judges}).",
+        f"The settings the search started from: {ratio(given.value) if given else 'not measured'}.",
         f"Privacy gates not passed against validation users: {', '.join(missed) or 'none'}.",
         "Trials are ranked by privacy excess, by how much the gates' margins are exceeded in all, then by utility; "
         f"here it is {figure(excess_of(best))}.",
@@ -115,6 +115,6 @@ def _summary(search: Search, finished: Sequence[FrozenTrial]) -> str:
     for trial in shown:
         label = f"{trial.number} (given)" if trial is given else str(trial.number)
         values = [f"{trial.params[path]:.4g}" for path in values_of(search.tuning.config)]
-        lines.append([label, figure(trial.value), figure(excess_of(trial)), str(len(_missed(trial))), *values])
+        lines.append([label, ratio(trial.value), figure(excess_of(trial)), str(len(_missed(trial))), *values])
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join("  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)) for line in lines)

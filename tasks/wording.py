@@ -1,9 +1,10 @@
 """How the reports say things: numbers for humans, and plain words for the names of gates, figures and stages."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 MISSING = "–"
+_LAST_BITS = 1e-12
 
 # The orders below are those of every table.
 PRIVACY_GATES: Mapping[str, str] = {
@@ -91,12 +92,28 @@ def counted(number: int, noun: str) -> str:
 
 
 def figure(value: float | None) -> str:
-    """Return a measured figure with three decimals, or fewer where it is large."""
+    """Return a measured figure with three decimals, fewer where it is large, more where it would read as 0."""
     if value is None:
         return MISSING
     if abs(value) >= 1000:
         return f"{value:,.0f}"
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
+    return _apart(value, from_=0.0, decimals=sum(abs(value) < bound for bound in (1, 10, 100)))
+
+
+def ratio(value: float | None) -> str:
+    """Return a multiple with three decimals, or more where it would read as 1: an interval above 1 shows that it is."""
+    return MISSING if value is None else _apart(value, from_=1.0, decimals=3)
+
+
+def _apart(value: float, *, from_: float, decimals: int) -> str:
+    """Return a number with so many decimals, or up to six if fewer do not tell it from another."""
+    texts = (f"{value:.{places}f}" for places in range(decimals, 7))
+    return next((text for text in texts if float(text) != from_), f"{from_:.{decimals}f}")
+
+
+def rounded(number: float, *, digits: int) -> float:
+    """Return a number with so many significant digits; what is 0 but for the last bits of a sum is 0."""
+    return 0.0 if abs(number) < _LAST_BITS else float(f"{number:.{digits}g}")
 
 
 def percent(share: float | None) -> str:
@@ -124,11 +141,11 @@ def size(n_bytes: float) -> str:
     return f"{n_bytes:.1f} GB"
 
 
-def interval(estimate: Mapping[str, Any] | None) -> str:
-    """Return an estimate's 95 % interval, e.g. ``.341 to .389``; empty where there is none."""
+def interval(estimate: Mapping[str, Any] | None, write: Callable[[float | None], str] = figure) -> str:
+    """Return an estimate's 95 % interval, e.g. ``0.341 to 0.389``; empty where there is none."""
     if not estimate or estimate.get("low") is None or estimate.get("high") is None:
         return ""
-    return f"{figure(estimate['low'])} to {figure(estimate['high'])}"
+    return f"{write(estimate['low'])} to {write(estimate['high'])}"
 
 
 def p_value(value: float) -> str:
@@ -152,4 +169,4 @@ def setting(value: Any) -> str:
     return str(value)
 
 
-FILTERS = (ordered, plain, whole, figure, percent, duration, size, interval, p_value, sentence, setting)
+FILTERS = (ordered, plain, whole, counted, figure, ratio, percent, duration, size, interval, p_value, sentence, setting)

@@ -126,7 +126,7 @@ def _strict_problems(layout: _Layout, *, n_read: int | None) -> list[Problem]:
             n_rows += 1
             if len(fields) != n_fields:
                 n_bad += 1
-                example = example or f"line {line:,} has {len(fields)} fields"
+                example = example or f"line {line:,} has {len(fields)} field{'' if len(fields) == 1 else 's'}"
     except _SyntaxError as error:
         problems.append(_syntax_problem(layout.path, line=error.line, message=str(error)))
     if n_bad:

@@ -61,7 +61,9 @@ def judge_privacy(
     accepted = tuple(
         verdict.gate
         for verdict in verdicts
-        if verdict.verdict == Verdict.INCONCLUSIVE and verdict.gate in config.accept_inconclusive
+        if verdict.verdict == Verdict.INCONCLUSIVE
+        and verdict.gate in config.accept_inconclusive
+        and verdict.gate not in config.report_only  # which needs no acceptance
     )
     return PrivacyReport(
         verdict=overall(verdicts, accepted),

@@ -120,16 +120,18 @@ class TestPublished:
         assert config.paths.work.stat().st_mode & 0o777 == 0o700
         assert all(path.stat().st_mode & 0o077 == 0 for path in config.paths.work.iterdir() if path.is_dir())
 
-    def test_the_journal_has_a_line(self, night):
+    def test_the_journal_has_a_line(self, night, source):
         config, release = night
         (line,) = (config.paths.work / "runs.jsonl").read_text().splitlines()
         assert json.loads(line)["verdict"] == "published"
         assert json.loads(line)["release"] == str(release.path)
+        assert json.loads(line)["source_sha256"] == sha256_of(source)
 
     def test_release_and_working_directory_can_be_described(self, night):
         config, release = night
         told = describe(release.path)
         assert "privacy:   " in told
+        assert "roles:     by the seed, 1 attempt\n" in told
         assert "membership" in told or "every gate PASS" in told
         assert "files:     1 data file, all digests as recorded" in told
         (run,) = [path for path in config.paths.work.iterdir() if path.is_dir()]
@@ -142,7 +144,7 @@ class TestPublished:
         assert rows.user_id.nunique() == 50
         assert stat.S_IMODE(sample.stat().st_mode) == 0o700
         assert not set(rows.user_id) & set(published.user_id)
-        assert re.search(r"50 users, [\d,]+ interactions, multi .*\n.*were not judged\n.*digests", describe(sample))
+        assert re.search(r"50 users, [\d,]+ interactions, multi .*\n.*were not judged.*\n.*digests", describe(sample))
         next((sample / "interactions").iterdir()).write_bytes(b"damaged")
         with pytest.raises(ArtifactError, match=r"part-00000.* changed or damaged\. Draw the sample again"):
             describe(sample)

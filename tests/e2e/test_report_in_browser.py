@@ -60,7 +60,8 @@ def pages(tmp_path_factory):
     inputs = render_inputs(folder / "run")
     write_text(folder / "report.html", render_report(**inputs))
     write_text(
-        folder / "privacy.html", render_operator_report(inputs["privacy"], dataset="demo", run="0" * 64, attempt=0)
+        folder / "privacy.html",
+        render_operator_report(inputs["privacy"], dataset="demo", run="0" * 64, attempt=0, report_only=()),
     )
     return folder
 

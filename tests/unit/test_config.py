@@ -197,6 +197,18 @@ def test_where_the_source_lies_changes_no_result_and_is_not_public():
     assert load_config(None, ["dataset=shop", "source.uri=log.tsv"]).result_digest() != near.result_digest()
 
 
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [("log.csv", "log.csv"), (".", "night"), ("./", "night"), ("logs/..", "night"), ("~/.", "home"), ("/", "/")],
+)
+def test_every_source_has_a_name(tmp_path, monkeypatch, uri, name):
+    (tmp_path / "night").mkdir()
+    monkeypatch.chdir(tmp_path / "night")
+    monkeypatch.setenv("HOME", "/somebodys/home")
+    config = load_config(None, ["dataset=shop", f"source.uri={uri}"])
+    assert config.source.name == config.public_settings()["source"]["uri"] == name
+
+
 def test_a_home_directory_that_is_not_there_is_told_with_all_else():
     wrong = ["source.uri=~nobody-here/log.csv", "paths.work=~nobody-here/work", "utility.judges=[svd,svd]"]
     with pytest.raises(ConfigError) as caught:

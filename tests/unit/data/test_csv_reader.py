@@ -118,6 +118,11 @@ def test_every_problem_is_told_at_once(tmp_path):
     assert all(len(problem.partition("). ")[2]) > 10 for problem in problems), "each names its remedy"
 
 
+def test_a_line_of_one_field_is_told_so(tmp_path):
+    [problem] = refused(tmp_path, "log.csv", HEADER + b"1,2,3\nend of file\n")
+    assert "(for example line 3 has 1 field)" in problem
+
+
 def test_the_line_of_a_problem_counts_line_ends_within_quotes(tmp_path):
     [problem] = refused(tmp_path, "log.csv", HEADER + b'1,"a\n\nb",3\n\n2,c,bad\n')
     assert "line 6: 'bad'" in problem

@@ -375,6 +375,8 @@ def test_accepted_inconclusive_gates_are_named(real):
     report = judge(fresh, train, holdout[:29], config=accepting)
     assert report.verdict == Verdict.PASS
     assert set(report.accepted) == set(gates)
+    reporting = accepting.model_copy(update={"report_only": gates[:1]})
+    assert set(judge(fresh, train, holdout[:29], config=reporting).accepted) == set(gates[1:])
 
 
 def test_bad_input_is_refused(real):

@@ -30,15 +30,20 @@ SETTINGS = {
 def render_inputs(
     folder: Path,
     *,
+    n_validation: int = 30,
     n_holdout: int = 40,
     n_evaluation: int = 40,
     uri: str = "embedded",
     rows: int = 5000,
     source: Counts | None = None,
+    expected_sha256: str | None = None,
+    secret: bytes | None = None,
 ) -> dict[str, Any]:
-    """Return the arguments of the reports' functions: ``manifest``, ``curves`` and ``privacy``."""
+    """Return the arguments of ``render_report``: ``manifest``, ``curves``, ``n_validation`` and ``privacy``."""
     dataset = "demo" if uri == "embedded" else "shop"
-    config = PipelineConfig.model_validate({**SETTINGS, "dataset": dataset, "source": {"uri": uri}})
+    config = PipelineConfig.model_validate(
+        {**SETTINGS, "dataset": dataset, "source": {"uri": uri, "sha256": expected_sha256}}
+    )
     users, synthetic = simulated_users(300), synthetic_users()
     fidelity, privacy = _against_holdout(n_holdout)
     utility = _utility(n_evaluation)
@@ -52,12 +57,13 @@ def render_inputs(
     nothing = Artifact(path=folder / "nothing", sha256="a" * 64)
     manifest = build_manifest(
         run,
+        secret=secret,
         source=SourceFacts(uri=uri, sha256="b" * 64, rows=rows),
         matrix=UserItemMatrix(
             user_items=nothing,
             items=nothing,
             counts=source or counts(users),
-            users_by_role={"train": 200, "validation": 20, "holdout": n_holdout, "evaluation": n_evaluation},
+            users_by_role={"train": 200, "validation": n_validation, "holdout": n_holdout, "evaluation": n_evaluation},
             has_secret_roles=True,
         ),
         model=FittedModel(
@@ -79,7 +85,7 @@ def render_inputs(
         item_type=pa.string(),
         created_at=datetime(2026, 11, 23, 1, 30, tzinfo=UTC),
     )
-    return {"manifest": manifest, "curves": training_curves(), "privacy": full}
+    return {"manifest": manifest, "curves": training_curves(), "n_validation": n_validation, "privacy": full}
 
 
 @cache

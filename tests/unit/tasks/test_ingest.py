@@ -1,8 +1,10 @@
-"""Which nights are one run, and share its working directory."""
+"""Which nights are one run, and share its working directory; its digest is published."""
+
+import hashlib
 
 import pytest
 
-from sdrm_core.config import ComputeConfig
+from sdrm_core.config import ComputeConfig, PipelineConfig
 from tasks.ingest import open_run
 from tests.conftest import small_night
 
@@ -14,7 +16,7 @@ def opened(tmp_path, monkeypatch):
     def opened(device, *, has_gpu=True):
         monkeypatch.setattr("torch.cuda.is_available", lambda: has_gpu)
         config = small_night(tmp_path).model_copy(update={"compute": ComputeConfig(device=device)})
-        return open_run(config, source_sha256="0" * 64)
+        return open_run(config, source_sha256="0" * 64, secret=None)
 
     return opened
 
@@ -28,3 +30,12 @@ def test_a_night_on_a_gpu_is_another_run_than_one_on_the_cpu(opened):
 def test_what_counts_is_where_it_runs_and_not_how_that_was_said(opened):
     assert opened("auto").digest == opened("cuda").digest
     assert opened("auto", has_gpu=False).digest == opened("cpu").digest == opened("cpu", has_gpu=False).digest
+
+
+def test_the_digest_of_a_run_with_secret_roles_confirms_no_guess_at_its_log(tmp_path):
+    config = PipelineConfig.model_validate({"paths": {"work": tmp_path / "work", "releases": tmp_path / "releases"}})
+    secrets = (None, b"0123456789abcdef", b"0123456789abcdeg")
+    runs = [open_run(config, source_sha256="a" * 64, secret=secret) for secret in secrets]
+    assert runs[0].digest == hashlib.sha256(f"{config.result_digest()} {'a' * 64}".encode()).hexdigest()
+    assert len({run.digest for run in runs}) == len({run.directory for run in runs}) == 3
+    assert open_run(config, source_sha256="a" * 64, secret=secrets[1]) == runs[1]

@@ -90,3 +90,16 @@ def test_more_users_of_a_refused_run_say_so(published, caplog):
         write_json(model.parent / "gates" / f"{gate}.json", {"verdict": verdict})
     assert judgement(model).endswith("were refused by gate release")
     assert "refused by gate release" in caplog.text
+
+
+def test_more_users_of_a_release_that_missed_privacy_gates_say_so(published, caplog):
+    _, model, _ = published
+    unmet = [
+        {"column": "privacy_membership", "success": False, "severity": "warning"},
+        {"column": "privacy_completion", "success": True, "severity": "warning"},
+        {"column": "privacy_near_copies", "success": False, "severity": "warning"},
+        {"column": "coverage", "success": False, "severity": "warning"},
+    ]
+    write_json(model.parent / "gates" / "release.json", {"verdict": "PASS", "results": unmet})
+    assert judgement(model).endswith("those of the model's own run did not pass near_copies, membership")
+    assert "did not pass near_copies, membership" in caplog.text

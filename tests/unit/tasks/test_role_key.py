@@ -2,7 +2,7 @@ import pytest
 
 from sdrm_core.config import RolesConfig
 from sdrm_core.errors import ConfigError
-from tasks.role_key import KEY_VARIABLE, mark_of, role_secret
+from tasks.role_key import KEY_VARIABLE, mark_of, role_secret, sealed
 
 
 @pytest.mark.parametrize("key", ["x", " ", "0123456789abcde", "0123456789abcdef "])
@@ -24,3 +24,11 @@ def test_a_mark_tells_keys_apart_and_is_none_of_them():
     assert marks[0] == marks[1] != marks[2]
     assert len(marks[0]) == 16
     assert mark_of(None) is None
+
+
+def test_a_sealed_digest_tells_logs_apart_and_confirms_no_guess():
+    key, other = b"0123456789abcdef", b"0123456789abcdeg"
+    assert sealed("a" * 64, key) == sealed("a" * 64, key)
+    assert len({sealed(digest * 64, secret) for digest in "ab" for secret in (key, other, None)}) == 6
+    assert sealed("a" * 64, None) == "a" * 64
+    assert len(sealed("a" * 64, key)) == 64

@@ -2,7 +2,20 @@
 
 import pytest
 
-from tasks.wording import counted, duration, figure, interval, ordered, p_value, percent, sentence, setting, size
+from tasks.wording import (
+    counted,
+    duration,
+    figure,
+    interval,
+    ordered,
+    p_value,
+    percent,
+    ratio,
+    rounded,
+    sentence,
+    setting,
+    size,
+)
 
 
 @pytest.mark.parametrize(
@@ -13,6 +26,17 @@ from tasks.wording import counted, duration, figure, interval, ordered, p_value,
         (figure, 0.12345, "0.123"),
         (figure, 12.345, "12.3"),
         (figure, 12_345.6, "12,346"),
+        (figure, 1.06, "1.06"),
+        (figure, 123.4, "123"),
+        (figure, 0.00034, "0.0003"),
+        (figure, -2.78e-17, "0.000"),
+        (figure, -0.0, "0.000"),
+        (ratio, None, "–"),
+        (ratio, 0.95, "0.950"),
+        (ratio, 1.0, "1.000"),
+        (ratio, 1.0007, "1.001"),
+        (ratio, 1.00034, "1.0003"),
+        (ratio, 0.99996, "0.99996"),
         (figure, -0.5, "-0.500"),
         (duration, 0.04, "0.0 s"),
         (duration, 9.96, "10 s"),
@@ -41,6 +65,15 @@ from tasks.wording import counted, duration, figure, interval, ordered, p_value,
 )
 def test_numbers_are_written_for_humans(write, value, expected):
     assert write(value) == expected
+
+
+def test_the_interval_of_a_ratio_has_its_decimals():
+    assert interval({"value": 1.04, "low": 1.0007, "high": 1.081}, ratio) == "1.001 to 1.081"
+
+
+def test_a_figure_is_rounded_to_its_significant_digits_and_no_sum_that_ends_at_nothing_keeps_its_last_bits():
+    assert [rounded(number, digits=3) for number in (1234.5, -0.012345, -2.78e-17)] == [1230, -0.0123, 0]
+    assert str(rounded(-2.78e-17, digits=3)) == "0.0"
 
 
 def test_one_is_not_written_as_many():
