@@ -93,7 +93,7 @@ def test_more_users_of_a_refused_run_say_so(published, caplog):
 
 
 def test_more_users_of_a_release_that_missed_privacy_gates_say_so(published, caplog):
-    _, model, _ = published
+    _, model = published
     unmet = [
         {"column": "privacy_membership", "success": False, "severity": "warning"},
         {"column": "privacy_completion", "success": True, "severity": "warning"},
