@@ -262,7 +262,7 @@ class SamplingConfig(Section):
         le=5,
         description="how little a user's taste counts in the draw of items: 1 as the model has it, below more; null: "
         "the lowest at which little leaks, judged by the privacy gates with validation users in place of the holdout; "
-        "where they are few, in a rehearsal: some training users judge a model that is trained without them",
+        "where they are few, in rehearsals: some training users judge a model that is trained without them",
     )
     temperature_by_activity: bool | None = Field(
         None,

@@ -13,7 +13,7 @@ from sdrm_core.privacy import gates
 from sdrm_core.privacy.attacks import chance_of_activity_trend
 from sdrm_core.privacy.evidence import Evidence, RealUsers, gather
 from sdrm_core.privacy.similarity import CPU, clean, require_same_catalogue
-from sdrm_core.privacy.statistics import Estimate, agreed, agreed_p_value
+from sdrm_core.privacy.statistics import Estimate, mean_of, mean_p_value
 from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS, Figure, GateVerdict, Verdict
 from sdrm_core.randomness import numpy_stream
 from sdrm_core.records import Leak
@@ -75,7 +75,7 @@ def _leak_of(
     seed: int,
 ) -> Leak:
     found = [_evidence(*side) for side in zip(synthetic, people, strict=True)]
-    rises = agreed_p_value([chance_of_activity_trend(evidence) for evidence in found]) < _CHANCE
+    rises = mean_p_value([chance_of_activity_trend(evidence) for evidence in found]) < _CHANCE
     judged = [
         gates.judged(
             (*gates.OF_COPIES, *_ANSWERING), evidence, config, draw_for=lambda gate: numpy_stream(seed, "leak", gate)
@@ -118,7 +118,7 @@ def _together(figures: Sequence[Figure], *, learnt: Sequence[float]) -> Figure:
     """Return what the models say together of one figure, as of a model of all training users."""
     first = figures[0]
     excess = [(1 - share) * (figure.effect - figure.null) for figure, share in zip(figures, learnt, strict=True)]
-    estimate = agreed(
+    estimate = mean_of(
         [
             Estimate(figure.effect - less, figure.lower - less, figure.upper - less, figure.p_value)
             for figure, less in zip(figures, excess, strict=True)

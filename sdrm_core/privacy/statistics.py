@@ -8,7 +8,7 @@ from scipy import stats
 
 CONFIDENCE = 0.95
 _Z = float(stats.norm.ppf(CONFIDENCE))
-_TINY = np.finfo(float).tiny  # what has a logarithm
+_TINY, _EPSILON = np.finfo(float).tiny, np.finfo(float).eps  # what has a logarithm, and what takes 1 below 1
 _LEAST_PER_COVARIATE = 3
 _LEAST_ODDS = 1.5  # of being struck, training : held-out user; what an AUC of membership at its margin comes to there
 
@@ -201,17 +201,24 @@ def averaged_rate(first: Estimate, second: Estimate) -> Estimate:
 def agreed(estimates: Sequence[Estimate]) -> Estimate:
     """Return what estimates of one figure say together that come from the same users in different ways.
 
-    They hang together, nobody knows how much: the bounds are the means of theirs, no narrower than those of the mean.
-    """
-    effect, lower, upper, _ = np.mean([astuple(estimate) for estimate in estimates], axis=0).tolist()
-    return Estimate(effect, lower, upper, agreed_p_value([estimate.p_value for estimate in estimates]))
-
-
-def agreed_p_value(p_values: Sequence[float]) -> float:
-    """Return twice the median of p-values, which is valid however they hang together; one alone as it is.
+    They hang together, nobody knows how much: the bounds are the means of theirs, no narrower than those of the mean;
+    the p-value is twice the median, which is valid however they hang together.
 
     Source: Rüger 1978, "Das maximale Signifikanzniveau des Tests: Lehne H0 ab, wenn k unter n gegebenen Tests zur
-    Ablehnung führen", Metrika 25.
+    Ablehnung führen", Metrika 25, for combining p-values.
     """
-    times = 2 if len(p_values) > 1 else 1
-    return min(times * float(np.median(p_values)), 1.0)
+    effect, lower, upper, _ = np.mean([astuple(estimate) for estimate in estimates], axis=0).tolist()
+    p_value = float(np.median([estimate.p_value for estimate in estimates]))
+    return Estimate(effect, lower, upper, min(2 * p_value, 1.0))
+
+
+def mean_of(estimates: Sequence[Estimate]) -> Estimate:
+    """Return the mean of estimates of one figure, as sure as one of them: how they hang together is not known."""
+    effect, lower, upper, _ = np.mean([astuple(estimate) for estimate in estimates], axis=0).tolist()
+    return Estimate(effect, lower, upper, mean_p_value([estimate.p_value for estimate in estimates]))
+
+
+def mean_p_value(p_values: Sequence[float]) -> float:
+    """Return the p-value of the mean of the normal scores, as if all came from the same users: it is no smaller."""
+    scores = stats.norm.isf(np.clip(p_values, _TINY, 1 - _EPSILON))
+    return float(stats.norm.sf(scores.mean()))

@@ -1,3 +1,4 @@
+from dataclasses import astuple
 from math import nan
 
 import numpy as np
@@ -81,6 +82,16 @@ def test_a_rate_of_two_halves_is_as_uncertain_as_they_are_and_as_significant():
 def test_a_p_value_too_small_for_a_number_can_be_combined():
     rate = Estimate(0.5, 0.4, 0.6, 0.0)
     assert statistics.averaged_rate(rate, rate).p_value == 0
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_mean_of_estimates_is_as_sure_as_one_of_them():
+    one, other = Estimate(0.1, 0.0, 0.2, stats.norm.sf(3.0)), Estimate(0.3, 0.2, 0.6, stats.norm.sf(1.0))
+    mean = statistics.mean_of([one, other])
+    assert (mean.effect, mean.lower, mean.upper, mean.p_value) == pytest.approx((0.2, 0.1, 0.4, stats.norm.sf(2.0)))
+    assert astuple(statistics.mean_of([one])) == pytest.approx(astuple(one))
+    for p_value in (0.0, 1.0):
+        assert statistics.mean_p_value([p_value, p_value]) == pytest.approx(p_value)
 
 
 def test_estimates_from_the_same_users_make_no_narrower_bounds_and_no_smaller_p_value():
@@ -185,4 +196,4 @@ def test_average_of_two_estimates():
     )
     assert estimate.effect == pytest.approx(0.55)
     assert estimate.standard_error == pytest.approx(0.025)
-    assert estimate.p_value == pytest.approx(stats.norm.sf(2))
+    assert estimate.p_value == pytest.approx(stats.stats.norm.sf(2))
