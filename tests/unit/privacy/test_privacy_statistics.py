@@ -196,4 +196,4 @@ def test_average_of_two_estimates():
     )
     assert estimate.effect == pytest.approx(0.55)
     assert estimate.standard_error == pytest.approx(0.025)
-    assert estimate.p_value == pytest.approx(stats.stats.norm.sf(2))
+    assert estimate.p_value == pytest.approx(stats.norm.sf(2))
