@@ -135,7 +135,7 @@ def plot_nearest(histograms: Mapping[str, Mapping[str, Sequence[float]]]) -> str
         "synthetic_to_holdout": _OTHER_LINE | {"label": "synthetic, to never seen"},
     }
     told = "; ".join(_in_words(lines[name]["label"], **histograms[name]) for name in lines if name in histograms)
-    alt = f"Histogram of users' similarity to their nearest neighbour. {told}"
+    alt = f"Histogram of users' similarity to their nearest neighbour: {told}"
     with _canvas("nearest", alt=alt) as canvas:
         (axes,) = canvas.panels()
         for name in (name for name in lines if name in histograms):
