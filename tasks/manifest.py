@@ -57,7 +57,7 @@ def build_manifest(
         "seed": run.config.seed,
         "code_version": sdrm_core.__version__,
         "config": _public_config(run, secret=secret),
-        "source": _public_source(run, source, secret=secret) | _rounded_counts({"rows": source.rows}),
+        "source": _public_source(run, source, secret=secret),
         "source_counts": _rounded_counts(matrix.counts.model_dump()),
         "roles": ROLES_OF_KEY if matrix.has_secret_roles else ROLES_OF_SEED,
         "synthetic_counts": samples.counts.model_dump(),
@@ -97,7 +97,7 @@ def _public_source(run: Run, source: SourceFacts, *, secret: bytes | None) -> di
     digest = {"sha256": source.sha256}
     if _is_private(run, secret):
         digest = {"hmac_sha256": sealed(source.sha256, secret)}
-    return source.model_dump(exclude={"sha256"}) | {"uri": run.config.source.name} | digest
+    return digest | {"uri": run.config.source.name} | _rounded_counts({"rows": source.rows})
 
 
 def _is_private(run: Run, secret: bytes | None) -> bool:
