@@ -5,7 +5,6 @@ The lower it is, the more useful the users are and the more they give away of th
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from math import inf
 from typing import Protocol
 
 import torch
@@ -30,8 +29,6 @@ _SECOND_TRY = 1.1**3  # three rungs: at it membership on MovieLens-1M shows half
 
 TOLERATED = 0.8
 """Share of the gates' margins that is used: the gates compare with other users, so chance needs room."""
-
-_HARDLY_MORE = 1.15
 
 
 def more_random(temperature: float) -> float:
@@ -71,8 +68,7 @@ def choose_temperature(leak_at: Callable[[float], Leak]) -> float:
     On the ladder from 1 on it is enough that no leak beyond ``TOLERATED`` shows. Below 1, where users are more typical
     than the model makes them, leaks that do not show must be bounded by as much. Above the ladder, too: of few people a
     leak may be out of sight and still there, and then the usefulness is lost for nothing. If every temperature leaks
-    more than that: the lowest one that the gates would still pass. If there is none: the lowest on the ladder that
-    leaks hardly more than the best one, because randomness that protects nobody only costs usefulness.
+    more than that: the lowest one that the gates would still pass. If there is none: the highest on the ladder.
 
     Args:
         leak_at: the leak of users drawn at a temperature; taken to fall as it rises, so that halving finds it.
@@ -91,8 +87,4 @@ def choose_temperature(leak_at: Callable[[float], Leak]) -> float:
         place = bisect_left(ladder, True, key=is_tolerated)
         if place < len(ladder):
             return ladder[place]
-    on_ladder = {temperature: leak.share for temperature, leak in leaks.items() if temperature in LADDER}
-    enough = _HARDLY_MORE * min(on_ladder.values())
-    passing = [temperature for temperature in leaks if keeps_within(1, temperature)]
-    hardly_more = [temperature for temperature, share in on_ladder.items() if share <= enough < inf]
-    return min(passing or hardly_more, default=UNJUDGED)
+    return min((temperature for temperature in leaks if keeps_within(1, temperature)), default=LADDER[-1])

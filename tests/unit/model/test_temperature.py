@@ -46,12 +46,9 @@ def test_where_every_temperature_leaks_without_bound_it_is_the_highest(leak):
     assert choose_temperature(lambda _: certain(leak)) == LADDER[-1]
 
 
-def test_where_no_temperature_is_enough_it_is_the_highest_if_that_helps():
-    assert choose_temperature(lambda temperature: certain(14.7 - 7 * temperature)) == LADDER[-1]
-
-
-def test_randomness_that_hides_nobody_is_not_bought():
-    assert choose_temperature(lambda temperature: certain(2 - 0.05 * temperature)) == LADDER[5]
+@pytest.mark.parametrize("slope", [7, 0.05])
+def test_where_no_temperature_is_enough_it_is_the_highest_however_little_that_helps(slope):
+    assert choose_temperature(lambda temperature: certain(14.7 - slope * temperature)) == LADDER[-1]
 
 
 def test_people_too_few_to_be_sure_do_not_allow_less_than_the_models_own_randomness():
@@ -68,7 +65,7 @@ def test_below_the_models_own_randomness_what_does_not_show_is_bounded_by_as_muc
 
 def test_people_too_few_to_be_sure_do_not_ask_for_more_than_the_ladder():
     out_of_sight = Leak(share=0.0, bound=inf, rises_with_activity=False)
-    assert choose_temperature(lambda temperature: out_of_sight if temperature > 1.4 else certain(1.9)) == LADDER[5]
+    assert choose_temperature(lambda temperature: out_of_sight if temperature > 1.4 else certain(1.9)) == LADDER[-1]
 
 
 @pytest.mark.parametrize(("refused", "then"), [(0.51, 1.33), (0.83, 1.33), (1.0, 1.33), (1.21, 1.61), (1.95, 2.6)])
