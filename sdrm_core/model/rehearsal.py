@@ -7,7 +7,7 @@ from scipy.sparse import csr_matrix, vstack
 
 from sdrm_core.randomness import numpy_stream
 
-_ENOUGH = 2_000  # onlookers tell a small leak from chance
+_ENOUGH = 2_500  # onlookers tell a small leak from chance
 _ONE_OF = 5  # training users looks on at most: a model of fewer gives away more of each
 _MOST = 2  # rehearsals: each costs a training
 
