@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from sdrm_core.data.roles import Role
 from tasks.compare_plan import REAL, Job
 from tasks.compare_table import HOLDOUT, Kind, Row
-from tasks.wording import FIGURES, JUDGES, MISSING, PRIVACY_GATES, duration, figure, ordered, ratio, whole
+from tasks.wording import FIGURES, JUDGES, MISSING, PRIVACY_GATES, duration, figure, ordered, ratio, signed, whole
 
 _SHOWN_METRICS = ("recall@10", "ndcg@10")
 _NAMES = {REAL: "real users (T)", HOLDOUT: "real users never seen (H)"}
@@ -208,7 +208,7 @@ def _interval(row: Row, write: Callable[[float | None], str] = figure) -> str:
 
 
 _ratio = _shown(lambda row: f"{ratio(row.value)}{_interval(row, ratio)}")
-_with_verdict = _shown(lambda row: f"{row.verdict}: {row.value:+.3f}{_interval(row)}")
+_with_verdict = _shown(lambda row: f"{row.verdict}: {signed(row.value)}{_interval(row)}")
 
 
 def _grid(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

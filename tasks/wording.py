@@ -100,6 +100,11 @@ def figure(value: float | None) -> str:
     return _apart(value, from_=0.0, decimals=sum(abs(value) < bound for bound in (1, 10, 100)))
 
 
+def signed(value: float | None) -> str:
+    """Return a difference as ``figure`` has it, with its sign."""
+    return figure(value) if value is None or value <= 0 else f"+{figure(value)}"
+
+
 def ratio(value: float | None) -> str:
     """Return a multiple with three decimals, or more where it would read as 1: an interval above 1 shows that it is."""
     return MISSING if value is None else _apart(value, from_=1.0, decimals=3)

@@ -14,6 +14,7 @@ from tasks.wording import (
     rounded,
     sentence,
     setting,
+    signed,
     size,
 )
 
@@ -31,6 +32,10 @@ from tasks.wording import (
         (figure, 0.00034, "0.0003"),
         (figure, -2.78e-17, "0.000"),
         (figure, -0.0, "0.000"),
+        (signed, 0.0123, "+0.012"),
+        (signed, -0.00004, "-0.00004"),
+        (signed, -2.78e-17, "0.000"),
+        (signed, None, "–"),
         (ratio, None, "–"),
         (ratio, 0.95, "0.950"),
         (ratio, 1.0, "1.000"),
