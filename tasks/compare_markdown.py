@@ -5,7 +5,19 @@ from collections.abc import Callable, Iterable, Sequence
 from sdrm_core.data.roles import Role
 from tasks.compare_plan import REAL, Job
 from tasks.compare_table import HOLDOUT, Kind, Row
-from tasks.wording import FIGURES, JUDGES, MISSING, PRIVACY_GATES, duration, figure, ordered, ratio, signed, whole
+from tasks.wording import (
+    FIGURES,
+    JUDGES,
+    MISSING,
+    PRIVACY_GATES,
+    duration,
+    figure,
+    interval,
+    ordered,
+    ratio,
+    signed,
+    whole,
+)
 
 _SHOWN_METRICS = ("recall@10", "ndcg@10")
 _NAMES = {REAL: "real users (T)", HOLDOUT: "real users never seen (H)"}
@@ -204,7 +216,8 @@ _value = _shown(lambda row: figure(row.value))
 
 
 def _interval(row: Row, write: Callable[[float | None], str] = figure) -> str:
-    return "" if row.low is None or row.high is None else f" ({write(row.low)} to {write(row.high)})"
+    told = interval({"low": row.low, "high": row.high}, write)
+    return f" ({told})" if told else ""
 
 
 _ratio = _shown(lambda row: f"{ratio(row.value)}{_interval(row, ratio)}")

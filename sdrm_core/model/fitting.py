@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -178,15 +178,14 @@ def _leak_at(
     leak_of = leak(sides, n_train=train.shape[0], config=config.privacy, seed=config.seed, device=device)
     if leak_of is None:
         return None
-    judged = [trained]
-    if rehearsed:
-        rehearse = partial(_rehearse, validation=validation, config=config, device=device, on_epoch=on_epoch)
-        judged = [rehearse(learners) for learners, _ in rehearsed]
+    judged = [
+        _rehearse(learners, validation, config=config, device=device, on_epoch=on_epoch) for learners, _ in rehearsed
+    ] or [trained]
     return cache(lambda *how: leak_of([_some_users(each.drawing_at(*how)[0], config=config) for each in judged]))
 
 
 def _rehearse(
-    learners: csr_matrix, *, validation: csr_matrix, config: PipelineConfig, device: torch.device, on_epoch: OnEpoch
+    learners: csr_matrix, validation: csr_matrix, *, config: PipelineConfig, device: torch.device, on_epoch: OnEpoch
 ) -> _Trained:
     """Train a model of the learners as the real one was trained; reports say that they are of a rehearsal."""
 
