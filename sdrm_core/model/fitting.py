@@ -1,35 +1,27 @@
-"""Fitting the whole model on a trained VAE: diffusion over its latents, then the draw of items."""
+"""Fitting the whole model on a trained VAE: diffusion over its latents, then a draw as random as privacy asks."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 
 from sdrm_core.config import PipelineConfig
-from sdrm_core.data.anonymity import publishable_activity, publishable_items
-from sdrm_core.data.matrix import item_popularity
-from sdrm_core.model.devices import Workers
-from sdrm_core.model.diffusing import Posteriors, train_denoiser
-from sdrm_core.model.draw import FEW, Offsets, reliance_on_few, target_popularity
-from sdrm_core.model.offsets import OffsetFit
 from sdrm_core.model.pretraining import train_vae
 from sdrm_core.model.rehearsal import Rehearsal, rehearsals
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.model.temperature import OWN, UNJUDGED, LeakMeasure, choose_temperature
+from sdrm_core.model.trained import TrainedModel, train_on_latents
 from sdrm_core.model.training import EpochReport, OnEpoch
 from sdrm_core.model.vae import MultiVAE
 from sdrm_core.randomness import stream_seed
 from sdrm_core.records import Leak
 
-_MOSTLY = 0.5  # of the data relies on items of few people
 _MAX_LEAK_USERS = 20_000  # synthetic users drawn to see what leaks: more tell more, but take time
 
-_Drawing = Callable[[float, bool], tuple[SdrmModel, tuple[EpochReport, ...]]]
-"""Takes a temperature, and whether for each user in proportion to the number of items; returns model and reports."""
+_LeakAt = Callable[[float, bool], Leak]
+"""Takes a temperature, and whether it is in proportion to a user's number of items."""
 
 
 class Fitted(NamedTuple):
@@ -44,20 +36,6 @@ class Fitted(NamedTuple):
     model: SdrmModel
     reports: tuple[EpochReport, ...]
     temperature_is_found: bool
-
-
-class _Trained(NamedTuple):
-    """A model trained but for its draw, which is fitted at any temperature.
-
-    Attributes:
-        drawing_at: fits the draw; returns the model, and one report a round.
-        reports: of the diffusion, one an epoch.
-        is_sparse: whether items of few people make up most of the data.
-    """
-
-    drawing_at: _Drawing
-    reports: tuple[EpochReport, ...]
-    is_sparse: bool
 
 
 def fit_sdrm(
@@ -87,7 +65,7 @@ def fit_sdrm(
         TrainingError: a loss is not finite.
         DataError: no item may be published.
     """
-    trained = _train(vae, train, validation, config=config, device=device, on_epoch=on_epoch)
+    trained = train_on_latents(vae, train, validation, config=config, device=device, on_epoch=on_epoch)
     temperature, by_activity = config.sampling.temperature, config.sampling.temperature_by_activity
     if by_activity is None and trained.is_sparse:
         by_activity = False  # there it is not many items that give people away, but items of few people
@@ -96,74 +74,12 @@ def fit_sdrm(
         leak_at = _leak_at(trained, train, validation, config=config, device=device, leak=leak, on_epoch=on_epoch)
         is_found = temperature is None and leak_at is not None
         temperature, by_activity = _how_random(temperature, by_activity, leak_at=leak_at)
-    model, rounds = trained.drawing_at(temperature, by_activity)
+    model, rounds = trained.drawing_at(temperature, by_activity=by_activity)
     return Fitted(model, (*trained.reports, *rounds), is_found)
 
 
-def _train(
-    vae: MultiVAE,
-    train: csr_matrix,
-    validation: csr_matrix,
-    *,
-    config: PipelineConfig,
-    device: torch.device,
-    on_epoch: OnEpoch,
-) -> _Trained:
-    """Train the diffusion on the latents of a trained VAE; the draw stays open."""
-    counts, popularity = np.diff(train.indptr), item_popularity(train)
-    k_anonymity = config.privacy.k_anonymity
-    publishable = publishable_items(popularity, k_anonymity=k_anonymity)
-    sparsity = reliance_on_few(popularity[publishable], k_anonymity=k_anonymity)
-    vae = vae.to(device).with_shrunk_item_vectors(popularity, half_at=sparsity * FEW * k_anonymity)
-    with Workers(device) as workers:
-        denoiser, reports = train_denoiser(
-            Posteriors.of(vae, train, reference=counts, seed=config.seed),
-            Posteriors.of(vae, validation, reference=counts, seed=config.seed),
-            config=config.diffusion,
-            seed=config.seed,
-            workers=workers,
-            on_epoch=on_epoch,
-        )
-    unfitted = SdrmModel(
-        vae=vae,
-        denoiser=denoiser,
-        activity=publishable_activity(counts, k_anonymity=k_anonymity, n_publishable=len(publishable)),
-        publishable=publishable,
-        offsets=Offsets.none(len(publishable), device=device),
-        temperature=OWN,
-    )
-    drawing_at = _drawing(unfitted, train, config=config, on_epoch=on_epoch)
-    return _Trained(drawing_at, reports, is_sparse=sparsity > _MOSTLY)
-
-
-def _drawing(unfitted: SdrmModel, train: csr_matrix, *, config: PipelineConfig, on_epoch: OnEpoch) -> _Drawing:
-    users, k_anonymity = train[:, unfitted.publishable], config.privacy.k_anonymity
-    fit_offsets = OffsetFit(
-        target_popularity(item_popularity(users), k_anonymity=k_anonymity),
-        k_anonymity=k_anonymity,
-        config=config.sampling,
-        seed=config.seed,
-        on_epoch=on_epoch,
-    )
-    pairs = fit_offsets.find_pairs(unfitted, users)
-
-    def at(temperature: float, by_activity: bool) -> SdrmModel:
-        usual_count = float(np.median(unfitted.activity)) if by_activity else None
-        return replace(unfitted, temperature=temperature, usual_count=usual_count)
-
-    @cache  # the temperature that is chosen was fitted to be tried, unless in a rehearsal
-    def offsets_at(temperature: float, by_activity: bool) -> tuple[Offsets, tuple[EpochReport, ...]]:
-        return fit_offsets(at(temperature, by_activity), pairs)
-
-    def drawing_at(temperature: float, by_activity: bool) -> tuple[SdrmModel, tuple[EpochReport, ...]]:
-        offsets, rounds = offsets_at(temperature, by_activity)
-        return replace(at(temperature, by_activity), offsets=offsets), rounds  # a model that has drawn is large
-
-    return drawing_at
-
-
 def _leak_at(
-    trained: _Trained,
+    trained: TrainedModel,
     train: csr_matrix,
     validation: csr_matrix,
     *,
@@ -171,34 +87,41 @@ def _leak_at(
     device: torch.device,
     leak: LeakMeasure,
     on_epoch: OnEpoch,
-) -> Callable[[float, bool], Leak] | None:
+) -> _LeakAt | None:
     """Return what says how much leaks of a draw, of the trained model's or of those in rehearsals; None: nobody can."""
     rehearsed = rehearsals(train, validation, seed=config.seed) if config.sampling.temperature is None else []
     sides = rehearsed or [Rehearsal(train, validation)]
     leak_of = leak(sides, n_train=train.shape[0], config=config.privacy, seed=config.seed, device=device)
     if leak_of is None:
         return None
-    judged = [
-        _rehearse(learners, validation, config=config, device=device, on_epoch=on_epoch) for learners, _ in rehearsed
-    ] or [trained]
-    return cache(lambda *how: leak_of([_some_users(each.drawing_at(*how)[0], config=config) for each in judged]))
+    judged = [trained]
+    if rehearsed:
+        judged = [
+            _rehearse(learners, validation, config=config, device=device, on_epoch=on_epoch)
+            for learners, _ in rehearsed
+        ]
+
+    @cache
+    def leak_at(temperature: float, by_activity: bool) -> Leak:
+        drawings = (each.drawing_at(temperature, by_activity=by_activity) for each in judged)
+        return leak_of([_some_users(model, config=config) for model, _ in drawings])
+
+    return leak_at
 
 
 def _rehearse(
     learners: csr_matrix, validation: csr_matrix, *, config: PipelineConfig, device: torch.device, on_epoch: OnEpoch
-) -> _Trained:
+) -> TrainedModel:
     """Train a model of the learners as the real one was trained; reports say that they are of a rehearsal."""
 
     def report(epoch: EpochReport) -> None:
         on_epoch(epoch.model_copy(update={"stage": f"rehearsal, {epoch.stage}"}))
 
     vae, _ = train_vae(learners, validation, config=config.vae, seed=config.seed, device=device, on_epoch=report)
-    return _train(vae, learners, validation, config=config, device=device, on_epoch=report)
+    return train_on_latents(vae, learners, validation, config=config, device=device, on_epoch=report)
 
 
-def _how_random(
-    temperature: float | None, by_activity: bool | None, *, leak_at: Callable[[float, bool], Leak] | None
-) -> tuple[float, bool]:
+def _how_random(temperature: float | None, by_activity: bool | None, *, leak_at: _LeakAt | None) -> tuple[float, bool]:
     """Return both as they are given, and by what leaks where they are None."""
     if leak_at is None:
         return UNJUDGED if temperature is None else temperature, bool(by_activity)

@@ -1,0 +1,113 @@
+"""A model trained on the latents of a VAE, whose draw of items can still be fitted at any temperature."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+
+from sdrm_core.config import PipelineConfig
+from sdrm_core.data.anonymity import publishable_activity, publishable_items
+from sdrm_core.data.matrix import item_popularity
+from sdrm_core.model.devices import Workers
+from sdrm_core.model.diffusing import Posteriors, train_denoiser
+from sdrm_core.model.draw import FEW, Offsets, reliance_on_few, target_popularity
+from sdrm_core.model.offsets import OffsetFit
+from sdrm_core.model.pairs import Pairs
+from sdrm_core.model.sdrm import SdrmModel
+from sdrm_core.model.temperature import OWN
+from sdrm_core.model.training import EpochReport, OnEpoch
+from sdrm_core.model.vae import MultiVAE
+
+_MOSTLY = 0.5  # of the data relies on items of few people
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """A model of which all is trained but the draw.
+
+    Attributes:
+        model: without offsets, at its own temperature.
+        pairs: pairs of items that are to have offsets.
+        fit_offsets: fits the offsets of items and pairs.
+        reports: of the diffusion, one an epoch.
+        is_sparse: whether items of few people make up most of the data.
+    """
+
+    model: SdrmModel
+    pairs: Pairs
+    fit_offsets: OffsetFit
+    reports: tuple[EpochReport, ...]
+    is_sparse: bool
+    _fitted: dict[tuple[float, bool], tuple[Offsets, tuple[EpochReport, ...]]] = field(default_factory=dict, init=False)
+
+    def drawing_at(self, temperature: float, *, by_activity: bool) -> tuple[SdrmModel, tuple[EpochReport, ...]]:
+        """Return the model with its draw fitted, and one report a round; fitted once however often it is asked for.
+
+        Args:
+            temperature: of the draw.
+            by_activity: whether it is that of users with the median number of items, and others' in proportion to
+                theirs.
+        """
+        usual_count = float(np.median(self.model.activity)) if by_activity else None
+        model = replace(self.model, temperature=temperature, usual_count=usual_count)
+        if (temperature, by_activity) not in self._fitted:
+            self._fitted[temperature, by_activity] = self.fit_offsets(model, self.pairs)
+        offsets, rounds = self._fitted[temperature, by_activity]  # not the model: one that has drawn is large
+        return replace(model, offsets=offsets), rounds
+
+
+def train_on_latents(
+    vae: MultiVAE,
+    train: csr_matrix,
+    validation: csr_matrix,
+    *,
+    config: PipelineConfig,
+    device: torch.device,
+    on_epoch: OnEpoch,
+) -> TrainedModel:
+    """Train the diffusion on the latents of a trained VAE, and find the pairs of items that it makes too seldom.
+
+    Args:
+        vae: trained, frozen.
+        train: (n_train_users, n_items) binary, no user without items; the only source of target statistics.
+        validation: (n_validation_users, n_items) binary; decides when to stop.
+        config: the run's configuration.
+        device: where to train.
+        on_epoch: called after each epoch of the diffusion, and later after each round of a draw's offsets.
+
+    Raises:
+        TrainingError: a loss is not finite.
+        DataError: no item may be published.
+    """
+    counts, popularity = np.diff(train.indptr), item_popularity(train)
+    k_anonymity = config.privacy.k_anonymity
+    publishable = publishable_items(popularity, k_anonymity=k_anonymity)
+    sparsity = reliance_on_few(popularity[publishable], k_anonymity=k_anonymity)
+    vae = vae.to(device).with_shrunk_item_vectors(popularity, half_at=sparsity * FEW * k_anonymity)
+    with Workers(device) as workers:
+        denoiser, reports = train_denoiser(
+            Posteriors.of(vae, train, reference=counts, seed=config.seed),
+            Posteriors.of(vae, validation, reference=counts, seed=config.seed),
+            config=config.diffusion,
+            seed=config.seed,
+            workers=workers,
+            on_epoch=on_epoch,
+        )
+    model = SdrmModel(
+        vae=vae,
+        denoiser=denoiser,
+        activity=publishable_activity(counts, k_anonymity=k_anonymity, n_publishable=len(publishable)),
+        publishable=publishable,
+        offsets=Offsets.none(len(publishable), device=device),
+        temperature=OWN,
+    )
+    fit_offsets = OffsetFit(
+        target_popularity(popularity[publishable], k_anonymity=k_anonymity),
+        k_anonymity=k_anonymity,
+        config=config.sampling,
+        seed=config.seed,
+        on_epoch=on_epoch,
+    )
+    pairs = fit_offsets.find_pairs(model, train[:, publishable])
+    return TrainedModel(model, pairs, fit_offsets, reports, is_sparse=sparsity > _MOSTLY)
