@@ -34,9 +34,9 @@ TOLERATED = 0.8
 def more_random(temperature: float) -> float:
     """Return the temperature to draw at after users drawn at ``temperature`` gave too much away.
 
-    A temperature below 1 was chosen because no leak was certain, and that was wrong: then the raise starts from 1.
+    At least the model's own: a lower one was chosen because no leak was certain, and that was wrong.
     """
-    return round(_SECOND_TRY * max(temperature, OWN), 2)
+    return round(max(_SECOND_TRY * temperature, OWN), 2)
 
 
 class LeakMeasure(Protocol):
