@@ -15,7 +15,6 @@ from scipy.sparse import csr_matrix
 from sdrm_core.arms.registry import ARMS
 from sdrm_core.config import JudgeName
 from sdrm_core.data.roles import Role
-from sdrm_core.errors import ArtifactError
 from sdrm_core.records import Artifact
 from sdrm_core.storage import (
     checked,
@@ -29,7 +28,7 @@ from sdrm_core.storage import (
 from sdrm_core.storage import write_user_items as write_matrix
 from tasks.compare_plan import REAL, ArmChoice, Job
 from tasks.matrix import users_of
-from tasks.resumable import UNDERLYING, code_digest, digest_of
+from tasks.resumable import DAMAGE, UNDERLYING, code_digest, digest_of
 from tasks.stage import LOG
 
 _GENERATING = ("arms", "config.py", "model", "privacy", "quality/baselines.py", *UNDERLYING)
@@ -71,12 +70,13 @@ class Cell:
 
     def discard_if_damaged(self) -> None:
         """Remove it if it is not what was written, so that it is made again."""
+        if not self.is_finished:
+            return
         try:
-            if self.is_finished and self.has_arrays:
+            self.read()
+            if self.has_arrays:
                 checked(self._artifact(), remedy="")
-            elif self.is_finished:
-                self.read()
-        except (ArtifactError, KeyError, TypeError) as error:
+        except DAMAGE as error:
             LOG.warning("%s is damaged (%s); it is made again", self.report, error)
             self.report.unlink()
 

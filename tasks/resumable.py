@@ -10,8 +10,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, get_type_hints
 
-from pydantic import ValidationError
-
 import sdrm_core
 from sdrm_core.errors import ArtifactError
 from sdrm_core.records import Artifact, Record
@@ -21,6 +19,9 @@ from tasks.stage import LOG, stages_directory
 
 UNDERLYING = ("closed_form.py", "data", "loops.py", "randomness.py", "threads.py")
 """Modules of the core that all rooms stand on."""
+
+DAMAGE = (ArtifactError, AttributeError, KeyError, TypeError, ValueError)
+"""The errors by which reading a kept result shows that it, or a file of it, is not what was written."""
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=Record)
@@ -86,10 +87,12 @@ def _kept(path: Path, kind: type[R]) -> tuple[R, dict[str, Any]] | None:
     try:
         kept = parse_json(path)
         result = kind.model_validate(kept["result"])
-    except (ArtifactError, ValidationError, KeyError, TypeError) as error:
+        for artifact in _artifacts(result):
+            checked(artifact, remedy="")
+        return result, dict(kept["meter"])
+    except DAMAGE as error:
         LOG.warning("%s is damaged (%s); the stage is run again", path, error)
         return None
-    return (result, kept["meter"]) if all(map(_is_intact, _artifacts(result))) else None
 
 
 @lru_cache
@@ -125,11 +128,3 @@ def _artifacts(value: Any) -> Iterator[Artifact]:
     elif isinstance(value, tuple):
         for one in value:
             yield from _artifacts(one)
-
-
-def _is_intact(artifact: Artifact) -> bool:
-    try:
-        checked(artifact)
-    except ArtifactError:
-        return False
-    return True
