@@ -11,6 +11,7 @@ from sdrm_core.model.folder import MANIFEST as MODEL
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.storage import parse_json, parse_json_files
 from tasks.interactions import written_files
+from tasks.preflight import require_there
 from tasks.releases import LATEST, MANIFEST
 from tasks.stage import GATES, STAGES
 from tasks.wording import counted
@@ -20,9 +21,10 @@ def describe(path: Path) -> str:
     """Return the description as text.
 
     Raises:
-        DataError: the path is none of the things that can be described.
+        DataError: there is nothing at the path, or none of the things that can be described.
         ArtifactError: a file is missing or changed.
     """
+    require_there(path)
     described: dict[str, Callable[[Path], str]] = {
         MANIFEST: _describe_release,
         "sample.json": _describe_sample,

@@ -19,7 +19,7 @@ from sdrm_core.privacy.verdicts import Verdict
 from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.storage import parse_json, parse_json_files, private_directory, sha256_of, sync, write_json
 from tasks.interactions import new_user_ids, write_interactions
-from tasks.preflight import require_space, unwritable
+from tasks.preflight import require_space, require_there, unwritable
 from tasks.releases import MANIFEST, release_at
 from tasks.stage import ATTEMPTS, GATES, LOG, MODELS, run_directory
 from tasks.suites import privacy_fact
@@ -99,6 +99,7 @@ def model_folder(source: Path, *, work: Path) -> Path:
 
     The folder of a data set's releases stands for the latest of them.
     """
+    require_there(source)
     source = release_at(source)
     for folder in (source, *_models_of_run(source), *_models_of_release(source, work)):
         if (folder / MODEL).is_file():

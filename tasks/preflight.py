@@ -107,6 +107,13 @@ def unwritable(path: Path, *, name: str, is_private: bool) -> Problem | None:
         return Problem(f"{path} ({name})", f"cannot be written: {reason}", "Choose a directory this user may write to")
 
 
+def require_there(path: Path) -> None:
+    """Raise a ``DataError`` if there is nothing at a path that the command line names."""
+    if not path.exists():
+        remedy = "Check the path; relative ones start at the current directory"
+        raise DataError(Problem(str(path), "there is no such file or directory", remedy))
+
+
 def require_space(path: Path, *, users: int, interactions_per_user: float) -> None:
     """Raise a ``DataError`` if the asked-for synthetic users would not fit on the disk of ``path``."""
     needed = int(users * interactions_per_user * _BYTES_PER_INTERACTION)
