@@ -7,7 +7,7 @@ from typing import Any
 
 from sdrm_core.errors import ArtifactError, DataError, Problem
 from sdrm_core.model.devices import resolve_device
-from sdrm_core.model.folder import MANIFEST as MODEL
+from sdrm_core.model.folder import DESCRIPTION
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.storage import parse_json, parse_json_files
 from tasks.interactions import written_files
@@ -28,7 +28,7 @@ def describe(path: Path) -> str:
     described: dict[str, Callable[[Path], str]] = {
         MANIFEST: _describe_release,
         "sample.json": _describe_sample,
-        MODEL: _describe_model,
+        DESCRIPTION: _describe_model,
         "config.json": _describe_run,
         LATEST: lambda folder: _describe_release(folder / parse_json(folder / LATEST)["version"]),
     }

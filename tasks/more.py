@@ -12,8 +12,7 @@ from scipy.sparse import csr_matrix
 from sdrm_core.config import ComputeConfig, PathsConfig, PrivacyGate, Resolution
 from sdrm_core.errors import DataError, Problem
 from sdrm_core.model.devices import resolve_device
-from sdrm_core.model.folder import MANIFEST as MODEL
-from sdrm_core.model.folder import is_model, load_item_ids
+from sdrm_core.model.folder import DESCRIPTION, is_model, load_item_ids
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.privacy.verdicts import Verdict
 from sdrm_core.randomness import numpy_stream, stream_seed
@@ -45,7 +44,7 @@ def sample_more(
     _require_new(out)
     model = SdrmModel.load(folder, device=resolve_device("auto"))
     require_space(out.parent, users=users, interactions_per_user=float(model.activity.mean()))
-    stream, digest = stream_seed(seed, "more"), sha256_of(folder / MODEL)
+    stream, digest = stream_seed(seed, "more"), sha256_of(folder / DESCRIPTION)
     staging = out.with_name(f".{out.name}.{uuid4().hex}")
     try:
         private_directory(staging)
@@ -102,7 +101,7 @@ def model_folder(source: Path, *, work: Path) -> Path:
     require_there(source)
     source = release_at(source)
     for folder in (source, *_models_of_run(source), *_models_of_release(source, work)):
-        if (folder / MODEL).is_file():
+        if (folder / DESCRIPTION).is_file():
             return folder
     raise DataError(
         Problem(
