@@ -66,6 +66,12 @@ def local_directory(path: Path) -> Path:
     return with_home(path)
 
 
+def lies_within(path: Path, directory: Path) -> bool:
+    """Return whether a path is a directory or lies in it, whatever links and ``~`` lead there."""
+    inner, outer = (os.path.realpath(one.expanduser()) for one in (path, directory))
+    return Path(inner).is_relative_to(outer)
+
+
 class Section(BaseModel):
     """A frozen group of settings; an unknown key is an error, never ignored."""
 
@@ -423,8 +429,7 @@ class PathsConfig(Section):
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
-        releases, work = (Path(os.path.realpath(path.expanduser())) for path in (self.releases, self.work))
-        if releases.is_relative_to(work) or work.is_relative_to(releases):
+        if lies_within(self.releases, self.work) or lies_within(self.work, self.releases):
             raise ValueError(
                 f"releases ({self.releases}) and work ({self.work}) must lie apart, neither in the other: releases are "
                 "shared, and work holds real user ids"
