@@ -166,13 +166,14 @@ def gain_cell(job: Job, judge: JudgeName, choice: ArmChoice) -> Cell:
 def all_cells(job: Job) -> list[Cell]:
     """Return every piece the comparison is made of."""
     asked = job.comparison
-    each = [(choice, seed) for choice in asked.arms for seed in asked.seeds]
-    return [
-        *(cell(job, choice, seed) for choice, seed in each for cell in (users_cell, fidelity_cell, privacy_cell)),
-        *(ranks_cell(job, judge, None, asked.seeds[0]) for judge in asked.judges),
-        *(ranks_cell(job, judge, choice, seed) for judge in asked.judges for choice, seed in each),
-        *(gain_cell(job, judge, choice) for judge in asked.judges for choice in asked.arms if choice.is_ours),
-    ]
+    cells = [ranks_cell(job, judge, None, asked.seeds[0]) for judge in asked.judges]
+    for choice in asked.arms:
+        for seed in asked.seeds:
+            cells += [users_cell(job, choice, seed), fidelity_cell(job, choice, seed), privacy_cell(job, choice, seed)]
+            cells += [ranks_cell(job, judge, choice, seed) for judge in asked.judges]
+        if choice.is_ours:
+            cells += [gain_cell(job, judge, choice) for judge in asked.judges]
+    return cells
 
 
 def users_from(job: Job, choice: ArmChoice | None, seed: int) -> csr_matrix:
