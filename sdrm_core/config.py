@@ -39,7 +39,7 @@ DELIMITER_PATTERN = r"^[\t !#-~]$"
 SHA256_PATTERN = r"^[0-9a-f]{64}$"
 _PathOrText = TypeVar("_PathOrText", Path, str)
 _ELSEWHERE = re.compile(r"://|^(//)?[^/]*:[^/]*@")
-_URL_AS_PATH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # a Path has one slash of the two
+_URL_AS_PATH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # of a URL's two slashes a Path keeps one
 CREDENTIALS_PATTERN = r"(?i:(?<![/\w])\w*(?:password|passwd|pwd)\s*=)"  # as keywords have them
 
 
@@ -49,7 +49,7 @@ def is_section(kind: object) -> bool:
 
 
 def with_home(path: _PathOrText) -> _PathOrText:
-    """Return the path; raise a ``ValueError`` if it can be none, or starts with ``~`` and there is no such user."""
+    """Return the path; raise a ``ValueError`` if it cannot be one, or starts with ``~`` and there is no such user."""
     if "\0" in str(path):
         raise ValueError("a path has no zero bytes")
     try:

@@ -81,11 +81,11 @@ class Cell:
             self.report.unlink()
 
     def read(self) -> Any:
-        """Return its JSON."""
+        """Return the content of its JSON file."""
         return parse_json(self.report)
 
     def write(self, content: Mapping[str, Any]) -> None:
-        """Finish it."""
+        """Write its JSON file, which finishes it."""
         private_directory(self.folder)
         write_json(self.report, content)
 
@@ -94,7 +94,7 @@ class Cell:
         return read_user_items(self._artifact())[0]
 
     def write_users(self, users: csr_matrix, content: Mapping[str, Any]) -> None:
-        """Write synthetic users, then finish."""
+        """Write synthetic users, then the JSON file with their digest, which finishes it."""
         private_directory(self.folder)
         self.write({**content, "sha256": write_matrix(self.arrays, users).sha256})
 
@@ -103,7 +103,7 @@ class Cell:
         return read_arrays(self._artifact())["ranks"]
 
     def write_ranks(self, ranks: np.ndarray) -> None:
-        """Write ranking metrics, then finish."""
+        """Write ranking metrics, then the JSON file with their digest, which finishes it."""
         private_directory(self.folder)
         self.write({"sha256": write_arrays(self.arrays, ranks=ranks).sha256})
 

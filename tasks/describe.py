@@ -74,7 +74,7 @@ def _require_intact(path: Path, files: Sequence[Mapping[str, Any]], *, remedy: s
 
 
 def _intact(files: Sequence[Mapping[str, Any]]) -> str:
-    """Return what was found of the files that have a digest: card, report and manifest have none."""
+    """Return a line on the data files, which have digests and were compared; card, report and manifest have none."""
     return f"files:     {counted(len(files), 'data file')}, all digests as recorded"
 
 
