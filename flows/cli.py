@@ -17,7 +17,7 @@ import typer
 
 from sdrm_core.config import PipelineConfig, Resolution, local_directory
 from sdrm_core.config_file import load_config
-from sdrm_core.errors import ConfigError, DataError, GateFailed, SdrmError, all_of
+from sdrm_core.errors import ConfigError, DataError, GateFailed, SdrmError, noted, raise_all
 
 UNUSABLE = 4
 EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
@@ -53,7 +53,7 @@ def _expanded(option: typer.CallbackParam, path: Path | None) -> Path | None:
 _directory = partial(typer.Option, metavar="DIR", callback=_expanded)
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Configuration file.")]
 OptionalConfigFile = Annotated[
-    Path | None, typer.Argument(metavar="[CONFIG.yaml]", help="Configuration file; without one, the defaults.")
+    Path | None, typer.Argument(metavar="CONFIG.yaml", help="Configuration file; without one, the defaults.")
 ]
 Source = Annotated[str | None, typer.Option(metavar="URI", help="File, directory or named data set to read.")]
 Releases = Annotated[Path | None, _directory(help="Where releases are published.")]
@@ -97,9 +97,12 @@ def serve(
     """Start a local Prefect server with its pages, and the nightly schedule, until interrupted."""
     from flows.serve import nightly_schedule, serve_nightly
 
-    configured, schedule = all_of(
-        [partial(_configured, config, overrides=overrides), partial(nightly_schedule, cron, timezone=timezone)]
-    )
+    errors: list[SdrmError] = []
+    with noted(errors):
+        configured = _configured(config, overrides=overrides)
+    with noted(errors):
+        schedule = nightly_schedule(cron, timezone=timezone)
+    raise_all(errors)
     serve_nightly(configured, port=port, schedule=schedule)
 
 
@@ -135,14 +138,16 @@ def compare(
     from tasks.compare_plan import Comparison, parse_arms, parse_judges, parse_seeds
     from tasks.source import require_files
 
-    configured, chosen_arms, chosen_judges, chosen_seeds = all_of(
-        [
-            partial(_configured, config, source=source, overrides=overrides),
-            partial(parse_arms, arms),
-            partial(parse_judges, judges),
-            partial(parse_seeds, seeds),
-        ]
-    )
+    errors: list[SdrmError] = []
+    with noted(errors):
+        configured = _configured(config, source=source, overrides=overrides)
+    with noted(errors):
+        chosen_arms = parse_arms(arms)
+    with noted(errors):
+        chosen_judges = parse_judges(judges)
+    with noted(errors):
+        chosen_seeds = parse_seeds(seeds)
+    raise_all(errors)
     require_files(configured.source)
     command = shlex.join(["sdrm", *(argument for argument in sys.argv[1:] if argument != DEBUG)])
     comparison = Comparison(

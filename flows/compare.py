@@ -1,7 +1,8 @@
 """The comparison: arms × seeds are fitted and measured, each judge looks at all of them, a table sets them in order."""
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
 
 from prefect import flow
 from prefect.futures import PrefectFuture
@@ -23,8 +24,6 @@ from tasks.compare_plan import Compared, Comparison, Job
 from tasks.compare_results import write_results
 from tasks.ingest import ingest
 from tasks.matrix import build_matrix
-
-K = TypeVar("K")
 
 _CORES_A_WORKER = 2  # what one fit keeps busy by itself
 
@@ -79,23 +78,38 @@ def compare(comparison: Comparison) -> Compared:
     return compared
 
 
-class Failures(dict[str, SdrmError]):
-    """What could not be computed, and why."""
+@dataclass(frozen=True)
+class Piece:
+    """A piece at work.
 
-    def of(self, futures: Mapping[K, PrefectFuture[Any]]) -> list[K]:
-        """Wait for all; note the reasons of those that failed, and return their keys.
+    Attributes:
+        about: what must be left out if the piece fails: a family of arms, an arm, or a judge.
+        name: for messages.
+        future: of its task.
+    """
+
+    about: str
+    name: str
+    future: PrefectFuture[Any]
+
+
+class Failures(dict[str, SdrmError]):
+    """What could not be computed, by the piece's name, and why."""
+
+    def of(self, pieces: Iterable[Piece]) -> list[str]:
+        """Wait for all pieces; note the reasons of those that failed, and return what these are about.
 
         Raises:
-            Exception: the first unexpected one, as it was.
+            Exception: the first unexpected one, as it was, when all have ended.
         """
-        failed: list[K] = []
+        failed: list[str] = []
         unexpected: list[Exception] = []
-        for key, future in futures.items():
+        for piece in pieces:
             try:
-                future.result()
+                piece.future.result()
             except SdrmError as error:
-                failed.append(key)
-                self[", seed ".join(map(str, key)) if isinstance(key, tuple) else str(key)] = error
+                failed.append(piece.about)
+                self[piece.name] = error
             except Exception as other:  # noqa: BLE001 - raised when all have ended
                 unexpected.append(other)
         if unexpected:
@@ -110,38 +124,40 @@ class Failures(dict[str, SdrmError]):
 
 
 def _fit(job: Job, failures: Failures) -> Job:
-    fits = {
-        (family, seed): _named(fit_and_sample, f"fit {family}, seed {seed}").submit(job, family, seed)
-        for seed in job.comparison.seeds
-        for family in families(job)
-    }
-    failed = {family for family, _ in failures.of(fits)}
+    pieces = []
+    for seed in job.comparison.seeds:
+        for family in families(job):
+            name = f"{family}, seed {seed}"
+            future = _named(fit_and_sample, f"fit {name}").submit(job, family, seed)
+            pieces.append(Piece(about=family, name=name, future=future))
+    failed = set(failures.of(pieces))
     return job.without(arms=[label for family in failed for label in labels_of(job, family)])
 
 
 def _measure(job: Job, failures: Failures) -> Job:
-    measures = {
-        (choice.label, seed): _named(measure_arm, f"measure {choice.label}, seed {seed}").submit(job, choice, seed)
-        for choice in job.comparison.arms
-        for seed in job.comparison.seeds
-    }
-    return job.without(arms=[label for label, _ in failures.of(measures)])
+    pieces = []
+    for choice in job.comparison.arms:
+        for seed in job.comparison.seeds:
+            name = f"{choice.label}, seed {seed}"
+            future = _named(measure_arm, f"measure {name}").submit(job, choice, seed)
+            pieces.append(Piece(about=choice.label, name=name, future=future))
+    return job.without(arms=failures.of(pieces))
 
 
 def _judge(job: Job, failures: Failures) -> Job:
-    asked: dict[str, Any] = {
-        judge: _named(judge_utility, f"utility by {judge}").submit(job, judge) for judge in job.comparison.judges
-    }
-    return job.without(judges=failures.of(asked))
+    pieces = []
+    for judge in job.comparison.judges:
+        future = _named(judge_utility, f"utility by {judge}").submit(job, judge)
+        pieces.append(Piece(about=judge, name=judge, future=future))
+    return job.without(judges=failures.of(pieces))
 
 
 def _augment(job: Job, failures: Failures) -> None:
-    failures.of(
-        {
-            f"augmentation by {judge}": _named(judge_augmentation, f"augmentation by {judge}").submit(job, judge)
-            for judge in job.comparison.judges
-        }
-    )
+    pieces = []
+    for judge in job.comparison.judges:
+        name = f"augmentation by {judge}"
+        pieces.append(Piece(about=judge, name=name, future=_named(judge_augmentation, name).submit(job, judge)))
+    failures.of(pieces)
 
 
 def _named(task: Any, name: str) -> Any:

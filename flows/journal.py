@@ -60,7 +60,7 @@ def journal(config: PipelineConfig) -> Iterator[Entry]:
 
 
 def _published(entry: Entry, *, since: datetime) -> str | None:
-    """Return the run's release; also of a run that was interrupted when it was the latest already."""
+    """Return the run's release, also where the run was interrupted after it had made it the latest one."""
     if entry.release:
         return str(entry.release.path)
     if entry.run is None:

@@ -39,7 +39,7 @@ DELIMITER_PATTERN = r"^[\t !#-~]$"
 SHA256_PATTERN = r"^[0-9a-f]{64}$"
 _PathOrText = TypeVar("_PathOrText", Path, str)
 _ELSEWHERE = re.compile(r"://|^(//)?[^/]*:[^/]*@")
-_URL_AS_PATH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # a Path has one slash of the two
+_URL_AS_PATH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # of a URL's two slashes a Path keeps one
 CREDENTIALS_PATTERN = r"(?i:(?<![/\w])\w*(?:password|passwd|pwd)\s*=)"  # as keywords have them
 
 
@@ -49,7 +49,7 @@ def is_section(kind: object) -> bool:
 
 
 def with_home(path: _PathOrText) -> _PathOrText:
-    """Return the path; raise a ``ValueError`` if it can be none, or starts with ``~`` and there is no such user."""
+    """Return the path; raise a ``ValueError`` if it cannot be one, or starts with ``~`` and there is no such user."""
     if "\0" in str(path):
         raise ValueError("a path has no zero bytes")
     try:
@@ -64,6 +64,12 @@ def local_directory(path: Path) -> Path:
     if _URL_AS_PATH.match(str(path)):
         raise ValueError("must be a local directory, not a URL; copy the result there afterwards")
     return with_home(path)
+
+
+def lies_within(path: Path, directory: Path) -> bool:
+    """Return whether a path is a directory or lies in it, whatever links and ``~`` lead there."""
+    inner, outer = (os.path.realpath(one.expanduser()) for one in (path, directory))
+    return Path(inner).is_relative_to(outer)
 
 
 class Section(BaseModel):
@@ -423,8 +429,7 @@ class PathsConfig(Section):
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
-        releases, work = (Path(os.path.realpath(path.expanduser())) for path in (self.releases, self.work))
-        if releases.is_relative_to(work) or work.is_relative_to(releases):
+        if lies_within(self.releases, self.work) or lies_within(self.work, self.releases):
             raise ValueError(
                 f"releases ({self.releases}) and work ({self.work}) must lie apart, neither in the other: releases are "
                 "shared, and work holds real user ids"

@@ -8,7 +8,6 @@ import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
-from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any, get_args
@@ -24,7 +23,7 @@ from sdrm_core.config import (
     PipelineConfig,
     is_section,
 )
-from sdrm_core.errors import ConfigError, all_of
+from sdrm_core.errors import ConfigError, SdrmError, noted, raise_all
 
 _IN_WORDS = {
     NAME_PATTERN: "may have letters from A to Z, large and small, digits, dots, underscores and hyphens; it begins "
@@ -42,12 +41,20 @@ def load_config(path: Path | None, overrides: Sequence[str] = ()) -> PipelineCon
         ConfigError: unreadable file, bad YAML, unknown key (with the nearest valid one) or a wrong value.
     """
     try:
-        tree = _read_yaml(path) if path else {}
-        overriding = [partial(_apply_override, tree, override) for override in overrides]
-        validating = partial(_validated, tree, source=str(path) if path else "the configuration", overrides=overrides)
-        config: PipelineConfig = all_of([*overriding, validating])[-1]
+        return _loaded(path, overrides)
     except ConfigError as error:
         raise ConfigError(_without_passwords(str(error))) from None
+
+
+def _loaded(path: Path | None, overrides: Sequence[str]) -> PipelineConfig:
+    tree = _read_yaml(path) if path else {}
+    errors: list[SdrmError] = []
+    for override in overrides:
+        with noted(errors):
+            _apply_override(tree, override)
+    with noted(errors):
+        config = _validated(tree, source=str(path) if path else "the configuration", overrides=overrides)
+    raise_all(errors)
     return config
 
 

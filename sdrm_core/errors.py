@@ -1,6 +1,6 @@
 """Every error the product raises on purpose. Those of a source that are ``OSError``s are worth a retry."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,21 +14,19 @@ class ConfigError(SdrmError, ValueError):
     """The configuration is wrong; names the dotted path and the remedy."""
 
 
-def all_of(makers: Iterable[Callable[[], Any]]) -> list[Any]:
-    """Call each function and return the results.
+@contextmanager
+def noted(errors: list[SdrmError]) -> Iterator[None]:
+    """Catch an error of the block and append it to ``errors``, so that the caller can check more; see ``raise_all``."""
+    try:
+        yield
+    except SdrmError as error:
+        errors.append(error)
 
-    Raises:
-        ConfigError: at least one of them raised it; holds the messages of all that did, one a line.
-    """
-    made, problems = [], []
-    for make in makers:
-        try:
-            made.append(make())
-        except ConfigError as error:
-            problems.append(str(error))
-    if problems:
-        raise ConfigError("\n".join(problems))
-    return made
+
+def raise_all(errors: Sequence[SdrmError]) -> None:
+    """Raise one error of the first one's kind with the messages of all, one a line; return if there are none."""
+    if errors:
+        raise type(errors[0])("\n".join(map(str, errors)))
 
 
 @dataclass(frozen=True)

@@ -45,9 +45,10 @@ class Leak(Record):
     """How much synthetic users leak about the training users, measured with users the model was not trained on.
 
     Attributes:
-        share: the leaks that show as a share of what the privacy gates tolerate; 1 is exactly the margin.
-        bound: that of all upper bounds, of leaks that do not show too; infinite where the gates would not pass.
-        rises_with_activity: whether more shows of people with many items than of those with few.
+        share: the worst of the leaks that are more than chance: how far its upper bound reaches from no leak (0) to
+            the margin of its gate (1). 0 if none is more than chance, infinite if one fails within its margin.
+        bound: the same of all leaks, those that chance explains too; infinite if a gate would not pass.
+        rises_with_activity: whether people with many items leak more than those with few.
     """
 
     share: float

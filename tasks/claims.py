@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from sdrm_core.config import lies_within
 from sdrm_core.errors import ConfigError, DataError, Problem, SdrmError
 from sdrm_core.storage import PRIVATE, parse_json, write_json
 from tasks.preflight import unwritable
@@ -52,7 +53,7 @@ def claimed(out: Path, *, command: str, question: Mapping[str, Any], releases: P
         SdrmError: another process is at work in it.
     """
     about = out / f"{command}.json"
-    if out.resolve().is_relative_to(releases.expanduser().resolve()):
+    if lies_within(out, releases):
         raise ConfigError(
             f"--out: {out} lies in {releases} (paths.releases), which is shared, and real user ids are kept in it. "
             "Name a directory elsewhere"

@@ -9,7 +9,6 @@ from sdrm_core.arms.arm import FittedArm
 from sdrm_core.arms.registry import ARMS
 from sdrm_core.config import JudgeName
 from sdrm_core.data.roles import Role
-from sdrm_core.errors import ArtifactError
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.privacy.judge import judge_privacy
 from sdrm_core.quality.augmentation import measure_augmentation
@@ -37,7 +36,7 @@ from tasks.interactions import new_user_ids
 from tasks.matrix import users_of_roles
 from tasks.measure import fidelity_of
 from tasks.records import Ingested, UserItemMatrix
-from tasks.resumable import digest_of
+from tasks.resumable import DAMAGE, digest_of
 from tasks.stage import LOG, Meter, stage
 from tasks.train import report_epoch
 
@@ -183,7 +182,7 @@ def _is_intact(folder: Path) -> bool:
     try:
         for name, digest in parse_json(folder / FIT_REPORT)["files"].items():
             checked(Artifact(path=folder / name, sha256=digest), remedy="")
-    except (ArtifactError, KeyError, TypeError) as error:
+    except DAMAGE as error:
         LOG.warning("%s is damaged (%s); it is fitted again", folder, error)
         return False
     return True

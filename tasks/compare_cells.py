@@ -15,7 +15,6 @@ from scipy.sparse import csr_matrix
 from sdrm_core.arms.registry import ARMS
 from sdrm_core.config import JudgeName
 from sdrm_core.data.roles import Role
-from sdrm_core.errors import ArtifactError
 from sdrm_core.records import Artifact
 from sdrm_core.storage import (
     checked,
@@ -29,7 +28,7 @@ from sdrm_core.storage import (
 from sdrm_core.storage import write_user_items as write_matrix
 from tasks.compare_plan import REAL, ArmChoice, Job
 from tasks.matrix import users_of
-from tasks.resumable import UNDERLYING, code_digest, digest_of
+from tasks.resumable import DAMAGE, UNDERLYING, code_digest, digest_of
 from tasks.stage import LOG
 
 _GENERATING = ("arms", "config.py", "model", "privacy", "quality/baselines.py", *UNDERLYING)
@@ -71,21 +70,22 @@ class Cell:
 
     def discard_if_damaged(self) -> None:
         """Remove it if it is not what was written, so that it is made again."""
+        if not self.is_finished:
+            return
         try:
-            if self.is_finished and self.has_arrays:
+            self.read()
+            if self.has_arrays:
                 checked(self._artifact(), remedy="")
-            elif self.is_finished:
-                self.read()
-        except (ArtifactError, KeyError, TypeError) as error:
+        except DAMAGE as error:
             LOG.warning("%s is damaged (%s); it is made again", self.report, error)
             self.report.unlink()
 
     def read(self) -> Any:
-        """Return its JSON."""
+        """Return the content of its JSON file."""
         return parse_json(self.report)
 
     def write(self, content: Mapping[str, Any]) -> None:
-        """Finish it."""
+        """Write its JSON file, which finishes it."""
         private_directory(self.folder)
         write_json(self.report, content)
 
@@ -94,7 +94,7 @@ class Cell:
         return read_user_items(self._artifact())[0]
 
     def write_users(self, users: csr_matrix, content: Mapping[str, Any]) -> None:
-        """Write synthetic users, then finish."""
+        """Write synthetic users, then the JSON file with their digest, which finishes it."""
         private_directory(self.folder)
         self.write({**content, "sha256": write_matrix(self.arrays, users).sha256})
 
@@ -103,7 +103,7 @@ class Cell:
         return read_arrays(self._artifact())["ranks"]
 
     def write_ranks(self, ranks: np.ndarray) -> None:
-        """Write ranking metrics, then finish."""
+        """Write ranking metrics, then the JSON file with their digest, which finishes it."""
         private_directory(self.folder)
         self.write({"sha256": write_arrays(self.arrays, ranks=ranks).sha256})
 
@@ -166,13 +166,14 @@ def gain_cell(job: Job, judge: JudgeName, choice: ArmChoice) -> Cell:
 def all_cells(job: Job) -> list[Cell]:
     """Return every piece the comparison is made of."""
     asked = job.comparison
-    each = [(choice, seed) for choice in asked.arms for seed in asked.seeds]
-    return [
-        *(cell(job, choice, seed) for choice, seed in each for cell in (users_cell, fidelity_cell, privacy_cell)),
-        *(ranks_cell(job, judge, None, asked.seeds[0]) for judge in asked.judges),
-        *(ranks_cell(job, judge, choice, seed) for judge in asked.judges for choice, seed in each),
-        *(gain_cell(job, judge, choice) for judge in asked.judges for choice in asked.arms if choice.is_ours),
-    ]
+    cells = [ranks_cell(job, judge, None, asked.seeds[0]) for judge in asked.judges]
+    for choice in asked.arms:
+        for seed in asked.seeds:
+            cells += [users_cell(job, choice, seed), fidelity_cell(job, choice, seed), privacy_cell(job, choice, seed)]
+            cells += [ranks_cell(job, judge, choice, seed) for judge in asked.judges]
+        if choice.is_ours:
+            cells += [gain_cell(job, judge, choice) for judge in asked.judges]
+    return cells
 
 
 def users_from(job: Job, choice: ArmChoice | None, seed: int) -> csr_matrix:

@@ -77,45 +77,30 @@ def _utility(job: Job, table: Table) -> Iterable[str]:
         yield f"## Utility: {metric} of recommenders trained on each arm, over that on real users\n"
         yield f"Ranking for evaluation users nothing has seen. {_what_intervals_hold(job)}\n"
         real = [_value(table.find(REAL, "utility", metric, judge=judge)) for judge in judges]
-        yield _grid(
-            ["arm", *(JUDGES[judge] for judge in judges)],
-            [
-                [f"{_NAMES[REAL]}, {metric} itself", *real],
-                *(
-                    [
-                        f"`{choice.label}`",
-                        *(
-                            _ratio(table.find(choice.label, "utility", f"{metric} ratio", judge=judge, versus=REAL))
-                            for judge in judges
-                        ),
-                    ]
-                    for choice in job.comparison.arms
-                ),
-            ],
-        )
+        lines = [[f"{_NAMES[REAL]}, {metric} itself", *real]]
+        for choice in job.comparison.arms:
+            ratios = [
+                table.find(choice.label, "utility", f"{metric} ratio", judge=judge, versus=REAL) for judge in judges
+            ]
+            lines.append([f"`{choice.label}`", *map(_ratio, ratios)])
+        yield _grid(["arm", *(JUDGES[judge] for judge in judges)], lines)
 
 
 def _differences(job: Job, table: Table) -> Iterable[str]:
-    plain = [choice for choice in job.comparison.arms if choice.times == 1]
-    ours, others = ([choice.label for choice in plain if choice.is_ours is which] for which in (True, False))
+    ours = [choice.label for choice in job.comparison.arms if choice.times == 1 and choice.is_ours]
+    others = [choice.label for choice in job.comparison.arms if choice.times == 1 and not choice.is_ours]
     if not ours or not others:
         return
     metric = _SHOWN_METRICS[0]
     judges = job.comparison.judges
     yield f"## Which is better, by {metric}\n"
     yield f"Difference with its 95 % interval; no difference where it holds zero. {_what_intervals_hold(job)}\n"
-    yield _grid(
-        ["arm", "versus", *(JUDGES[judge] for judge in judges)],
-        [
-            [
-                f"`{arm}`",
-                f"`{other}`",
-                *(_with_verdict(table.find(arm, "difference", metric, judge=judge, versus=other)) for judge in judges),
-            ]
-            for arm in ours
-            for other in others
-        ],
-    )
+    lines = []
+    for arm in ours:
+        for other in others:
+            found = [table.find(arm, "difference", metric, judge=judge, versus=other) for judge in judges]
+            lines.append([f"`{arm}`", f"`{other}`", *map(_with_verdict, found)])
+    yield _grid(["arm", "versus", *(JUDGES[judge] for judge in judges)], lines)
 
 
 def _augmentation(job: Job, table: Table) -> Iterable[str]:
@@ -134,14 +119,11 @@ def _augmentation(job: Job, table: Table) -> Iterable[str]:
         "Metric of real and synthetic users together minus that of real users alone; the weight of a synthetic user "
         "beside a real one and the recommender's settings are chosen on validation users.\n"
     )
-    yield _grid(
-        ["arm", "metric", *(JUDGES[judge] for judge in judges)],
-        [
-            [f"`{arm}`", metric, *(cell(arm, metric, judge) for judge in judges)]
-            for arm in ours
-            for metric in _SHOWN_METRICS
-        ],
-    )
+    lines = []
+    for arm in ours:
+        for metric in _SHOWN_METRICS:
+            lines.append([f"`{arm}`", metric, *(cell(arm, metric, judge) for judge in judges)])
+    yield _grid(["arm", "metric", *(JUDGES[judge] for judge in judges)], lines)
 
 
 def _fidelity(job: Job, table: Table, rows: Sequence[Row]) -> Iterable[str]:
@@ -174,54 +156,48 @@ def _privacy(job: Job, table: Table) -> Iterable[str]:
             return MISSING
         return f"{row.verdict} ({round(row.value * seeds)}/{seeds})"
 
-    yield _grid(
-        ["arm", "all", *PRIVACY_GATES.values()],
-        [
-            [
-                f"`{choice.label}`",
-                cell(choice.label, "all gates passed"),
-                *(cell(choice.label, f"{gate} passed") for gate in PRIVACY_GATES),
-            ]
-            for choice in job.comparison.arms
-        ],
-    )
+    measures = ["all gates passed", *(f"{gate} passed" for gate in PRIVACY_GATES)]
+    lines = [
+        [f"`{choice.label}`", *(cell(choice.label, measure) for measure in measures)] for choice in job.comparison.arms
+    ]
+    yield _grid(["arm", "all", *PRIVACY_GATES.values()], lines)
 
 
 def _cost(job: Job, table: Table) -> Iterable[str]:
     yield "## Time\n"
     yield "Mean of the seeds, on the machine of this comparison; arms of one family share one fit.\n"
-    show = _shown(lambda row: duration(row.value or 0))
-    yield _grid(
-        ["arm", "fit", "sample"],
-        [
-            [
-                f"`{choice.label}`",
-                *(show(table.find(choice.label, "cost", name)) for name in ("fit_seconds", "sample_seconds")),
-            ]
-            for choice in job.comparison.arms
-        ],
-    )
+    lines = []
+    for choice in job.comparison.arms:
+        seconds = [table.find(choice.label, "cost", name) for name in ("fit_seconds", "sample_seconds")]
+        lines.append([f"`{choice.label}`", *map(_seconds, seconds)])
+    yield _grid(["arm", "fit", "sample"], lines)
 
 
 def _name(arm: str) -> str:
     return _NAMES.get(arm, f"`{arm}`")
 
 
-def _shown(text: Callable[[Row], str]) -> Callable[[Row | None], str]:
-    """Return ``text`` that can also say that there is no figure."""
-    return lambda row: text(row) if row is not None and row.value is not None else MISSING
+def _value(row: Row | None) -> str:
+    return MISSING if row is None or row.value is None else figure(row.value)
 
 
-_value = _shown(lambda row: figure(row.value))
+def _seconds(row: Row | None) -> str:
+    return MISSING if row is None or row.value is None else duration(row.value)
 
 
-def _interval(row: Row, write: Callable[[float | None], str] = figure) -> str:
+def _ratio(row: Row | None) -> str:
+    return MISSING if row is None or row.value is None else f"{ratio(row.value)}{_interval(row, ratio)}"
+
+
+def _with_verdict(row: Row | None) -> str:
+    if row is None or row.value is None:
+        return MISSING
+    return f"{row.verdict}: {signed(row.value)}{_interval(row, figure)}"
+
+
+def _interval(row: Row, write: Callable[[float | None], str]) -> str:
     told = interval({"low": row.low, "high": row.high}, write)
     return f" ({told})" if told else ""
-
-
-_ratio = _shown(lambda row: f"{ratio(row.value)}{_interval(row, ratio)}")
-_with_verdict = _shown(lambda row: f"{row.verdict}: {signed(row.value)}{_interval(row)}")
 
 
 def _grid(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -3,12 +3,11 @@
 import difflib
 import re
 from collections.abc import Collection, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar, get_args
 
 from sdrm_core.config import ArmName, JudgeName, PipelineConfig
-from sdrm_core.errors import ConfigError, all_of
+from sdrm_core.errors import ConfigError, SdrmError, noted, raise_all
 from sdrm_core.records import Record
 from tasks.records import UserItemMatrix
 
@@ -102,7 +101,12 @@ def parse_arms(text: str) -> tuple[ArmChoice, ...]:
     Raises:
         ConfigError: an unknown or repeated arm, or a bad number after the @.
     """
-    choices = all_of(partial(_arm_choice, name) for name in _names(text, option="--arms"))
+    choices: list[ArmChoice] = []
+    errors: list[SdrmError] = []
+    for name in _names(text, option="--arms"):
+        with noted(errors):
+            choices.append(_arm_choice(name))
+    raise_all(errors)
     _require_distinct([choice.label for choice in choices], option="--arms")
     return tuple(choices)
 
@@ -113,8 +117,12 @@ def parse_judges(text: str) -> tuple[JudgeName, ...]:
     Raises:
         ConfigError: an unknown or repeated judge.
     """
-    known = partial(_known, names=ALL_JUDGES, option="--judges", kind="judge")
-    judges = all_of(partial(known, name) for name in _names(text, option="--judges"))
+    judges: list[JudgeName] = []
+    errors: list[SdrmError] = []
+    for name in _names(text, option="--judges"):
+        with noted(errors):
+            judges.append(_known(name, ALL_JUDGES, option="--judges", kind="judge"))
+    raise_all(errors)
     _require_distinct(judges, option="--judges")
     return tuple(judges)
 
@@ -125,7 +133,12 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     Raises:
         ConfigError: none, a repeated one, or something that is not a whole number from 0.
     """
-    seeds = all_of(partial(_seed, name) for name in _names(text, option="--seeds"))
+    seeds: list[int] = []
+    errors: list[SdrmError] = []
+    for name in _names(text, option="--seeds"):
+        with noted(errors):
+            seeds.append(_seed(name))
+    raise_all(errors)
     _require_distinct(seeds, option="--seeds")
     return tuple(seeds)
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from sdrm_core.config import JudgeName
 from sdrm_core.privacy.verdicts import Verdict, strictest_of
-from sdrm_core.quality.bootstrap import Estimate
+from sdrm_core.quality.bootstrap import IntervalEstimate
 from sdrm_core.quality.utility import MetricReport, Resampled, difference, report_arms
 from sdrm_core.records import Artifact, Record
 from sdrm_core.storage import write_artifact
@@ -180,7 +180,7 @@ def _cost(job: Job, choice: ArmChoice) -> Iterator[Row]:
         yield _over_seeds([report[name] for report in reports], arm=choice.label, kind="cost", measure=name)
 
 
-def _estimated(found: Estimate, **about: Any) -> Row:
+def _estimated(found: IntervalEstimate, **about: Any) -> Row:
     verdict = about.pop("verdict", None) or ""
     return Row(value=found.value, low=found.low, high=found.high, interval="95 % bootstrap", verdict=verdict, **about)
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from sdrm_core.errors import ArtifactError, DataError, Problem
 from sdrm_core.model.devices import resolve_device
-from sdrm_core.model.folder import MANIFEST as MODEL
+from sdrm_core.model.folder import DESCRIPTION
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.storage import parse_json, parse_json_files
 from tasks.interactions import written_files
+from tasks.preflight import require_there
 from tasks.releases import LATEST, MANIFEST
 from tasks.stage import GATES, STAGES
 from tasks.wording import counted
@@ -20,13 +21,14 @@ def describe(path: Path) -> str:
     """Return the description as text.
 
     Raises:
-        DataError: the path is none of the things that can be described.
+        DataError: there is nothing at the path, or none of the things that can be described.
         ArtifactError: a file is missing or changed.
     """
+    require_there(path)
     described: dict[str, Callable[[Path], str]] = {
         MANIFEST: _describe_release,
         "sample.json": _describe_sample,
-        MODEL: _describe_model,
+        DESCRIPTION: _describe_model,
         "config.json": _describe_run,
         LATEST: lambda folder: _describe_release(folder / parse_json(folder / LATEST)["version"]),
     }
@@ -72,7 +74,7 @@ def _require_intact(path: Path, files: Sequence[Mapping[str, Any]], *, remedy: s
 
 
 def _intact(files: Sequence[Mapping[str, Any]]) -> str:
-    """Return what was found of the files that have a digest: card, report and manifest have none."""
+    """Return a line on the data files, which have digests and were compared; card, report and manifest have none."""
     return f"files:     {counted(len(files), 'data file')}, all digests as recorded"
 
 

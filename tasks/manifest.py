@@ -85,7 +85,7 @@ def build_manifest(
 
 
 def _public_config(run: Run, *, secret: bytes | None) -> dict[str, Any]:
-    """Return the settings, without the digest that a private log is expected to have."""
+    """Return the settings; of a private log without ``source.sha256``, the plain digest of its file."""
     settings = run.config.public_settings()
     if _is_private(run, secret):
         del settings["source"]["sha256"]
@@ -93,7 +93,11 @@ def _public_config(run: Run, *, secret: bytes | None) -> dict[str, Any]:
 
 
 def _public_source(run: Run, source: SourceFacts, *, secret: bytes | None) -> dict[str, Any]:
-    """Return where the log came from; of a private one the digest is under a key, which the plain one is not."""
+    """Return where the log came from.
+
+    The digest of a private log is published as an HMAC under the secret key, because anyone could compare the plain
+    digest with that of a log guessed.
+    """
     digest = {"sha256": source.sha256}
     if _is_private(run, secret):
         digest = {"hmac_sha256": sealed(source.sha256, secret)}

@@ -12,14 +12,13 @@ from scipy.sparse import csr_matrix
 from sdrm_core.config import ComputeConfig, PathsConfig, PrivacyGate, Resolution
 from sdrm_core.errors import DataError, Problem
 from sdrm_core.model.devices import resolve_device
-from sdrm_core.model.folder import MANIFEST as MODEL
-from sdrm_core.model.folder import is_model, load_item_ids
+from sdrm_core.model.folder import DESCRIPTION, is_model, load_item_ids
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.privacy.verdicts import Verdict
 from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.storage import parse_json, parse_json_files, private_directory, sha256_of, sync, write_json
 from tasks.interactions import new_user_ids, write_interactions
-from tasks.preflight import require_space, unwritable
+from tasks.preflight import require_space, require_there, unwritable
 from tasks.releases import MANIFEST, release_at
 from tasks.stage import ATTEMPTS, GATES, LOG, MODELS, run_directory
 from tasks.suites import privacy_fact
@@ -45,7 +44,7 @@ def sample_more(
     _require_new(out)
     model = SdrmModel.load(folder, device=resolve_device("auto"))
     require_space(out.parent, users=users, interactions_per_user=float(model.activity.mean()))
-    stream, digest = stream_seed(seed, "more"), sha256_of(folder / MODEL)
+    stream, digest = stream_seed(seed, "more"), sha256_of(folder / DESCRIPTION)
     staging = out.with_name(f".{out.name}.{uuid4().hex}")
     try:
         private_directory(staging)
@@ -99,9 +98,10 @@ def model_folder(source: Path, *, work: Path) -> Path:
 
     The folder of a data set's releases stands for the latest of them.
     """
+    require_there(source)
     source = release_at(source)
     for folder in (source, *_models_of_run(source), *_models_of_release(source, work)):
-        if (folder / MODEL).is_file():
+        if (folder / DESCRIPTION).is_file():
             return folder
     raise DataError(
         Problem(

@@ -3,13 +3,12 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sdrm_core.config import PathsConfig, PipelineConfig
-from sdrm_core.errors import ConfigError, DataError, Problem, SdrmError
+from sdrm_core.errors import ConfigError, DataError, Problem, SdrmError, noted, raise_all
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.quality.panel import require_possible
 from sdrm_core.storage import private_directory
@@ -35,28 +34,18 @@ def require_startable(config: PipelineConfig) -> None:
     """
     errors: list[SdrmError] = []
     before = None
-    with _collected(errors):
+    with noted(errors):
         require_writable(config.paths, dataset=config.dataset)
         before = require_readable_latest(config)
-    with _collected(errors):
+    with noted(errors):
         resolve_device(config.compute.device)
-    with _collected(errors):
+    with noted(errors):
         require_possible(config.utility.judges, n_items=None)
-    with _collected(errors):
+    with noted(errors):
         secret = role_secret(config.roles)
         if before and before.get("roles") == ROLES_OF_KEY:
             _require_its_key(config, before, mark=mark_of(secret))
-    if errors:
-        raise type(errors[0])("\n".join(map(str, errors)))
-
-
-@contextmanager
-def _collected(errors: list[SdrmError]) -> Iterator[None]:
-    """Catch an error of the block, so that the caller can check more."""
-    try:
-        yield
-    except SdrmError as error:
-        errors.append(error)
+    raise_all(errors)
 
 
 def _require_its_key(config: PipelineConfig, before: Mapping[str, Any], *, mark: str | None) -> None:
@@ -116,6 +105,13 @@ def unwritable(path: Path, *, name: str, is_private: bool) -> Problem | None:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         return Problem(f"{path} ({name})", f"cannot be written: {reason}", "Choose a directory this user may write to")
+
+
+def require_there(path: Path) -> None:
+    """Raise a ``DataError`` if there is nothing at a path that the command line names."""
+    if not path.exists():
+        remedy = "Check the path; relative ones start at the current directory"
+        raise DataError(Problem(str(path), "there is no such file or directory", remedy))
 
 
 def require_space(path: Path, *, users: int, interactions_per_user: float) -> None:

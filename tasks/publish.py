@@ -82,7 +82,10 @@ def write_synthetic_users(run: Run, samples: Samples, item_ids: pa.Array, *, fol
 
 @contextmanager
 def staging_beside(run: Run) -> Iterator[Path]:
-    """Yield an empty folder beside the releases; what is still there at the end is removed, a dead run's as well."""
+    """Yield an empty folder beside the releases, and remove it at the end if it was not renamed.
+
+    Folders that runs left which were killed are removed as well.
+    """
     for left in releases_of(run.config).glob(f"{_STAGING}*"):
         with suppress(FileNotFoundError):  # another run's, named in this moment
             if time.time() - left.stat().st_mtime > _DEAD_AFTER_SECONDS:
@@ -96,7 +99,7 @@ def staging_beside(run: Run) -> Iterator[Path]:
 
 
 def give_name(staging: Path, run: Run, manifest: dict[str, object]) -> Release:
-    """Give the complete release its name, then point ``latest.json`` at it: both or neither, whatever happens."""
+    """Give the complete release its name, then point ``latest.json`` at it; take the name back if that fails."""
     releases = releases_of(run.config)
     release = Release(path=releases / str(manifest["version"]), version=manifest["version"], digest=manifest["digest"])
     sync(staging)

@@ -104,7 +104,7 @@ def runs_that_published(manifest: Mapping[str, Any], *, work: Path) -> Iterator[
     if not journal.is_file():
         return
     for line in reversed(journal.read_text(encoding="utf-8").splitlines()):
-        with suppress(json.JSONDecodeError):  # half a line, of a machine that stopped
+        with suppress(json.JSONDecodeError, KeyError, TypeError):  # half a line, of a machine that stopped, or no entry
             entry = json.loads(line)
             if entry["release"] and (entry["dataset"], Path(entry["release"]).name) == _name_of(manifest):
                 yield entry

@@ -10,8 +10,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, get_type_hints
 
-from pydantic import ValidationError
-
 import sdrm_core
 from sdrm_core.errors import ArtifactError
 from sdrm_core.records import Artifact, Record
@@ -21,6 +19,9 @@ from tasks.stage import LOG, stages_directory
 
 UNDERLYING = ("closed_form.py", "data", "loops.py", "randomness.py", "threads.py")
 """Modules of the core that all rooms stand on."""
+
+DAMAGE = (ArtifactError, AttributeError, KeyError, TypeError, ValueError)
+"""The errors by which reading a kept result shows that it, or a file of it, is not what was written."""
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=Record)
@@ -37,8 +38,8 @@ def digest_of(*parts: Any) -> str:
 def code_digest(*rooms: str) -> str:
     """Return the digest of these modules and packages of ``sdrm_core``, and of the libraries they compute with.
 
-    A result that a changed method would not give again must not be taken for its result; a version number is
-    not changed often enough to tell.
+    A kept result is taken again only under the same digest: other code may give another result. The version number of
+    the package would not do, as it stays the same from one change of the code to the next.
     """
     root = Path(sdrm_core.__file__).parent
     files = [
@@ -57,15 +58,16 @@ def finished_once(stage: Callable[P, R]) -> Callable[P, R]:
         stage: its parameter ``run`` names the directory, the others are records or plain values; returns a record.
     """
     signature, kind, name = inspect.signature(stage), get_type_hints(stage)["return"], stage.__name__
-    code = _whole_code()  # now, at import: the files may be others by the time the stage runs
+    code = _whole_code()  # now, when this code is imported: its files may have been replaced when the stage runs
 
     @wraps(stage)
     def resumed(*args: P.args, **kwargs: P.kwargs) -> R:
         given = signature.bind(*args, **kwargs).arguments
         run: Run = given["run"]
         meter = stages_directory(run) / f"{name}.json"
-        others = {name: value for name, value in given.items() if name != "run"}
-        question = digest_of(code, run.digest, str(run.directory), _plain(others))  # where it publishes changes nothing
+        # Not the run itself: it also says where to publish and how to cut the work, which change no result.
+        others = {parameter: value for parameter, value in given.items() if parameter != "run"}
+        question = digest_of(code, run.digest, str(run.directory), _plain(others))
         path = private_directory(run.directory / "finished") / f"{name}-{question[:16]}.json"
         if kept := _kept(path, kind):
             LOG.info("%s was finished by an earlier run", name)
@@ -86,10 +88,12 @@ def _kept(path: Path, kind: type[R]) -> tuple[R, dict[str, Any]] | None:
     try:
         kept = parse_json(path)
         result = kind.model_validate(kept["result"])
-    except (ArtifactError, ValidationError, KeyError, TypeError) as error:
+        for artifact in _artifacts(result):
+            checked(artifact, remedy="")
+        return result, dict(kept["meter"])
+    except DAMAGE as error:
         LOG.warning("%s is damaged (%s); the stage is run again", path, error)
         return None
-    return (result, kept["meter"]) if all(map(_is_intact, _artifacts(result))) else None
 
 
 @lru_cache
@@ -125,11 +129,3 @@ def _artifacts(value: Any) -> Iterator[Artifact]:
     elif isinstance(value, tuple):
         for one in value:
             yield from _artifacts(one)
-
-
-def _is_intact(artifact: Artifact) -> bool:
-    try:
-        checked(artifact)
-    except ArtifactError:
-        return False
-    return True

@@ -34,14 +34,15 @@ def role_secret(config: RolesConfig) -> bytes | None:
 
 
 def mark_of(secret: bytes | None) -> str | None:
-    """Return what tells a key from another and gives nothing of it away; None: there is no key."""
+    """Return a mark that differs from key to key and from which no key can be found; None: there is no key."""
     return None if secret is None else hmac.new(secret, _MARKED, "sha256").hexdigest()[:_MARK_DIGITS]
 
 
 def sealed(digest: str, secret: bytes | None) -> str:
-    """Return a digest of private data that only the key's holder can compare with a guess; without a key as it is.
+    """Return the digest of private data as an HMAC under the key; without a key, the digest as it is.
 
-    Whoever holds every row but one person's could try that person's rows until a plain digest is met.
+    Whoever has all rows of the data but one person's could try rows for that person until their digest is the plain
+    one. Only who has the key can try so against an HMAC.
     """
     if secret is None:
         return digest

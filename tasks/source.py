@@ -4,7 +4,8 @@ from contextlib import suppress
 
 from sdrm_core.config import SourceConfig
 from sdrm_core.data.catalogue import CATALOGUE, EMBEDDED
-from sdrm_core.data.sources import local_files
+from sdrm_core.data.sources import find_files
+from sdrm_core.errors import DataError
 
 
 def is_named_source(source: SourceConfig) -> bool:
@@ -13,7 +14,13 @@ def is_named_source(source: SourceConfig) -> bool:
 
 
 def require_files(source: SourceConfig) -> None:
-    """Raise a ``DataError`` if the source's files are not there or may not be read; a named data set has none yet."""
-    if not is_named_source(source):
-        with suppress(OSError):  # a disk that cannot be reached now: whoever reads from it tries again
-            local_files(source.uri)
+    """Raise a ``DataError`` if none of the source's files is there and may be read; a named data set has none yet.
+
+    If some may be read and others not, whoever reads them tells all that is wrong at once.
+    """
+    if is_named_source(source):
+        return
+    with suppress(OSError):  # a disk that cannot be reached now: whoever reads from it tries again
+        files, problems = find_files(source.uri)
+        if not files:
+            raise DataError(problems)

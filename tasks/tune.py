@@ -42,8 +42,8 @@ METRIC = "recall@10"
 _COLUMN = METRICS.index(METRIC)
 _STARTUP_TRIALS, _PRUNING_TRIALS, _PRUNING_EPOCHS = 8, 5, 10
 _LEAST_EXCESS = 0.01
-_UNMEASURED_EXCESS = 1.0  # the most there is: of a gate that says how far its margin is exceeded, too
-_STAGE = "vae"
+_MOST_EXCESS = 1.0  # also of a gate that fails without saying by how much
+_PRUNED_STAGE = "vae"
 
 
 class Tuning(Record):
@@ -156,8 +156,8 @@ def gate_excess(gate: GateVerdict, *, accepted: bool) -> float:
     missed = [figure for figure in gate.figures if figure.verdict != Verdict.PASS]
     excess = max((figure.share_of_tolerance for figure in missed), default=0.0) - 1
     if excess <= 0 and gate.verdict == Verdict.FAIL:  # a proof, as of copies, or a figure that could not be computed
-        return _UNMEASURED_EXCESS
-    return min(max(_LEAST_EXCESS, excess), _UNMEASURED_EXCESS)
+        return _MOST_EXCESS
+    return min(max(_LEAST_EXCESS, excess), _MOST_EXCESS)
 
 
 def _evaluate(search: Search, config: PipelineConfig, trial: Trial) -> float:
@@ -181,11 +181,14 @@ def _evaluate(search: Search, config: PipelineConfig, trial: Trial) -> float:
 
 
 def _pruning(trial: Trial) -> Callable[[EpochReport], None]:
-    """Return what reports an epoch and ends a trial whose VAE's validation log-likelihood is below the median there."""
+    """Return a callback that reports each epoch, and ends the trial if its VAE is worse than most others were by then.
+
+    Worse is a validation log-likelihood below the median of the trials at the same epoch.
+    """
 
     def on_epoch(report: EpochReport) -> None:
         report_epoch(report)
-        if report.stage == _STAGE:
+        if report.stage == _PRUNED_STAGE:
             trial.report(report.validation, report.epoch)
             if trial.should_prune():
                 raise optuna.TrialPruned

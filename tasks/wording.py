@@ -106,12 +106,15 @@ def signed(value: float | None) -> str:
 
 
 def ratio(value: float | None) -> str:
-    """Return a multiple with three decimals, or more where it would read as 1: an interval above 1 shows that it is."""
+    """Return a multiple with three decimals, or with more where three would read 1.000 and it is not 1.
+
+    So a reader sees on which side of 1 the end of an interval lies.
+    """
     return MISSING if value is None else _apart(value, from_=1.0, decimals=3)
 
 
 def _apart(value: float, *, from_: float, decimals: int) -> str:
-    """Return a number with so many decimals, or up to six if fewer do not tell it from another."""
+    """Return a number with so many decimals, or with more, up to six, as long as it reads the same as ``from_``."""
     texts = (f"{value:.{places}f}" for places in range(decimals, 7))
     return next((text for text in texts if float(text) != from_), f"{from_:.{decimals}f}")
 

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from sdrm_core.errors import ArtifactError
-from sdrm_core.model.folder import model_file, read_manifest, write_manifest
+from sdrm_core.model.folder import model_file, read_description, write_description
 from sdrm_core.model.weights import load_weights, save_weights
 
 _TENSORS = "arm.safetensors"
@@ -28,7 +28,7 @@ def save_arm(
     """
     weights = {_NETWORK + key: tensor for key, tensor in (network or {}).items()}
     written = save_weights(folder / _TENSORS, {**arrays, **weights}, about={"kind": "arm", "arm": name})
-    write_manifest(folder, [written], about={"arm": name, **about})
+    write_description(folder, [written], about={"arm": name, **about})
 
 
 def load_arm(folder: Path, name: str) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any], Path]:
@@ -37,7 +37,7 @@ def load_arm(folder: Path, name: str) -> tuple[dict[str, Tensor], dict[str, Tens
     Raises:
         ArtifactError: a file is missing, damaged, changed or of another arm.
     """
-    about = read_manifest(folder)
+    about = read_description(folder)
     if about.get("arm") != name:
         raise ArtifactError(f"{folder} holds {about.get('arm')!r}; the arm {name!r} was expected. Fit it again")
     path = model_file(folder, _TENSORS)

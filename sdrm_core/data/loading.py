@@ -1,18 +1,19 @@
 """The one way in: the interactions of a source of any kind, with where they came from."""
 
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from sdrm_core.config import ColumnsConfig, SourceConfig
-from sdrm_core.data.catalogue import EMBEDDED, resolve
+from sdrm_core.data.catalogue import CATALOGUE, EMBEDDED, resolve
 from sdrm_core.data.formats import format_of
-from sdrm_core.data.readers import read_interactions
+from sdrm_core.data.readers import problems_in, read_interactions
 from sdrm_core.data.simulate import simulate_interactions
-from sdrm_core.data.sources import locate, unchanged
-from sdrm_core.errors import ConfigError
+from sdrm_core.data.sources import find_files, locate, unchanged
+from sdrm_core.errors import ConfigError, DataError
 from sdrm_core.records import SourceFacts
 
 _OF_TEXT = ("header", "delimiter")
@@ -43,11 +44,22 @@ def load_interactions(source: SourceConfig, *, cache: Path, seed: int) -> tuple[
             table = table.drop_columns(["rating"])
         return table, SourceFacts(uri=EMBEDDED, sha256=_digest_of(table), rows=table.num_rows)
     source = resolve(source)
+    if source.uri not in CATALOGUE:
+        _require_readable(source)
     located = locate(source, cache=cache)
     _require_text(located.files[0], source)
     with unchanged(located):
         table = read_interactions(located, source)
     return table, SourceFacts(uri=source.uri, sha256=located.sha256, rows=table.num_rows)
+
+
+def _require_readable(source: SourceConfig) -> None:
+    """Raise a ``DataError`` if not every file may be read; it also tells what is wrong in those that may."""
+    files, problems = find_files(source.uri)
+    if problems:
+        with suppress(OSError):  # of a file that cannot be read now: what was found until then is worth telling
+            problems += problems_in(files, source)
+        raise DataError(problems)
 
 
 def _require_no_file(source: SourceConfig) -> None:

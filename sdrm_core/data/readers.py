@@ -1,5 +1,6 @@
 """Interactions from files of any supported format, as one table; every problem told at once."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,9 +36,24 @@ def read_interactions(located: LocatedSource, source: SourceConfig) -> pa.Table:
         DataError: all problems of all files, or too little in them.
         OSError: a file cannot be read now; trying again may help.
     """
+    columns, problems = _read(located.files, source)
+    if not problems:
+        problems = _too_little(located.uri, users=columns[USER], items=columns[ITEM])
+    if problems:
+        raise DataError(problems)
+    return pa.table(columns)
+
+
+def problems_in(files: Sequence[Path], source: SourceConfig) -> list[Problem]:
+    """Return what is wrong in the files; that they hold too little is not, as they may not be all of the source."""
+    return _read(files, source)[1]
+
+
+def _read(paths: Sequence[Path], source: SourceConfig) -> tuple[dict[str, pa.ChunkedArray], list[Problem]]:
+    """Return the columns of all files together, and what is wrong in them."""
     files: list[RawFile] = []
     problems: list[Problem] = []
-    for path in located.files:
+    for path in paths:
         with collected(problems):
             file, found = _read_file(path, source)
             problems += found
@@ -51,11 +67,7 @@ def read_interactions(located: LocatedSource, source: SourceConfig) -> pa.Table:
         if role in wanted_columns(source):
             columns[role], found = parse(files)
             problems += found
-    if not problems:
-        problems = _too_little(located.uri, users=columns[USER], items=columns[ITEM])
-    if problems:
-        raise DataError(problems)
-    return pa.table(columns)
+    return columns, problems
 
 
 def _repeated_headers(file: RawFile) -> list[Problem]:

@@ -122,21 +122,30 @@ def local_files(uri: str) -> tuple[Path, ...]:
     Raises:
         DataError: there is none, or not all may be read.
     """
-    path = Path(uri).expanduser()
-    files: tuple[Path, ...] = (path,)
-    try:
-        is_directory = path.is_dir()
-    except OSError as error:  # a directory on the way may not be entered, or the name is too long
-        raise DataError(Problem(uri, f"cannot be read: {error.strerror}", "Check source.uri and its rights")) from None
-    if is_directory and not os.access(path, os.R_OK | os.X_OK):
-        raise DataError(_forbidden(uri))
-    problems: list[Problem] = []
-    if is_directory:
-        files, problems = _files_of(path)
-    problems += [problem for file in files if (problem := _access_problem(file))]
+    files, problems = find_files(uri)
     if problems:
         raise DataError(problems)
     return files
+
+
+def find_files(uri: str) -> tuple[tuple[Path, ...], list[Problem]]:
+    """Return the files of ``local_files`` that may be read, and what is wrong with the source otherwise."""
+    path = Path(uri).expanduser()
+    try:
+        is_directory = path.is_dir()
+    except OSError as error:  # a directory on the way may not be entered, or the name is too long
+        return (), [Problem(uri, f"cannot be read: {error.strerror}", "Check source.uri and its rights")]
+    if is_directory and not os.access(path, os.R_OK | os.X_OK):
+        return (), [_forbidden(uri)]
+    found, problems = _files_of(path) if is_directory else ((path,), [])
+    files = []
+    for file in found:
+        problem = _access_problem(file)
+        if problem is None:
+            files.append(file)
+        else:
+            problems.append(problem)
+    return tuple(files), problems
 
 
 def _files_of(directory: Path) -> tuple[tuple[Path, ...], list[Problem]]:

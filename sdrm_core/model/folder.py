@@ -13,7 +13,7 @@ from sdrm_core.errors import ArtifactError
 from sdrm_core.records import Artifact
 from sdrm_core.storage import checked, sha256_of, write_artifact, write_json
 
-MANIFEST = "model.json"
+DESCRIPTION = "model.json"
 ITEMS = "items.parquet"
 VAE = "vae.safetensors"
 DIFFUSION = "diffusion.safetensors"
@@ -37,21 +37,21 @@ def load_item_ids(folder: Path) -> pa.Array:
     return column.combine_chunks()
 
 
-def write_manifest(folder: Path, files: Sequence[Artifact], *, about: dict[str, Any]) -> Artifact:
+def write_description(folder: Path, files: Sequence[Artifact], *, about: dict[str, Any]) -> Artifact:
     """Write ``model.json``: what the model is, its files' digests and a digest over all of this."""
     body = {**about, "files": {file.path.name: file.sha256 for file in files}}
-    return write_json(folder / MANIFEST, {**body, "sha256": _digest(body)})
+    return write_json(folder / DESCRIPTION, {**body, "sha256": _digest(body)})
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return what ``write_manifest`` wrote.
+def read_description(folder: Path) -> dict[str, Any]:
+    """Return what ``write_description`` wrote.
 
     Raises:
         ArtifactError: there is none, or it was changed.
     """
-    path = folder / MANIFEST
+    path = folder / DESCRIPTION
     if not path.is_file():
-        raise ArtifactError(f"{folder} is not a model: it has no {MANIFEST}")
+        raise ArtifactError(f"{folder} is not a model: it has no {DESCRIPTION}")
     try:
         body = json.loads(path.read_text(encoding="utf-8"))
         recorded = body.pop("sha256")
@@ -59,13 +59,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise ArtifactError(f"{path} is not a model's description ({error}); train the model again") from None
     if _digest(body) != recorded:
         raise ArtifactError(f"{path} was changed after it was written; train the model again")
-    manifest: dict[str, Any] = body
-    return manifest
+    description: dict[str, Any] = body
+    return description
 
 
 def is_model(folder: Path, digest: str) -> bool:
     """Say whether the folder holds the model whose description has this digest."""
-    path = folder / MANIFEST
+    path = folder / DESCRIPTION
     return path.is_file() and sha256_of(path) == digest
 
 
@@ -75,7 +75,7 @@ def model_file(folder: Path, name: str) -> Path:
     Raises:
         ArtifactError: it is missing or was changed.
     """
-    return checked(Artifact(path=folder / name, sha256=read_manifest(folder)["files"][name]))
+    return checked(Artifact(path=folder / name, sha256=read_description(folder)["files"][name]))
 
 
 def _digest(body: dict[str, Any]) -> str:

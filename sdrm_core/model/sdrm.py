@@ -131,7 +131,7 @@ class SdrmModel:
             ),
             save_weights(folder / files.DRAW, tensors, about={**draw, "item_digest": items.sha256}),
         )
-        return (*written, files.write_manifest(folder, written, about=self._description()))
+        return (*written, files.write_description(folder, written, about=self._description()))
 
     def _description(self) -> dict[str, object]:
         return {
@@ -154,8 +154,8 @@ class SdrmModel:
         Raises:
             ArtifactError: a file is missing, damaged, changed or of another model.
         """
-        manifest = files.read_manifest(folder)
-        variant = manifest.get("variant", manifest.get("arm"))
+        description = files.read_description(folder)
+        variant = description.get("variant", description.get("arm"))
         if variant != VARIANT:
             raise ArtifactError(f"{folder} holds a model of variant {variant!r}; {VARIANT!r} was expected")
         vae = load_vae(files.model_file(folder, files.VAE), device=device)

@@ -10,7 +10,7 @@ CONFIDENCE = 0.95
 _CHUNK_CELLS = 1 << 22
 
 
-class Estimate(Record):
+class IntervalEstimate(Record):
     """A figure with its 95 % interval; null where the figure is undefined."""
 
     value: float | None
@@ -50,14 +50,14 @@ def bootstrap_means(values: np.ndarray, *, draws: int, seed: int) -> np.ndarray:
     return means
 
 
-def estimate(value: float, resampled: np.ndarray) -> Estimate:
+def estimate(value: float, resampled: np.ndarray) -> IntervalEstimate:
     """Return ``value`` with its percentile interval; an undefined resample leaves the interval undefined."""
     if not np.isfinite(value):
-        return Estimate(value=None, low=None, high=None)
+        return IntervalEstimate(value=None, low=None, high=None)
     if not np.isfinite(resampled).all():
-        return Estimate(value=float(value), low=None, high=None)
+        return IntervalEstimate(value=float(value), low=None, high=None)
     low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Estimate(value=float(value), low=float(low), high=float(high))
+    return IntervalEstimate(value=float(value), low=float(low), high=float(high))
 
 
 def _seed_weights(generator: np.random.Generator, *, draws: int, n_seeds: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from sdrm_core.config import JudgeName, UtilityConfig
 from sdrm_core.data.matrix import Fold
 from sdrm_core.data.users import some_users
 from sdrm_core.quality.baselines import sample_by_popularity
-from sdrm_core.quality.bootstrap import Estimate, bootstrap_means, estimate
+from sdrm_core.quality.bootstrap import IntervalEstimate, bootstrap_means, estimate
 from sdrm_core.quality.checks import require_comparable
 from sdrm_core.quality.folds import MIN_USERS, rankable_users, split_fold
 from sdrm_core.quality.panel import choose_judge, rank_folds
@@ -18,7 +18,7 @@ from sdrm_core.quality.ranking import METRICS
 from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.records import Record
 
-Verdict = Literal["better", "worse", "no difference"]
+Outcome = Literal["better", "worse", "no difference"]
 
 
 class MetricReport(Record):
@@ -31,17 +31,17 @@ class MetricReport(Record):
         verdict: "no difference" if the interval of the difference contains 0; null in the real arm itself.
     """
 
-    mean: Estimate
-    ratio: Estimate | None = None
-    difference: Estimate | None = None
-    verdict: Verdict | None = None
+    mean: IntervalEstimate
+    ratio: IntervalEstimate | None = None
+    difference: IntervalEstimate | None = None
+    verdict: Outcome | None = None
 
 
 class ArmDifference(Record):
     """What one arm achieves beyond another, by one ranking metric; "no difference" if the interval contains 0."""
 
-    difference: Estimate
-    verdict: Verdict
+    difference: IntervalEstimate
+    verdict: Outcome
 
 
 class UtilityReport(Record):
@@ -166,7 +166,7 @@ class Resampled(NamedTuple):
         """Resample (n_seeds, n_users, n_metrics), the metrics of each generation seed and user."""
         return cls(values.mean(axis=(0, 1)), bootstrap_means(values, draws=draws, seed=seed))
 
-    def estimates(self) -> dict[str, Estimate]:
+    def estimates(self) -> dict[str, IntervalEstimate]:
         """Return metric → mean and interval."""
         return {
             metric: estimate(mean, draws) for metric, mean, draws in zip(METRICS, self.mean, self.draws.T, strict=True)
@@ -199,7 +199,7 @@ def _report(arm: Resampled, real: Resampled) -> dict[str, MetricReport]:
     }
 
 
-def _verdict(beyond: Estimate) -> Verdict:
+def _verdict(beyond: IntervalEstimate) -> Outcome:
     if beyond.low is not None and beyond.low > 0:
         return "better"
     if beyond.high is not None and beyond.high < 0:

@@ -6,7 +6,7 @@ from scipy.sparse import csr_matrix
 
 from sdrm_core.quality.baselines import sample_by_popularity
 from sdrm_core.quality.folds import split_fold
-from sdrm_core.quality.margins import activity_figures, popularity_figures
+from sdrm_core.quality.marginals import activity_figures, popularity_figures
 from sdrm_core.quality.ranking import rank_users
 
 

@@ -1,9 +1,11 @@
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from sdrm_core.config import ColumnsConfig, SourceConfig
 from sdrm_core.data import loading, sources
 from sdrm_core.data.loading import load_interactions
-from sdrm_core.errors import ConfigError, SourceChangingError
+from sdrm_core.errors import ConfigError, DataError, SourceChangingError
 
 from .logs import HEADER
 
@@ -90,3 +92,32 @@ def test_settings_of_text_files_are_refused_where_nothing_would_heed_them(tmp_pa
     source = SourceConfig.model_validate({"uri": str(tmp_path / file), name: setting})
     with pytest.raises(ConfigError, match=rf"^source.{name}: .*{file} is read as {file[4:]}\. Unset"):
         load_interactions(source, cache=tmp_path, seed=0)
+
+
+def test_a_file_that_cannot_be_read_hides_nothing_that_is_wrong_in_the_others(tmp_path):
+    folder = tmp_path / "log"
+    folder.mkdir()
+    (folder / "a.parquet").symlink_to(tmp_path / "gone")
+    (folder / "b.parquet").write_bytes(b"PAR1 and no more")
+    write_parquet({"user_id": [1, None], "item_id": [1, 2], "rating": [5.0, 4.0]}, folder / "c.parquet")
+    with pytest.raises(DataError) as error:
+        load_interactions(SourceConfig(uri=str(folder)), cache=tmp_path, seed=0)
+    told = [(problem.where.removeprefix(f"{folder}/"), problem.what) for problem in error.value.problems]
+    assert told[0] == ("a.parquet", "there is no such file")
+    assert told[1][0] == "b.parquet"
+    assert told[2] == ("c.parquet, column 'user_id'", "no user id in 1 of 2 rows")
+    assert len(told) == 3
+
+
+def test_the_rest_of_a_source_is_not_called_too_small(tmp_path):
+    folder = tmp_path / "log"
+    folder.mkdir()
+    (folder / "a.parquet").symlink_to(tmp_path / "gone")
+    write_parquet({"user_id": [1], "item_id": [1], "rating": [5.0]}, folder / "b.parquet")
+    with pytest.raises(DataError) as error:
+        load_interactions(SourceConfig(uri=str(folder)), cache=tmp_path, seed=0)
+    assert [problem.where for problem in error.value.problems] == [str(folder / "a.parquet")]
+
+
+def write_parquet(columns, path):
+    pq.write_table(pa.table(columns), path)

@@ -7,7 +7,7 @@ from sdrm_core.config_file import load_config
 from sdrm_core.errors import ArtifactError, TrainingError
 from sdrm_core.model.draw import ItemDraw, Offsets
 from sdrm_core.model.fitting import fit_sdrm
-from sdrm_core.model.folder import load_item_ids, write_manifest
+from sdrm_core.model.folder import load_item_ids, write_description
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.model.users import block_users
 from sdrm_core.model.weights import load_vae, load_weights, save_vae, save_weights
@@ -234,6 +234,6 @@ def test_shards_end_where_blocks_end_unless_those_are_larger(model):
 
 
 def test_a_model_of_an_arm_is_named(tmp_path):
-    write_manifest(tmp_path, [], about={"arm": "popularity"})
+    write_description(tmp_path, [], about={"arm": "popularity"})
     with pytest.raises(ArtifactError, match="'popularity'; 'sdrm' was expected"):
         SdrmModel.load(tmp_path, device=CPU)

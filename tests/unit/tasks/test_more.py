@@ -1,8 +1,12 @@
+from functools import partial
+from pathlib import Path
+
 import pytest
 
 from sdrm_core.config import PipelineConfig
 from sdrm_core.errors import DataError
 from sdrm_core.storage import sha256_of, write_json
+from tasks.describe import describe
 from tasks.more import judgement, model_folder
 from tasks.records import Run
 from tasks.train import model_folders
@@ -103,3 +107,9 @@ def test_more_users_of_a_release_that_missed_privacy_gates_say_so(published, cap
     write_json(model.parent / "gates" / "release.json", {"verdict": "PASS", "results": unmet})
     assert judgement(model).endswith("those of the model's own run did not pass near_copies, membership")
     assert "did not pass near_copies, membership" in caplog.text
+
+
+@pytest.mark.parametrize("look", [describe, partial(model_folder, work=Path("work"))])
+def test_a_mistyped_path_is_told_as_such(tmp_path, look):
+    with pytest.raises(DataError, match=r"mistyped: there is no such file or directory\. Check the path"):
+        look(tmp_path / "mistyped")

@@ -115,6 +115,16 @@ def test_half_a_line_in_the_journal_hides_no_run(published):
     assert [entry["run"] for entry in runs_that_published(manifest, work=journal.parent)] == ["a"]
 
 
+def test_what_is_no_entry_in_the_journal_hides_no_run(published):
+    release = latest_release(published.config)
+    journal = published.config.paths.work / "runs.jsonl"
+    journal.parent.mkdir()
+    line = json.dumps({"dataset": "small", "release": f"/where/it/was/{release.name}", "run": "a"})
+    journal.write_text(f'{line}\n{{}}\n[1]\n3\nnull\n{{"release": "/somewhere/else"}}\n')
+    manifest = parse_json(release / "manifest.json")
+    assert [entry["run"] for entry in runs_that_published(manifest, work=journal.parent)] == ["a"]
+
+
 def test_before_the_first_release_there_are_no_ids_to_avoid(tmp_path):
     run = Run(config=small_night(tmp_path), directory=tmp_path, digest="of this night")
     assert previous_user_ids(run, samples(attempt=0)) is None

@@ -63,6 +63,19 @@ class TestFinishedOnce:
         assert (train(run, before=before), train.worked) == (first, 2)
         assert (train(run, before=before), train.worked) == (first, 2)
 
+    @pytest.mark.parametrize("meter", [{}, {"meter": None}, {"meter": [1]}])
+    def test_a_record_without_its_meter_is_made_again(self, run, train, before, meter):
+        first = train(run, before=before)
+        (record,) = (run.directory / "finished").iterdir()
+        write_json(record, {"result": parse_json(record)["result"], **meter})
+        assert (train(run, before=before), train.worked) == (first, 2)
+
+    def test_what_is_damaged_is_told(self, run, train, before, caplog):
+        train(run, before).weights.path.write_text("damaged")
+        train(run, before)
+        (record,) = (run.directory / "finished").iterdir()
+        assert f"{record} is damaged" in caplog.text
+
     def test_other_input_is_another_question(self, run, train, before, tmp_path):
         train(run, before)
         train(run, before, epochs=4)
