@@ -10,7 +10,7 @@ from sdrm_core.data.anonymity import is_publishable, publishable_activity
 from sdrm_core.quality.baselines import sample_by_popularity
 from sdrm_core.quality.checks import require_comparable
 from sdrm_core.quality.curves import Curves, fidelity_curves
-from sdrm_core.quality.margins import activity_figures, popularity_figures
+from sdrm_core.quality.marginals import activity_figures, popularity_figures
 from sdrm_core.quality.structure import CooccurrenceReference, classifier_auc
 from sdrm_core.randomness import stream_seed
 from sdrm_core.records import Record
@@ -39,7 +39,7 @@ FIGURES: dict[str, tuple[Goal, str]] = {
 _TELLING = ("activity_mean", "activity_sd", "density_ratio")
 
 
-class Figure(Record):
+class FidelityFigure(Record):
     """One figure of the synthetic users against the training users, and what to hold it against.
 
     Attributes:
@@ -72,9 +72,9 @@ class FidelityReport(Record):
         holdout_users: users behind the column ``holdout``; few of them make its distances larger.
     """
 
-    figures: dict[str, Figure]
+    figures: dict[str, FidelityFigure]
     curves: Curves
-    published: dict[str, Figure]
+    published: dict[str, FidelityFigure]
     train_users: int
     synthetic_users: int
     holdout_users: int
@@ -146,11 +146,11 @@ def measure_fidelity(
 
 def _figures(
     measured: Mapping[str, Mapping[str, float | None]], *, ideal: Mapping[str, float | None]
-) -> dict[str, Figure]:
+) -> dict[str, FidelityFigure]:
     """Return each figure of ``ideal``, in the order of ``FIGURES``, with what was measured of each kind of users."""
     kinds = ("synthetic", "holdout", "popularity_sampler")
     return {
-        name: Figure(
+        name: FidelityFigure(
             goal=goal,
             meaning=meaning,
             ideal=ideal[name],

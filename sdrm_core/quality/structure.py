@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 from sdrm_core.data.matrix import item_popularity
 from sdrm_core.data.users import some_users
 from sdrm_core.quality.judges import fit_svd
-from sdrm_core.quality.margins import correlation
+from sdrm_core.quality.marginals import correlation
 from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.threads import one_blas_thread
 

@@ -18,7 +18,7 @@ from sdrm_core.quality.ranking import METRICS
 from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.records import Record
 
-Verdict = Literal["better", "worse", "no difference"]
+Comparison = Literal["better", "worse", "no difference"]
 
 
 class MetricReport(Record):
@@ -34,14 +34,14 @@ class MetricReport(Record):
     mean: Estimate
     ratio: Estimate | None = None
     difference: Estimate | None = None
-    verdict: Verdict | None = None
+    verdict: Comparison | None = None
 
 
 class ArmDifference(Record):
     """What one arm achieves beyond another, by one ranking metric; "no difference" if the interval contains 0."""
 
     difference: Estimate
-    verdict: Verdict
+    verdict: Comparison
 
 
 class UtilityReport(Record):
@@ -199,7 +199,7 @@ def _report(arm: Resampled, real: Resampled) -> dict[str, MetricReport]:
     }
 
 
-def _verdict(beyond: Estimate) -> Verdict:
+def _verdict(beyond: Estimate) -> Comparison:
     if beyond.low is not None and beyond.low > 0:
         return "better"
     if beyond.high is not None and beyond.high < 0:

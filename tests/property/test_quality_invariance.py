@@ -6,7 +6,7 @@ from scipy.sparse import csr_matrix
 
 from sdrm_core.quality.baselines import sample_by_popularity
 from sdrm_core.quality.folds import split_fold
-from sdrm_core.quality.margins import activity_figures, popularity_figures
+from sdrm_core.quality.marginals import activity_figures, popularity_figures
 from sdrm_core.quality.ranking import rank_users
 
 
@@ -63,7 +63,7 @@ def test_ranking_ignores_the_order_of_items_and_users_and_the_block(users, data)
 
 @given(reference=user_items(min_items_per_user=1, n_items=8), candidate=user_items(n_items=8), data=st.data())
 @settings(max_examples=100, deadline=None)
-def test_margins_are_bounded_and_ignore_order(reference, candidate, data):
+def test_marginals_are_bounded_and_ignore_order(reference, candidate, data):
     items = np.array(data.draw(st.permutations(range(8))))
     rows = np.array(data.draw(st.permutations(range(candidate.shape[0]))))
     publishable = np.array(data.draw(st.lists(st.booleans(), min_size=8, max_size=8)))

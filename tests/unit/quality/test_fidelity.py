@@ -7,7 +7,7 @@ from scipy.sparse import csr_matrix, vstack
 from sdrm_core.errors import DataError
 from sdrm_core.quality.baselines import sample_by_popularity
 from sdrm_core.quality.fidelity import FIGURES, measure_fidelity
-from sdrm_core.quality.margins import activity_figures, popularity_figures
+from sdrm_core.quality.marginals import activity_figures, popularity_figures
 from sdrm_core.quality.structure import CooccurrenceReference, classifier_auc
 
 from .communities import binary, community_users
