@@ -163,7 +163,7 @@ class SdrmModel:
             ArtifactError: a file is missing, damaged, changed or of another model.
         """
         manifest = files.read_manifest(folder)
-        variant = manifest.get("variant", manifest.get("arm"))
+        variant = manifest.get("variant", manifest.get("arm"))  # other arms are described by ``save_arm``
         if variant != VARIANT:
             raise ArtifactError(f"{folder} holds a model of variant {variant!r}; {VARIANT!r} was expected")
         item_digest = manifest["files"][files.ITEMS]
