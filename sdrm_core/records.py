@@ -1,4 +1,4 @@
-"""Values that move between rooms: small frozen records that name files and carry numbers, never data."""
+"""Values that move between stages: small frozen records that name files and carry numbers, never data."""
 
 from pathlib import Path
 

@@ -67,7 +67,7 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: Fitte
     with Meter("diffuse") as meter:
         device = resolve_device(config.compute.device)
         model, curve, is_found = fit_sdrm(
-            load_vae(checked(vae.weights), device=device),
+            load_vae(checked(vae.weights), item_digest=matrix.items.sha256, device=device),
             *users_of_roles(matrix, Role.TRAIN, Role.VALIDATION),
             config=config,
             device=device,

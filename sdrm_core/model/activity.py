@@ -30,8 +30,8 @@ def normal_scores(counts: np.ndarray, *, reference: np.ndarray, rng: np.random.G
 
 def scores_of(quantiles: np.ndarray, *, n_reference: int) -> np.ndarray:
     """Return normal scores of quantiles in [0, 1], none further out than half a reference user."""
-    margin = 0.5 / n_reference
-    scores: np.ndarray = ndtri(np.clip(quantiles, margin, 1 - margin))
+    half_a_user = 0.5 / n_reference
+    scores: np.ndarray = ndtri(np.clip(quantiles, half_a_user, 1 - half_a_user))
     return scores
 
 

@@ -16,7 +16,7 @@ from sdrm_core.model.vae import MultiVAE
 
 FEW = 2  # items of fewer than FEW * k_anonymity training users count as rare
 _SPARSE = 3  # data are fully sparse if rare items hold one third of the interactions
-_MOST_TIMES = 4
+_MOST_TIMES = 4  # a user's temperature is from a fourth of the given one to four times as high
 
 
 def reliance_on_few(popularity: np.ndarray, *, k_anonymity: int) -> float:

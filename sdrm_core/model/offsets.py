@@ -21,12 +21,12 @@ from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.model.training import EpochReport, OnEpoch
 from sdrm_core.randomness import stream_seed, torch_stream
 
-_ITEM_GAIN = 0.6
-_MOST_MISSING = 2.0  # log odds taken in one step
-_PAIR_GAIN = 0.7
-_SWING = 1.2  # chance alone makes less
+_ITEM_GAIN = 0.6  # share of the missing log odds that a round adds: not all, for what is missing is known from one draw
+_MOST_MISSING = 2.0  # log odds counted at most: an item that was not drawn at all may be just short of being drawn
+_PAIR_GAIN = 0.7  # as that of items; halved whenever item popularity swings
+_SWING = 1.2  # times the smallest distance so far: chance alone makes less
 _SHRINKAGE_EXPONENT = 5  # of the temperature: the higher, the more a pair that few users share is shrunk
-_MAX_PAIR_OFFSET = 6.0  # several partners add up
+_MAX_PAIR_OFFSET = 6.0  # log odds; those of several partners that a user has add up
 _RESOLUTION: Resolution = "full"  # users of fewer steps have the same frequencies with the same offsets
 _EXPECTED_ROUNDS = 3
 _FINDING_ROUNDS = 8
@@ -69,17 +69,18 @@ class OffsetFit:
             The offsets, and one report a round.
         """
         with Workers(model.vae.device) as workers:
-            panel = self._panel(model, workers)
-            offsets, reports = self._fit_items(panel)
+            users = self._fixed_users(model, workers)
+            offsets, reports = self._fit_items(users)
             if not len(pairs.first):
-                return panel.offsets(offsets), reports
-            offsets, more = self._fit_pairs(panel, pairs, items=offsets)
-            return panel.offsets(offsets, pairs), (*reports, *more)
+                return users.offsets(offsets), reports
+            offsets, more = self._fit_pairs(users, pairs, items=offsets)
+            return users.offsets(offsets, pairs), (*reports, *more)
 
     def find_pairs(self, model: SdrmModel, train: csr_matrix) -> Pairs:
         """Return the pairs that the model makes too rarely once its item popularity is fitted.
 
-        All users are drawn alike: what a higher temperature hides of people with many items is not to come back.
+        All users are drawn at the same temperature. Otherwise the pairs that a higher temperature hides of users with
+        many items would count as missing, and their offsets would bring them back.
 
         Args:
             model: all but the offsets fitted.
@@ -89,27 +90,27 @@ class OffsetFit:
             return Pairs.none()
         with Workers(model.vae.device) as workers:
             alike = ItemDraw(model.vae, model.publishable, temperature=model.temperature)
-            panel = replace(self._panel(model, workers), draw_items=alike)
-            offsets, _ = replace(self, on_epoch=lambda _: None)._fit_items(panel)
-            drawn = vstack([panel.draw(panel.offsets(offsets), "finding", number) for number in range(_FINDING_ROUNDS)])
+            users = replace(self._fixed_users(model, workers), draw_items=alike)
+            offsets, _ = replace(self, on_epoch=lambda _: None)._fit_items(users)
+            drawn = vstack([users.draw(users.offsets(offsets), "finding", number) for number in range(_FINDING_ROUNDS)])
         return outstanding_pairs(train, drawn, k_anonymity=self.k_anonymity, seed=self.seed)
 
-    def _panel(self, model: SdrmModel, workers: Workers) -> "_Panel":
+    def _fixed_users(self, model: SdrmModel, workers: Workers) -> "_FixedUsers":
         seed = stream_seed(self.seed, "offsets", _RESOLUTION)
-        return _Panel.of(model, n_users=self.config.margin_users, seed=seed, workers=workers)
+        return _FixedUsers.of(model, n_users=self.config.margin_users, seed=seed, workers=workers)
 
     def _fit_pairs(
-        self, panel: "_Panel", pairs: Pairs, *, items: np.ndarray
+        self, users: "_FixedUsers", pairs: Pairs, *, items: np.ndarray
     ) -> tuple[np.ndarray, tuple[EpochReport, ...]]:
-        plain = panel.offsets(items)
+        plain = users.offsets(items)
         expected = np.mean(
-            [pairs.log_odds_in(panel.draw(plain, "expected", number)) for number in range(_EXPECTED_ROUNDS)], axis=0
+            [pairs.log_odds_in(users.draw(plain, "expected", number)) for number in range(_EXPECTED_ROUNDS)], axis=0
         )
-        prior_users = self.k_anonymity * (max(panel.model.temperature, 1) ** _SHRINKAGE_EXPONENT - 1)
+        prior_users = self.k_anonymity * (max(users.model.temperature, 1) ** _SHRINKAGE_EXPONENT - 1)
         wanted = expected + (pairs.log_odds - expected) * pairs.users / (pairs.users + prior_users)
 
         def step(offsets: np.ndarray, earlier: list[float]) -> tuple[np.ndarray, float]:
-            drawn = panel.draw(panel.offsets(offsets, pairs), "pairs", len(earlier) + 1)
+            drawn = users.draw(users.offsets(offsets, pairs), "pairs", len(earlier) + 1)
             of_items, distance = self._item_step(drawn)
             if not self.config.margin_rounds:
                 of_items = np.zeros_like(of_items)
@@ -122,9 +123,9 @@ class OffsetFit:
         start = np.concatenate([items, np.zeros(len(wanted))])
         return self._iterate(step, start, stage="pairs", rounds=self.config.pair_rounds)
 
-    def _fit_items(self, panel: "_Panel") -> tuple[np.ndarray, tuple[EpochReport, ...]]:
+    def _fit_items(self, users: "_FixedUsers") -> tuple[np.ndarray, tuple[EpochReport, ...]]:
         def step(offsets: np.ndarray, earlier: list[float]) -> tuple[np.ndarray, float]:
-            return self._item_step(panel.draw(panel.offsets(offsets), "items", len(earlier) + 1))
+            return self._item_step(users.draw(users.offsets(offsets), "items", len(earlier) + 1))
 
         start = np.zeros(len(self.popularity))
         return self._iterate(step, start, stage="margins", rounds=self.config.margin_rounds)
@@ -132,7 +133,7 @@ class OffsetFit:
     def _item_step(self, drawn: csr_matrix) -> tuple[np.ndarray, float]:
         target, popularity = self.popularity / self.popularity.sum(), item_popularity(drawn)
         n_users = drawn.shape[0]
-        # By odds, not by shares: from nine tenths of the users to all of them is a long way.
+        # In log odds, as offsets are: between nine tenths of the users and all of them lies a long way.
         wanted, found = (
             np.log((users + 1) / (np.maximum(n_users - users, 0) + 1))
             for users in (target * popularity.sum(), popularity)
@@ -158,17 +159,27 @@ class OffsetFit:
 
 
 def _n_swings(distances: list[float]) -> int:
-    """Return in how many rounds item popularity was a fifth further off than in the best since pairs have offsets.
+    """Return in how many rounds item popularity was a fifth further off than in the best round before.
 
-    Thousands of pairs of popular items add up: with steps too large for them popularity swings, and ever wider.
+    The offsets of thousands of pairs of popular items add up: too large a step overshoots, and item popularity swings
+    ever wider. The first round does not count: in it pairs had no offsets yet.
     """
-    since = np.array(distances[1:])  # in the first round they had none
+    since = np.array(distances[1:])
     return int((since > _SWING * np.minimum.accumulate(since)).sum())
 
 
 @dataclass(frozen=True, eq=False)
-class _Panel:
-    """Synthetic users that stay the same over the rounds, up to the decoder's features; their items are redrawn."""
+class _FixedUsers:
+    """Synthetic users whose tastes and numbers of items stay the same over the rounds; only their items are redrawn.
+
+    Attributes:
+        model: all but the offsets fitted.
+        draw_items: draws their items.
+        workers: share the blocks of users.
+        features: block by block, (n_block_users, n_features) of the decoder.
+        counts: block by block, (n_block_users,) items per user.
+        seed: of the draws.
+    """
 
     model: SdrmModel
     draw_items: ItemDraw
@@ -178,7 +189,7 @@ class _Panel:
     seed: int
 
     @classmethod
-    def of(cls, model: SdrmModel, *, n_users: int, seed: int, workers: Workers) -> "_Panel":
+    def of(cls, model: SdrmModel, *, n_users: int, seed: int, workers: Workers) -> "_FixedUsers":
         numbers = range(-(-n_users // model.source.users_per_block))
 
         def features_and_counts(number: int) -> tuple[Tensor, np.ndarray]:

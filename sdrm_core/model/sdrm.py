@@ -17,7 +17,15 @@ from sdrm_core.model.devices import Workers
 from sdrm_core.model.draw import ItemDraw, Offsets, stack_users
 from sdrm_core.model.users import UserSource, block_users
 from sdrm_core.model.vae import MultiVAE
-from sdrm_core.model.weights import explained, load_into, load_vae, load_weights, save_vae, save_weights
+from sdrm_core.model.weights import (
+    explained,
+    load_into,
+    load_vae,
+    load_weights,
+    require_catalogue,
+    save_vae,
+    save_weights,
+)
 from sdrm_core.records import Artifact
 
 VARIANT = "sdrm"
@@ -155,17 +163,20 @@ class SdrmModel:
             ArtifactError: a file is missing, damaged, changed or of another model.
         """
         description = files.read_description(folder)
-        variant = description.get("variant", description.get("arm"))
+        variant = description.get("variant", description.get("arm"))  # other arms are described by ``save_arm``
         if variant != VARIANT:
             raise ArtifactError(f"{folder} holds a model of variant {variant!r}; {VARIANT!r} was expected")
-        vae = load_vae(files.model_file(folder, files.VAE), device=device)
+        item_digest = description["files"][files.ITEMS]
+        vae = load_vae(files.model_file(folder, files.VAE), item_digest=item_digest, device=device)
         path = files.model_file(folder, files.DIFFUSION)
         weights, about = load_weights(path)
+        require_catalogue(about, item_digest=item_digest, path=path)
         with explained(path):
             denoiser = Denoiser(vae.latent_dim, config=DiffusionConfig.model_validate(about["config"]))
         load_into(denoiser, weights, path=path)
         path = files.model_file(folder, files.DRAW)
         draw, about = load_weights(path)
+        require_catalogue(about, item_digest=item_digest, path=path)
         with explained(path, missing="tensor"):
             return cls(
                 vae=vae,

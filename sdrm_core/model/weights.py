@@ -1,7 +1,7 @@
 """Weights as files: safetensors that say in their header what they are, and no pickle."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -83,22 +83,44 @@ def load_into(network: nn.Module, tensors: dict[str, Tensor], *, path: Path) -> 
     network.eval().requires_grad_(False)
 
 
+def require_catalogue(about: Mapping[str, Any], *, item_digest: str, path: Path) -> None:
+    """Refuse weights that were trained on other items: columns of equal number would silently stand for others.
+
+    Args:
+        about: the header of the weights.
+        item_digest: digest of the item map that they are to be used with.
+        path: their file.
+
+    Raises:
+        ArtifactError: the header has another digest, or none.
+    """
+    if about.get("item_digest") != item_digest:
+        message = f"{path} is of another catalogue of items than the one it is used with. Train the model again"
+        raise ArtifactError(message)
+
+
 def save_vae(vae: MultiVAE, path: Path, *, item_digest: str) -> Artifact:
     """Write a VAE with its configuration and the digest of the item map its columns stand for."""
     about = {"kind": "vae", "n_items": vae.n_items, "config": vae.config.model_dump(), "item_digest": item_digest}
     return save_weights(path, vae.state_dict(), about=about)
 
 
-def load_vae(path: Path, *, device: torch.device | None = None) -> MultiVAE:
-    """Return the VAE that ``save_vae`` wrote, frozen, on ``device`` (default: the CPU).
+def load_vae(path: Path, *, item_digest: str, device: torch.device | None = None) -> MultiVAE:
+    """Return the VAE that ``save_vae`` wrote, frozen.
+
+    Args:
+        path: the file.
+        item_digest: as given to ``save_vae``: of the item map that the VAE is to be used with.
+        device: where to; None: the CPU.
 
     Raises:
-        ArtifactError: the file is missing, damaged or holds something else.
+        ArtifactError: the file is missing, damaged, of another catalogue, or holds something else.
     """
     tensors, about = load_weights(path)
     if about.get("kind") != "vae":
         raise ArtifactError(f"{path} holds {about.get('kind')!r}, not a VAE")
     with explained(path):
         vae = MultiVAE(about["n_items"], config=VaeConfig.model_validate(about["config"]))
+    require_catalogue(about, item_digest=item_digest, path=path)
     load_into(vae, tensors, path=path)
     return vae.to(device or torch.device("cpu"))

@@ -38,16 +38,23 @@ def membership_scores(evidence: Evidence) -> dict[str, np.ndarray]:
 
 
 def measure_membership(evidence: Evidence, draw: np.random.Generator) -> dict[str, Estimate]:
-    """Return the figures of an attacker who knows of one half of the users whether they took part, on the other half.
+    """Estimate how well an attacker does who knows of half of the users whether they were trained on.
 
-    Both directions are averaged: every user is used, and what the attacker chose does not bias the figures. So are
-    several divisions into halves: the figures of one would hang on who fell into which.
+    The attacker takes the attack that does best on the known half; it is measured on the other half, so the choice
+    does not bias the figures. Both directions are averaged, so every user counts. As the figures of one division into
+    halves depend on who fell into which, several random divisions are made and combined (``statistics.agreed``).
 
     Returns:
-        Of the attack that does best on the known half: "auc" of all users, "tpr" at a false positive rate of 1 %,
-        "rare taste auc" of the tenth of users whose items are the rarest. With users ranked among those who have as
-        many items: "most active auc", the best attack's on the tenth with the most items, each a trace of its own;
-        "auc of all at once", that of all attacks, weighed as the known half suggests.
+        Estimates by name. Of the attack that does best on the known half:
+
+        - "auc": of all users.
+        - "tpr": true positive rate at a false positive rate of 1 %.
+        - "rare taste auc": of the tenth of users whose items are the rarest.
+
+        With each score replaced by its rank among users who have about as many items (``among_like``):
+
+        - "most active auc": of the attack that does best then, on the tenth of users with the most items.
+        - "auc of all at once": of a weighted sum of all attacks, its weights fitted to the known half.
     """
     activity = np.diff(evidence.complete.indptr)
     rare, most_active = _highest_tenth(evidence.rarity), _highest_tenth(activity)
@@ -77,10 +84,10 @@ def measure_membership(evidence: Evidence, draw: np.random.Generator) -> dict[st
 
 
 def chance_of_activity_trend(evidence: Evidence) -> float:
-    """Return the one-sided p-value of the best attack telling people with more items from others more surely.
+    """Return the one-sided p-value of "the best attack recognises people with more items no more surely".
 
-    It is looked at how much higher training users rank than held-out users with as many items, and whether that rises
-    with the number of items: a score test of the trend, whatever the attack achieves on all.
+    A score test of a trend: does the lead in rank of training users over held-out users with about as many items grow
+    with the number of items? How large that lead is on average makes no difference.
     """
     is_train, activity = evidence.is_train, np.diff(evidence.complete.indptr)
     attacks = _each_among_like(membership_scores(evidence).values(), activity)
@@ -90,10 +97,10 @@ def chance_of_activity_trend(evidence: Evidence) -> float:
 
 
 def among_like(scores: np.ndarray, activity: np.ndarray) -> np.ndarray:
-    """Return each user's rank, from 0 to 1, among about a twentieth of all, who have as many items.
+    """Return each user's rank, from 0 to 1, among the twentieth of all users who have about as many items.
 
-    How near the nearest user is, and how dense the users are, hang first of all on the number of items: compared with
-    anybody, what a user's part in the training adds is lost in that.
+    Similarity and density depend first of all on the number of items: in a ranking of everybody, the little that
+    membership adds is lost in that.
 
     Args:
         scores: (n,) of an attack.
@@ -131,7 +138,7 @@ def _best(evidence: Evidence, attacks: np.ndarray, known: np.ndarray) -> np.ndar
 def _summands(attacks: np.ndarray, activity: np.ndarray) -> np.ndarray:
     """Return (n, n_summands) what is added up of all attacks (n_attacks, n).
 
-    The weights hang on how many items a user has: each attack has its own on average, and one that grows with these.
+    The weight of an attack depends on the user's number of items: each has a constant term and one that grows with it.
     """
     centred = attacks.T - 0.5
     return np.column_stack([np.ones(len(centred)), centred, centred * (statistics.ranks(activity)[:, None] - 0.5)])

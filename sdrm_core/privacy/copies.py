@@ -106,11 +106,17 @@ def unique_copies(evidence: Evidence) -> Copies:
 def near_copies(evidence: Evidence) -> Copies:
     """Measure synthetic users closer to a training user than all but few real people are to anyone.
 
-    How few is chosen among five shares: the one at which synthetic users are most significantly closer than people of
-    as many items. Training and held-out people are compared by who has a synthetic user that close, and far closer, by
-    what is normal, than any other person: who is like many others is struck by chance. Nothing of this looks at roles,
-    and only people who have enough items to be recognised are compared: of those trained on they are more, for their
-    own items make what may be published.
+    How close a pair of users is, is told by a tail share: of the people of like size, how many have another person at
+    least as near (``_tail``).
+
+    1. The tail share that counts as close is chosen among five: the one at which synthetic users are most significantly
+       closer to people than people of as many items are to one another.
+    2. A person is struck if a synthetic user is that close, and its tail share is a twentieth of that of the nearest
+       other person or less: who is like many others is close to synthetic users by chance.
+    3. Training users are compared with held-out users by how many of them are struck.
+
+    The first two steps do not look at roles. The third leaves out people of fewer than five publishable items: among
+    held-out users there are more of these, because training users' own items help to make an item publishable.
     """
     published, to_people = evidence.published, evidence.published_to_published
     to_person = nearest(evidence.synthetic, published, device=evidence.device)

@@ -14,7 +14,7 @@ from sdrm_core.privacy.statistics import ranks
 from sdrm_core.randomness import numpy_stream
 
 SUBSET_USERS = 20_000
-_LIST_LENGTH = 7  # of a neighbour list, times (T + H) / H: it misses a held-out user with chance exp(-7)
+_LIST_LENGTH = 7  # times (T + H) / H neighbours are kept: with chance exp(-7) or so none of them is held out
 _MAX_LIST = 512
 
 

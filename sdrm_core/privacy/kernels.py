@@ -1,4 +1,4 @@
-"""The compiled loops of the privacy room: numba infers their types, so they are annotated in words only."""
+"""The compiled loops of the privacy gates: numba infers their types, so they are annotated in words only."""
 
 # mypy: disable-error-code="no-untyped-def"
 # ruff: noqa: ANN001, ANN202, ANN201, PLR0917

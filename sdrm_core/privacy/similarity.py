@@ -121,7 +121,9 @@ def inverse_frequency(user_items: csr_matrix) -> np.ndarray:
 
 
 def clean(**sets: csr_matrix) -> tuple[csr_matrix, ...]:
-    """Return the same sets of users, in order, with sorted items and no stored zeros; the arguments are left alone.
+    """Return the same sets of users, in order, as floats with sorted items and no stored zeros.
+
+    The arguments are left alone.
 
     Raises:
         DataError: the sets do not all have the same items as columns, one is empty, or it has a value that is neither 0
@@ -149,6 +151,8 @@ def _canonical(user_items: csr_matrix, *, name: str) -> csr_matrix:
     if user_items.shape[0] == 0 or user_items.shape[1] == 0:
         size = f"{user_items.shape[0]} users x {user_items.shape[1]} items"
         raise DataError(Problem(name, f"is empty ({size})", "Give at least one user and one item"))
+    if user_items.dtype.kind != "f":
+        user_items = user_items.astype(np.float32)  # sums of bools and of small integers go wrong without a word
     users = csr_matrix(user_items, copy=True)
     users.sum_duplicates()
     users.eliminate_zeros()

@@ -161,8 +161,8 @@ def true_positive_rate(scores: np.ndarray, is_train: np.ndarray, *, false_positi
 
     The threshold is a quantile of few users: its noise enters through the slope of the ROC curve, taken as
     TPR / FPR there. The p-value is exact: given how many users exceed it, those held out are hypergeometric. The
-    bounds may leave 0 and 1. Where many held-out users share the threshold, those there are split as the rate asks, if
-    that finds more.
+    bounds may leave 0 and 1. Where several held-out users have the threshold itself as score, users who have it are
+    also counted in part, by the part that makes the false positive rate exact; the larger of both rates is returned.
     """
     train, holdout = scores[is_train], scores[~is_train]
     threshold = np.quantile(holdout, 1 - false_positive_rate)
@@ -199,10 +199,10 @@ def averaged_rate(first: Estimate, second: Estimate) -> Estimate:
 
 
 def agreed(estimates: Sequence[Estimate]) -> Estimate:
-    """Return what estimates of one figure say together that come from the same users in different ways.
+    """Combine estimates of one figure that come from the same users, divided in different ways.
 
-    They hang together, nobody knows how much: the bounds are the means of theirs, no narrower than those of the mean;
-    the p-value is twice the median, which is valid however they hang together.
+    They are correlated, and nobody knows how much. The bounds are the means of theirs, which are no narrower than the
+    bounds of the mean; the p-value is twice the median, which is valid under any dependence.
 
     Source: Rüger 1978, "Das maximale Signifikanzniveau des Tests: Lehne H0 ab, wenn k unter n gegebenen Tests zur
     Ablehnung führen", Metrika 25, for combining p-values.
@@ -213,12 +213,12 @@ def agreed(estimates: Sequence[Estimate]) -> Estimate:
 
 
 def mean_of(estimates: Sequence[Estimate]) -> Estimate:
-    """Return the mean of estimates of one figure, as sure as one of them: how they hang together is not known."""
+    """Return the mean of estimates of one figure, no more certain than one of them: their correlation is unknown."""
     effect, lower, upper, _ = np.mean([astuple(estimate) for estimate in estimates], axis=0).tolist()
     return Estimate(effect, lower, upper, mean_p_value([estimate.p_value for estimate in estimates]))
 
 
 def mean_p_value(p_values: Sequence[float]) -> float:
-    """Return the p-value of the mean of the normal scores, as if all came from the same users: it is no smaller."""
+    """Return the p-value of the mean of the normal scores, taken as fully correlated, which makes it no smaller."""
     scores = stats.norm.isf(np.clip(p_values, _TINY, 1 - _EPSILON))
     return float(stats.norm.sf(scores.mean()))

@@ -37,9 +37,20 @@ def strictest_of(verdicts: Iterable[str]) -> Verdict:
 
 
 class Figure(Record):
-    """One measured leak with its one-sided 95 % bounds, the p-value of "no leak" and what is tolerated.
+    """One measured leak and its verdict.
 
-    Where ``is_tolerated`` is false a significant leak fails whatever the margin, and the bound alone says little.
+    Attributes:
+        name: of what was measured.
+        effect: the estimate.
+        lower: its one-sided 95 % lower bound.
+        upper: its one-sided 95 % upper bound.
+        p_value: of "no leak".
+        significance: the leak is significant if the p-value is below this.
+        n: users it was measured on.
+        margin: the largest upper bound that passes.
+        null: the effect where there is no leak.
+        verdict: by the rule of ``judged``.
+        is_tolerated: whether a significant leak within the margin passes; if not it fails whatever the margin.
     """
 
     name: str

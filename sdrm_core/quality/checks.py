@@ -12,7 +12,7 @@ def require_comparable(*, train: csr_matrix, made: Mapping[str, csr_matrix], **o
 
     Args:
         train: (n_users, n_items), the real training users.
-        made: synthetic users by name, over the same items; there must be some. That they have no items is a result.
+        made: synthetic users by name, over the same items; at least one of each. They may be without items.
         **others: further real users by name, over the same items.
 
     Raises:

@@ -35,7 +35,7 @@ FIGURES: dict[str, tuple[Goal, str]] = {
     "classifier_auc": ("match", "area under the ROC curve of a classifier that tells them from training users"),
 }
 
-# Of numbers of items that are not cut to what may be published these tell what the most active users have.
+# Of real users' uncut numbers of items, these figures would give away how many the most active users have.
 _TELLING = ("activity_mean", "activity_sd", "density_ratio")
 
 
@@ -66,7 +66,7 @@ class FidelityReport(Record):
         figures: name → figure.
         curves: popularity and activity, real and synthetic.
         published: mean, deviation and density again, with real users' numbers of items cut to what may be published:
-            the uncut ones beside these tell what was cut, and so stay in the house.
+            beside these the uncut ones would give away what was cut, so those are not released.
         train_users: users compared with.
         synthetic_users: users measured.
         holdout_users: users behind the column ``holdout``; few of them make its distances larger.

@@ -1,4 +1,4 @@
-"""Figures of item popularity and user activity, the two marginals of the matrix, against the training users."""
+"""Figures of the two marginals, item popularity and user activity, of one set of users against the training users."""
 
 import numpy as np
 from scipy.sparse import csr_matrix

@@ -132,7 +132,7 @@ def fit_neural(
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-        quality = _quality(network, validation, default=float(check))
+        quality = _quality(network, validation, default=float(check))  # it rises: without validation the last is best
         if quality > best_quality:
             best, best_quality, best_check = copy.deepcopy(network), quality, check
         elif check - best_check >= _PATIENCE_CHECKS:

@@ -37,8 +37,9 @@ class Chosen(NamedTuple):
     """A recommender with the settings that rank best for validation users.
 
     Attributes:
-        judge: fitted to the users that the settings were chosen with; where there was no choice, when it is asked for.
-        fit: fits it with these settings to other (n_users, n_items) interactions.
+        judge: returns it, fitted to the users that the settings were chosen with. Where there was nothing to choose,
+            the call fits it: call it once.
+        fit: returns it fitted, with these settings, to other (n_users, n_items) interactions.
     """
 
     judge: Callable[[], Judge]

@@ -86,13 +86,16 @@ def _tie_groups(scores: np.ndarray, targets: csr_matrix) -> tuple[np.ndarray, np
     rows = cell_rows(targets)
     wanted = scores[rows, targets.indices]
     floor = _floor(scores)
-    high_rows, high_items = np.nonzero(scores > floor[:, None])  # few: about the deepest cutoff a user
+    # Above the floor are few items, about as many a user as the deepest cutoff asks for. Each gets one whole number,
+    # by user, then by score: where a target stands in the sorted numbers says how many of its user's are above it.
+    high_rows, high_items = np.nonzero(scores > floor[:, None])
     levels, level = np.unique(scores[high_rows, high_items], return_inverse=True)
     keys = np.sort(high_rows * len(levels) + level)
     wanted_keys = rows * len(levels) + np.searchsorted(levels, wanted)
     after = np.searchsorted(keys, wanted_keys, side="right")
     above = np.searchsorted(keys, (rows + 1) * len(levels)) - after
     ties = after - np.searchsorted(keys, wanted_keys)
+    # A target at the floor itself ties with all that is there; one below it is out of reach of every cutoff.
     high_counts, floor_counts = np.bincount(high_rows, minlength=n_users), (scores == floor[:, None]).sum(axis=1)
     place = [wanted > floor[rows], wanted == floor[rows]]
     return np.select(place, [above, high_counts[rows]], _DEPTH), np.select(place, [ties, floor_counts[rows]], 1)

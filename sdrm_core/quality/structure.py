@@ -44,7 +44,7 @@ class CooccurrenceReference:
 
     def _co_counts(self, user_items: csr_matrix) -> csr_matrix:
         counted = some_users(user_items, _MAX_PAIR_USERS, draw=numpy_stream(self._seed, "co-occurrence"))
-        selected = counted[:, self._items]
+        selected = counted[:, self._items].astype(np.float32, copy=False)  # a sum of small integers or bools overflows
         return csr_matrix(selected.T @ selected)
 
     def _pair_cosines(self, co_counts: csr_matrix) -> np.ndarray:

@@ -113,10 +113,10 @@ def measure_utility(
         judges[name] = report_arms(
             {arm: Resampled.of(one[None], draws=config.bootstrap_draws, seed=seed) for arm, one in ranks.items()}
         )
-    reason = f"{n_users} evaluation users have at least five positives; at least {MIN_USERS} are needed"
+    too_few = f"{n_users} evaluation users have at least five positives; at least {MIN_USERS} are needed"
     return UtilityReport(
         verdict="MEASURED" if is_measured else "INCONCLUSIVE",
-        reason="" if is_measured else reason,
+        reason="" if is_measured else too_few,
         evaluation_users=n_users,
         folds=config.fold_seeds,
         bootstrap_draws=config.bootstrap_draws,

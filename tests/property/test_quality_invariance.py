@@ -63,7 +63,7 @@ def test_ranking_ignores_the_order_of_items_and_users_and_the_block(users, data)
 
 @given(reference=user_items(min_items_per_user=1, n_items=8), candidate=user_items(n_items=8), data=st.data())
 @settings(max_examples=100, deadline=None)
-def test_margins_are_bounded_and_ignore_order(reference, candidate, data):
+def test_marginals_are_bounded_and_ignore_order(reference, candidate, data):
     items = np.array(data.draw(st.permutations(range(8))))
     rows = np.array(data.draw(st.permutations(range(candidate.shape[0]))))
     publishable = np.array(data.draw(st.lists(st.booleans(), min_size=8, max_size=8)))

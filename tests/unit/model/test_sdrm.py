@@ -7,14 +7,16 @@ from sdrm_core.config_file import load_config
 from sdrm_core.errors import ArtifactError, TrainingError
 from sdrm_core.model.draw import ItemDraw, Offsets
 from sdrm_core.model.fitting import fit_sdrm
-from sdrm_core.model.folder import load_item_ids, write_description
+from sdrm_core.model.folder import load_item_ids, read_description, write_description
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.model.users import block_users
 from sdrm_core.model.weights import load_vae, load_weights, save_vae, save_weights
+from sdrm_core.records import Artifact
 from sdrm_core.storage import sha256_of
 from tests.unit.model.conftest import CPU, N_ITEMS, SETTINGS, no_leak, taught
 
 ITEM_IDS = pa.array([f"item-{number}" for number in range(N_ITEMS)])
+ITEM_DIGEST = "0" * 64
 FILES = ["items.parquet", "vae.safetensors", "diffusion.safetensors", "draw.safetensors", "model.json"]
 
 
@@ -195,32 +197,51 @@ def test_a_model_of_another_version_says_so(folder, monkeypatch):
 
 
 def test_a_vae_of_another_version_says_so(vae, tmp_path):
-    artifact = save_vae(vae, tmp_path / "vae.safetensors", item_digest="0" * 64)
+    artifact = save_vae(vae, tmp_path / "vae.safetensors", item_digest=ITEM_DIGEST)
     tensors, about = load_weights(artifact.path)
     for config in ({**about["config"], "gone": 1}, {**about["config"], "beta": "much"}):
         save_weights(artifact.path, tensors, about={**about, "config": config})
         with pytest.raises(ArtifactError, match=r"settings this version does not know.*Train the model again"):
-            load_vae(artifact.path)
+            load_vae(artifact.path, item_digest=ITEM_DIGEST)
     save_weights(artifact.path, tensors, about={"kind": "vae", "config": about["config"]})
     with pytest.raises(ArtifactError, match=r"no setting 'n_items'.*Train the model again"):
-        load_vae(artifact.path)
+        load_vae(artifact.path, item_digest=ITEM_DIGEST)
 
 
 def test_a_vae_is_the_same_after_writing_and_reading(vae, tmp_path):
-    artifact = save_vae(vae, tmp_path / "vae.safetensors", item_digest="0" * 64)
-    loaded = load_vae(artifact.path)
+    artifact = save_vae(vae, tmp_path / "vae.safetensors", item_digest=ITEM_DIGEST)
+    loaded = load_vae(artifact.path, item_digest=ITEM_DIGEST)
     assert loaded.config == vae.config
     assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), vae.parameters(), strict=True))
 
 
+def test_a_vae_of_another_catalogue_is_refused(vae, tmp_path):
+    artifact = save_vae(vae, tmp_path / "vae.safetensors", item_digest=ITEM_DIGEST)
+    with pytest.raises(ArtifactError, match=r"of another catalogue.*Train the model again"):
+        load_vae(artifact.path, item_digest="1" * 64)
+
+
+@pytest.mark.parametrize("name", ["vae.safetensors", "diffusion.safetensors", "draw.safetensors"])
+def test_a_file_from_the_model_of_another_catalogue_is_refused(model, folder, tmp_path, name):
+    other = tmp_path / "other"
+    model.save(other, item_ids=ITEM_IDS[::-1])  # as many items
+    (folder / name).write_bytes((other / name).read_bytes())
+    about = {key: value for key, value in read_description(folder).items() if key != "files"}
+    write_description(
+        folder, [Artifact(path=folder / file, sha256=sha256_of(folder / file)) for file in FILES[:-1]], about=about
+    )
+    with pytest.raises(ArtifactError, match=rf"{name} .*of another catalogue"):
+        SdrmModel.load(folder, device=CPU)
+
+
 def test_what_is_no_vae_is_refused(model, folder, tmp_path):
     with pytest.raises(ArtifactError, match="not a VAE"):
-        load_vae(folder / "diffusion.safetensors")
+        load_vae(folder / "diffusion.safetensors", item_digest=ITEM_DIGEST)
     (tmp_path / "text").write_text("no weights")
     with pytest.raises(ArtifactError, match="does not hold weights"):
-        load_vae(tmp_path / "text")
+        load_vae(tmp_path / "text", item_digest=ITEM_DIGEST)
     with pytest.raises(ArtifactError, match="is missing"):
-        load_vae(tmp_path / "absent")
+        load_vae(tmp_path / "absent", item_digest=ITEM_DIGEST)
 
 
 def test_shards_end_where_blocks_end_unless_those_are_larger(model):

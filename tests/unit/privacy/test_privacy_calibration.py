@@ -195,6 +195,14 @@ def test_taste_narrows_the_interval_of_closeness(simulate):
     assert with_taste.standard_error < 0.95 * without.standard_error
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_synthetic_users_who_share_nothing_with_anybody_are_no_closer_to_one_side(simulate, seed):
+    users = simulate(300, seed=seed)
+    strangers = csr_matrix((20, users.shape[1]), dtype=np.float32)
+    estimate, _ = measure_closeness(compare(strangers, users[:200], users[200:]), np.random.default_rng(seed))
+    assert (estimate.effect, estimate.p_value) == (pytest.approx(0.5), 1.0)
+
+
 def test_closeness_uses_no_more_threads_than_it_may_and_hangs_on_none(evidence, monkeypatch):
     before, threads, share_of = measure_closeness(evidence, np.random.default_rng(0)), set(), closeness._share
     monkeypatch.setattr(closeness, "usable_cores", lambda: 1)

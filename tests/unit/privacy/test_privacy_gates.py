@@ -60,6 +60,12 @@ def test_fresh_people_fail_no_gate(clean):
     assert Verdict.FAIL not in {gate.verdict for gate in clean.gates}, clean.gates
 
 
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.int64, np.float64])
+def test_the_type_of_the_ones_changes_no_figure(real, clean, dtype):
+    train, holdout, fresh = (users.astype(dtype) for users in real)
+    assert judge(fresh, train, holdout) == clean
+
+
 def test_more_copies_are_never_judged_milder(real):
     severity = {Verdict.PASS: 0, Verdict.INCONCLUSIVE: 1, Verdict.FAIL: 2}
     reports = [judge(with_copies(real, n), *real[:2]) for n in (0, 40, 200)]

@@ -63,8 +63,9 @@ def test_values_other_than_one_are_refused(value):
         nearest(wrong, users([0]))
 
 
-def test_a_pair_stored_twice_is_refused():
-    twice = csr_matrix((np.ones(2), np.array([0, 0]), np.array([0, 2])), shape=(1, 6))
+@pytest.mark.parametrize("dtype", [float, np.float32, np.int8, bool])
+def test_a_pair_stored_twice_is_refused(dtype):
+    twice = csr_matrix((np.ones(2, dtype), np.array([0, 0]), np.array([0, 2])), shape=(1, 6))
     with pytest.raises(DataError, match="stored twice"):
         nearest(twice, users([0]))
 

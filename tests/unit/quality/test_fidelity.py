@@ -129,6 +129,14 @@ def test_the_report_is_plain_json_even_when_figures_are_undefined():
     )
 
 
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.float64])
+def test_cooccurrence_does_not_depend_on_the_type_of_the_ones(train, dtype):
+    fresh = community_users(users=300, seed=2)
+    expected = CooccurrenceReference(train, seed=0).correlation_with(fresh)
+    found = CooccurrenceReference(train.astype(dtype), seed=0).correlation_with(fresh.astype(dtype))
+    assert found == pytest.approx(expected)
+
+
 def test_no_synthetic_user_at_all_is_refused(train):
     with pytest.raises(DataError, match="synthetic users"):
         measure_fidelity(csr_matrix((0, 60), dtype=np.float32), train=train, holdout=train, k_anonymity=1, seed=0)
