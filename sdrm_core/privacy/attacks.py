@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from sdrm_core.privacy import statistics
-from sdrm_core.privacy.evidence import Evidence
+from sdrm_core.privacy.evidence import Evidence, RealUsers
 from sdrm_core.privacy.statistics import Estimate
 
 FALSE_POSITIVE_RATE = 0.01
@@ -28,7 +28,7 @@ def membership_scores(evidence: Evidence) -> dict[str, np.ndarray]:
     - density ratio: log kernel density of the synthetic users at the user, less that of the other real users.
     - rare items: similarity to the nearest synthetic user where rare items weigh more.
     """
-    found, normal = evidence.real_to_synthetic, evidence.complete_to_complete
+    found, normal = evidence.real_to_synthetic, evidence.people.complete_to_complete
     return {
         "nearest": found.closest,
         "nearest less reference": found.closest - normal.closest,
@@ -56,25 +56,25 @@ def measure_membership(evidence: Evidence, draw: np.random.Generator) -> dict[st
         - "most active auc": of the attack that does best then, on the tenth of users with the most items.
         - "auc of all at once": of a weighted sum of all attacks, its weights fitted to the known half.
     """
-    activity = np.diff(evidence.complete.indptr)
-    rare, most_active = _highest_tenth(evidence.rarity), _highest_tenth(activity)
+    people, activity = evidence.people, np.diff(evidence.people.complete.indptr)
+    rare, most_active = _highest_tenth(people.rarity), _highest_tenth(activity)
     attacks = np.stack(list(membership_scores(evidence).values()))
     among = _each_among_like(attacks, activity)
     summands = _summands(among, activity)
 
     def figures(known: np.ndarray) -> dict[str, Estimate]:
-        best, unknown = _best(evidence, attacks, known), ~known
+        best, unknown = _best(people, attacks, known), ~known
         return {
-            "auc": _auc(evidence, best, unknown),
+            "auc": _auc(people, best, unknown),
             "tpr": statistics.true_positive_rate(
-                best[unknown], evidence.is_train[unknown], false_positive_rate=FALSE_POSITIVE_RATE
+                best[unknown], people.is_train[unknown], false_positive_rate=FALSE_POSITIVE_RATE
             ),
-            "rare taste auc": _auc(evidence, best, unknown & rare),
-            "most active auc": _auc(evidence, _best(evidence, among, known), unknown & most_active),
-            "auc of all at once": _auc(evidence, _together(evidence, summands, known), unknown),
+            "rare taste auc": _auc(people, best, unknown & rare),
+            "most active auc": _auc(people, _best(people, among, known), unknown & most_active),
+            "auc of all at once": _auc(people, _together(people, summands, known), unknown),
         }
 
-    both_ways = [(figures(half), figures(~half)) for half in _halves(evidence.is_train, draw)]
+    both_ways = [(figures(half), figures(~half)) for half in _halves(people.is_train, draw)]
 
     def agreed(name: str) -> Estimate:
         mean_of = statistics.averaged_rate if name == "tpr" else partial(statistics.averaged, null=0.5)
@@ -89,10 +89,10 @@ def chance_of_activity_trend(evidence: Evidence) -> float:
     A score test of a trend: does the lead in rank of training users over held-out users with about as many items grow
     with the number of items? How large that lead is on average makes no difference.
     """
-    is_train, activity = evidence.is_train, np.diff(evidence.complete.indptr)
+    people, activity = evidence.people, np.diff(evidence.people.complete.indptr)
     attacks = _each_among_like(membership_scores(evidence).values(), activity)
-    best = _best(evidence, attacks, np.ones(len(is_train), bool))
-    trend = (statistics.ranks(activity) - 0.5) * (is_train - is_train.mean())
+    best = _best(people, attacks, np.ones(len(activity), bool))
+    trend = (statistics.ranks(activity) - 0.5) * (people.is_train - people.is_train.mean())
     return float(ndtr(-trend @ (best - 0.5) / (best.std() * np.linalg.norm(trend) + _TINY)))
 
 
@@ -128,9 +128,9 @@ def _halves(is_train: np.ndarray, draw: np.random.Generator) -> Iterator[np.ndar
         yield half
 
 
-def _best(evidence: Evidence, attacks: np.ndarray, known: np.ndarray) -> np.ndarray:
+def _best(people: RealUsers, attacks: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Return the (n,) scores of the attack that tells the roles of ``known`` (n,) best."""
-    found = statistics.aucs(attacks[:, known], evidence.is_train[known], evidence.taste[known])
+    found = statistics.aucs(attacks[:, known], people.is_train[known], people.taste[known])
     best: np.ndarray = attacks[np.argmax(found)]
     return best
 
@@ -144,12 +144,12 @@ def _summands(attacks: np.ndarray, activity: np.ndarray) -> np.ndarray:
     return np.column_stack([np.ones(len(centred)), centred, centred * (statistics.ranks(activity)[:, None] - 0.5)])
 
 
-def _together(evidence: Evidence, summands: np.ndarray, known: np.ndarray) -> np.ndarray:
+def _together(people: RealUsers, summands: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Return (n,) scores: the sum of ``summands`` (n, n_summands) by weights that tell the roles of ``known`` best.
 
     Source: Fisher 1936, "The use of multiple measurements in taxonomic problems", Annals of Eugenics 7.
     """
-    weights = np.linalg.lstsq(summands[known], evidence.is_train[known].astype(float), rcond=None)[0]
+    weights = np.linalg.lstsq(summands[known], people.is_train[known].astype(float), rcond=None)[0]
     scores: np.ndarray = summands @ weights
     return scores
 
@@ -160,5 +160,5 @@ def _highest_tenth(values: np.ndarray) -> np.ndarray:
     return highest
 
 
-def _auc(evidence: Evidence, scores: np.ndarray, chosen: np.ndarray) -> Estimate:
-    return statistics.auc(scores[chosen], evidence.is_train[chosen], evidence.taste[chosen])
+def _auc(people: RealUsers, scores: np.ndarray, chosen: np.ndarray) -> Estimate:
+    return statistics.auc(scores[chosen], people.is_train[chosen], people.taste[chosen])

@@ -27,12 +27,12 @@ def measure_closeness(evidence: Evidence, draw: np.random.Generator) -> tuple[Es
     Returns:
         The estimate, and the share among real users: the baseline.
     """
-    is_holdout = ~evidence.is_train
-    miss = _miss_chances(int(evidence.is_train.sum()), int(is_holdout.sum()), evidence.synthetic_to_real.index.shape[1])
+    people, is_holdout = evidence.people, ~evidence.people.is_train
+    miss = _miss_chances(int(people.is_train.sum()), people.n_holdout, evidence.synthetic_to_real.index.shape[1])
 
     def shares_and_taste(labels: np.ndarray) -> np.ndarray:
-        shares = (_share(found, labels, miss) for found in (evidence.synthetic_to_real, evidence.complete_to_complete))
-        return np.array([*shares, *evidence.taste[labels].mean(axis=0)])
+        shares = (_share(found, labels, miss) for found in (evidence.synthetic_to_real, people.complete_to_complete))
+        return np.array([*shares, *people.taste[labels].mean(axis=0)])
 
     labelings = chain([is_holdout], (draw.permutation(is_holdout) for _ in range(PERMUTATIONS)))
     rows: list[np.ndarray] = []

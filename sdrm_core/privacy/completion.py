@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 from sdrm_core.closed_form import ease_weights, item_gram
 from sdrm_core.data.matrix import cell_rows, item_popularity, rank_within_users
 from sdrm_core.loops import in_blocks
-from sdrm_core.privacy.evidence import Evidence
+from sdrm_core.privacy.evidence import Evidence, RealUsers
 from sdrm_core.privacy.kernels import count_hits
 from sdrm_core.privacy.statistics import Estimate, adjusted_difference
 from sdrm_core.threads import one_blas_thread
@@ -44,11 +44,12 @@ def measure_completion(evidence: Evidence, draw: np.random.Generator) -> Complet
     The control is an item-item recommender of all real users but the attacked one: who is easy to complete is easy
     for both. Of a catalogue of more than 4,000 items the most popular are attacked, of each role 10,000 users at most.
     """
-    holders = item_popularity(evidence.complete)
+    people = evidence.people
+    holders = item_popularity(people.complete)
     items = np.sort(np.argsort(-holders, kind="stable")[:MAX_ITEMS])
-    rows = _attacked(evidence, items, draw)
+    rows = _attacked(people, items, draw)
     users, complete, synthetic = (
-        matrix[:, items].tocsr() for matrix in (evidence.real[rows], evidence.complete, evidence.synthetic)
+        matrix[:, items].tocsr() for matrix in (people.real[rows], people.complete, evidence.synthetic)
     )
     n_divisions = min(max(_MAX_ATTACKS // max(len(rows), 1), 1), _MAX_DIVISIONS)
     divisions = [_folds(users, draw) for _ in range(n_divisions)]
@@ -58,8 +59,8 @@ def measure_completion(evidence: Evidence, draw: np.random.Generator) -> Complet
     recall = _recall(users, divisions, weights, own_pair=nothing)
     own_pair = (1 / np.sqrt(np.maximum(holders[items], 1))).astype(np.float32)
     control = _recall(users, divisions, _cosine_weights(complete, own_pair), own_pair=own_pair)
-    is_train = evidence.is_train[rows]
-    gain = adjusted_difference(recall, is_train, np.column_stack([evidence.taste[rows], control]))
+    is_train = people.is_train[rows]
+    gain = adjusted_difference(recall, is_train, np.column_stack([people.taste[rows], control]))
     return Completion(gain, float(recall[~is_train].mean()), n_users=len(rows), n_items=len(items))
 
 
@@ -71,13 +72,13 @@ def _cosine_weights(user_items: csr_matrix, scale: np.ndarray) -> np.ndarray:
     return weights
 
 
-def _attacked(evidence: Evidence, items: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+def _attacked(people: RealUsers, items: np.ndarray, draw: np.random.Generator) -> np.ndarray:
     """Rows of users with two items or more: random ones where there are too many.
 
     Too many are more than ``MAX_USERS`` of a role, and more than ten training users for each held-out one.
     """
-    has_two = np.diff(evidence.real[:, items].tocsr().indptr) >= 2
-    train, holdout = (np.flatnonzero(has_two & (evidence.is_train == role)) for role in (True, False))
+    has_two = np.diff(people.real[:, items].tocsr().indptr) >= 2
+    train, holdout = (np.flatnonzero(has_two & (people.is_train == role)) for role in (True, False))
     train = draw.permutation(train)[: min(_TRAIN_PER_HOLDOUT * len(holdout), MAX_USERS)]
     if len(holdout) > MAX_USERS:
         holdout = draw.permutation(holdout)[:MAX_USERS]

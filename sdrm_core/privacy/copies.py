@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 from scipy.stats import hypergeom, poisson
 
 from sdrm_core.data.matrix import keep_items
-from sdrm_core.privacy.evidence import Evidence
+from sdrm_core.privacy.evidence import Evidence, RealUsers
 from sdrm_core.privacy.similarity import nearest
 from sdrm_core.privacy.statistics import (
     Estimate,
@@ -72,13 +72,14 @@ def unique_copies(evidence: Evidence) -> Copies:
     those not compared too. In a small catalogue people have a twin by chance, too: hits that strike training and
     held-out users alike count as far as they are more than these.
     """
-    people = keep_items(evidence.everyone, evidence.is_publishable)
-    holders = Counter(items for items in _item_sets(people) if items)
-    owner = {items: user for user, items in enumerate(_item_sets(people)) if holders[items] == 1}
+    people = evidence.people
+    everyone = keep_items(people.everyone, people.is_publishable)
+    holders = Counter(items for items in _item_sets(everyone) if items)
+    owner = {items: user for user, items in enumerate(_item_sets(everyone)) if holders[items] == 1}
     hits = np.array([owner.get(items, -1) for items in _item_sets(evidence.released)])
-    n_synthetic, n_real, is_train = len(hits), people.shape[0], np.arange(people.shape[0]) < evidence.n_train
+    n_synthetic, n_real, is_train = len(hits), everyone.shape[0], np.arange(everyone.shape[0]) < people.n_train
     hits = hits[hits >= 0]
-    struck, n_items, owners = np.unique(hits), np.diff(people.indptr), np.fromiter(owner.values(), np.int64)
+    struck, n_items, owners = np.unique(hits), np.diff(everyone.indptr), np.fromiter(owner.values(), np.int64)
     twins = np.repeat([_n_items(items) for items, count in holders.items() if count == 2], 2)
 
     def p_beside_people(users: np.ndarray, least: int) -> float:
@@ -118,11 +119,11 @@ def near_copies(evidence: Evidence) -> Copies:
     The first two steps do not look at roles. The third leaves out people of fewer than five publishable items: among
     held-out users there are more of these, because training users' own items help to make an item publishable.
     """
-    published, to_people = evidence.published, evidence.published_to_published
-    to_person = nearest(evidence.synthetic, published, device=evidence.device)
-    to_real = _tail(to_person.closest, evidence.synthetic, evidence)
-    to_synthetic = _tail(nearest(published, evidence.synthetic, device=evidence.device).closest, published, evidence)
-    among_people = _tail(to_people.closest, published, evidence, are_peers=True)
+    people, synthetic, published = evidence.people, evidence.synthetic, evidence.people.published
+    to_person, to_people = nearest(synthetic, published, device=people.device), people.published_to_published
+    to_real = _tail(to_person.closest, synthetic, people)
+    to_synthetic = _tail(nearest(published, synthetic, device=people.device).closest, published, people)
+    among_people = _tail(to_people.closest, published, people, are_peers=True)
     n_items = np.diff(published.indptr)
     n_synthetic, n_real = len(to_real), len(to_synthetic)
     versus_real = {  # counted alike on both sides: of people, too, only those that can be recognised are that close
@@ -143,12 +144,12 @@ def near_copies(evidence: Evidence) -> Copies:
     is_struck = (to_synthetic <= closest) & (_UNEXPECTED * to_synthetic <= among_people)
     copies = Copies(
         share=_share(int((to_real <= NEAR_SHARE).sum()), n=n_synthetic),
-        p_versus_holdout=struck_p_value(np.flatnonzero(is_struck[is_recognisable]), evidence.is_train[is_recognisable]),
+        p_versus_holdout=struck_p_value(np.flatnonzero(is_struck[is_recognisable]), people.is_train[is_recognisable]),
         p_one_person=_one_person(
             struck_by_synthetic[is_telling],
             struck_by_people,
             n_items=n_items,
-            is_train=evidence.is_train,
+            is_train=people.is_train,
             n_synthetic=n_synthetic,
         ),
         p_versus_real=min(versus_real[closest] * len(_TAIL_SHARES), 1.0),
@@ -158,12 +159,12 @@ def near_copies(evidence: Evidence) -> Copies:
     )
     if not copies.confirmed:
         return copies
-    people = np.flatnonzero(to_synthetic <= NEAR_SHARE)  # each once, however many copies; then each copy
-    found = [_beyond_chance(struck, evidence.is_train, n=n_synthetic) for struck in (people, struck_by_synthetic)]
+    each_once = np.flatnonzero(to_synthetic <= NEAR_SHARE)  # however many copies there are of a person
+    found = [_beyond_chance(struck, people.is_train, n=n_synthetic) for struck in (each_once, struck_by_synthetic)]
     return replace(copies, share=max(found, key=lambda share: share.upper))
 
 
-def _tail(similarity: np.ndarray, users: csr_matrix, evidence: Evidence, *, are_peers: bool = False) -> np.ndarray:
+def _tail(similarity: np.ndarray, users: csr_matrix, people: RealUsers, *, are_peers: bool = False) -> np.ndarray:
     """(n_users,) share of real people of like size whose nearest other person is at least as similar; 1 at 0.
 
     1 also for users of fewer than five items: what they share with somebody, they share with many.
@@ -171,10 +172,10 @@ def _tail(similarity: np.ndarray, users: csr_matrix, evidence: Evidence, *, are_
     Args:
         similarity: (n_users,) to the nearest person.
         users: (n_users, n_items).
-        evidence: the people.
+        people: whom they are near to.
         are_peers: whether the users are these people themselves, each of whom is then compared with the others.
     """
-    normal, sizes = evidence.published_to_published.closest, np.diff(evidence.published.indptr)
+    normal, sizes = people.published_to_published.closest, np.diff(people.published.indptr)
     edges, n_items = _class_edges(sizes), np.diff(users.indptr)
     size_class = np.searchsorted(edges, n_items, side="right")
     is_recognisable = (similarity > 0) & (n_items >= MIN_SET_ITEMS)

@@ -62,6 +62,11 @@ class RealUsers:
     seed: int
     device: torch.device
 
+    @property
+    def n_holdout(self) -> int:
+        """Return how many held-out users are compared."""
+        return int((~self.is_train).sum())
+
     @classmethod
     def of(
         cls,
@@ -123,10 +128,12 @@ class RealUsers:
 
 
 @dataclass(frozen=True)
-class Evidence(RealUsers):
-    """Who is how close to whom: the real users, and synthetic users beside them.
+class Evidence:
+    """Who is how close to whom: synthetic users beside real ones.
 
     Attributes:
+        people: the real users.
+        compared: empty, or what of either was compared because the exact cost was above the limit.
         synthetic: (n_compared, n_items) the synthetic users compared.
         synthetic_row: (n_compared,) their rows among all synthetic users.
         released: (n_synthetic, n_items) all synthetic users, those not compared too.
@@ -135,6 +142,8 @@ class Evidence(RealUsers):
         rare_to_synthetic: (n_real,) closest synthetic user by similarity that weighs rare items more.
     """
 
+    people: RealUsers
+    compared: str
     synthetic: csr_matrix
     synthetic_row: np.ndarray
     released: csr_matrix
@@ -156,7 +165,8 @@ def gather(synthetic: csr_matrix, people: RealUsers) -> Evidence:
         notes.insert(0, f"a random {len(rows):,} of {released.shape[0]:,} synthetic users")
     real, list_length, device = people.real, people.complete_to_complete.index.shape[1], people.device
     return Evidence(
-        **(vars(people) | {"compared": " and ".join(notes)}),
+        people=people,
+        compared=" and ".join(notes),
         synthetic=synthetic,
         synthetic_row=rows,
         released=released,

@@ -111,7 +111,7 @@ def judge_closer_to_train(evidence: Evidence, config: PrivacyConfig, draw: np.ra
 
 def judge_membership(evidence: Evidence, config: PrivacyConfig, draw: np.random.Generator) -> GateVerdict:
     """Judge whether an attacker who knows a person's items can tell that the person was trained on."""
-    measured, margins, n = measure_membership(evidence, draw), config.margins, len(evidence.is_train)
+    measured, margins, n = measure_membership(evidence, draw), config.margins, len(evidence.people.is_train)
     level = SIGNIFICANT / len(measured)  # five looks at the same question
     figures = tuple(
         Figure.judged(name, measured[name], n=n, margin=margin, null=null, significance=level)
@@ -134,7 +134,7 @@ def judge_rare_pairs(evidence: Evidence, config: PrivacyConfig, draw: np.random.
     edge = Figure.judged(
         "edge pairs odds", at_the_edge.odds, n=at_the_edge.n_users, margin=MOST_ODDS, null=1.0, is_tolerated=False
     )  # where few people have such pairs a bound means little: only a significant finding counts
-    n_items = evidence.everyone.shape[1]
+    n_items = evidence.people.everyone.shape[1]
     some = f"Pairs of a random {found.n_items:,} of {n_items:,} items were looked at."
     looked_at = some if found.n_items < n_items else ""
     if not found.n_users and not at_the_edge.n_users and not looked_at:
@@ -147,10 +147,10 @@ def judge_completion(evidence: Evidence, config: PrivacyConfig, draw: np.random.
     found = measure_completion(evidence, draw)
     figure = Figure.judged("recall@20 gain", found.gain, n=found.n_users, margin=config.margins.completion)
     baseline = {"holdout_recall": found.holdout_recall, "items_attacked": float(found.n_items)}
-    n_holdout = int((~evidence.is_train).sum())
+    n_holdout = evidence.people.n_holdout
     some = f"A random {MAX_USERS:,} of {n_holdout:,} held-out users were attacked; more of them would not tell."
     would_tell = some if n_holdout > MAX_USERS else ""
-    n_items = evidence.everyone.shape[1]
+    n_items = evidence.people.everyone.shape[1]
     popular = f"Only the {found.n_items:,} most popular of {n_items:,} items were looked at."
     looked_at = popular if found.n_items < n_items else ""
     return _verdict("completion", (figure,), evidence, baseline, would_tell=would_tell, looked_at=looked_at)
@@ -192,7 +192,7 @@ def _judge_copies(gate: PrivacyGate, copies: Copies, evidence: Evidence, *, marg
 def _what_tells_copies(copies: Copies, figure: Figure, evidence: Evidence) -> str:
     """Return what more it would take: proof against chance hangs on the held-out users, the bound on the synthetic."""
     if copies.confirmed:
-        n_holdout = int((~evidence.is_train).sum())
+        n_holdout = evidence.people.n_holdout
         return f"There were {n_holdout:,} held-out users; more of them would tell."
     needed = figure.users_needed(figure.n) if figure.n == evidence.released.shape[0] else None
     tell = f"about {needed:,} would tell" if needed else "more of them alone would not tell"
@@ -225,7 +225,7 @@ def _verdict(
     sentence, needed = _SENTENCES[gate][deciding.verdict], None
     if deciding.verdict == Verdict.INCONCLUSIVE:
         if not would_tell:
-            n_holdout = int((~evidence.is_train).sum())
+            n_holdout = evidence.people.n_holdout
             needs = [one.users_needed(n_holdout) for one in figures if one.verdict == Verdict.INCONCLUSIVE]
             needed = None if None in needs else max(filter(None, needs))
             tell = (

@@ -79,7 +79,7 @@ def judge_privacy(
 
 
 def _statistical(evidence: Evidence, config: PrivacyConfig, *, seed: int) -> list[GateVerdict]:
-    n_holdout = int((~evidence.is_train).sum())
+    n_holdout = evidence.people.n_holdout
     are_enough = n_holdout >= MIN_HOLDOUT_USERS
     judged = gates.judged(
         _STATISTICAL if are_enough else gates.OF_COPIES,
@@ -100,15 +100,16 @@ def _too_few(gate: PrivacyGate, n_holdout: int) -> GateVerdict:
 
 def _histograms(evidence: Evidence) -> dict[str, Histogram]:
     """Nearest-neighbour similarities: synthetic to T' and to H, both of one size, and H to T' for comparison."""
-    holdout = evidence.real[~evidence.is_train]
-    some_train = evidence.real[np.flatnonzero(evidence.is_train)[: holdout.shape[0]]]  # their order is random
+    people = evidence.people
+    holdout = people.real[~people.is_train]
+    some_train = people.real[np.flatnonzero(people.is_train)[: people.n_holdout]]  # their order is random
     pairs = {
         "synthetic_to_train": (evidence.synthetic, some_train),
         "synthetic_to_holdout": (evidence.synthetic, holdout),
         "holdout_to_train": (holdout, some_train),
     }
     return {
-        name: _histogram(nearest(queries, reference, device=evidence.device).closest)
+        name: _histogram(nearest(queries, reference, device=people.device).closest)
         for name, (queries, reference) in pairs.items()
     }
 

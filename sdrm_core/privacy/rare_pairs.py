@@ -45,13 +45,14 @@ def measure_rare_pairs(evidence: Evidence, *, k_anonymity: int, draw: np.random.
 
     Of very large data a random part of the items is looked at, not of the people: among some, common pairs look rare.
     """
-    items = _affordable_items(evidence.everyone, draw)
-    users, everyone, synthetic = (matrix[:, items] for matrix in (evidence.real, evidence.everyone, evidence.synthetic))
+    people = evidence.people
+    items = _affordable_items(people.everyone, draw)
+    users, everyone, synthetic = (matrix[:, items] for matrix in (people.real, people.everyone, evidence.synthetic))
     n_pairs, n_exposed, n_chance = _rarest_pairs(users, everyone, synthetic, rare_below=max(k_anonymity, 2))
-    has_any, is_train = n_pairs > 0, evidence.is_train
+    has_any, is_train = n_pairs > 0, people.is_train
     n_users, n_items = int(has_any.sum()), len(items)
     if not is_train[has_any].any():
-        saw_all = n_items == evidence.everyone.shape[1]
+        saw_all = n_items == people.everyone.shape[1]
         return RarePairs(_NOTHING_TO_EXPOSE if saw_all else _NOTHING_KNOWN, n_users, n_items)
     if is_train[has_any].all():
         return RarePairs(_NOTHING_KNOWN, n_users, n_items)
@@ -74,15 +75,16 @@ def measure_edge_pairs(evidence: Evidence, *, k_anonymity: int) -> RarePairs:
 
     All synthetic users and all people are looked at.
     """
-    at_the_edge = np.flatnonzero(item_popularity(evidence.everyone[: evidence.n_train]) == k_anonymity)
-    users, synthetic = keep_items(evidence.everyone, evidence.is_publishable), evidence.released
+    people = evidence.people
+    at_the_edge = np.flatnonzero(item_popularity(people.everyone[: people.n_train]) == k_anonymity)
+    users, synthetic = keep_items(people.everyone, people.is_publishable), evidence.released
     with_edge = users[:, at_the_edge]
     pairs = (with_edge.T @ users).tocoo()
     is_of_one = (pairs.data == 1) & (pairs.col != at_the_edge[pairs.row])
     ones, places = np.ones(is_of_one.sum(), np.float32), (pairs.row[is_of_one], pairs.col[is_of_one])
     of_one = csr_matrix((ones, places), shape=pairs.shape)
     exposed = of_one.multiply((synthetic[:, at_the_edge].T @ synthetic) > 0).tocsr()
-    is_train = np.arange(users.shape[0]) < evidence.n_train
+    is_train = np.arange(users.shape[0]) < people.n_train
     found = []
     for partners, columns in ((with_edge, at_the_edge), (users, np.arange(users.shape[1]))):
         has_any, is_struck = (_has_pair(with_edge, partners, chosen[:, columns]) for chosen in (of_one, exposed))

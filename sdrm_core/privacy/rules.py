@@ -71,7 +71,7 @@ def judge_dissimilarity(evidence: Evidence, *, minimum: float) -> GateVerdict:
     """
     dissimilarity = 1 - float(evidence.synthetic_to_real.mean.mean())
     is_enough = dissimilarity >= minimum
-    among_real = 1 - float(evidence.complete_to_complete.mean.mean())
+    among_real = 1 - float(evidence.people.complete_to_complete.mean.mean())
     sentence = (
         f"On average synthetic and real users differ {'at least' if is_enough else 'less than'} as the configuration "
         "asks. This measures how sparse the data are and proves nothing about privacy by itself."
@@ -87,7 +87,7 @@ def judge_dissimilarity(evidence: Evidence, *, minimum: float) -> GateVerdict:
 def _nearest_train_rows(evidence: Evidence) -> np.ndarray:
     """(n_compared,) the row of the training user nearest to each synthetic user; -1 where that is nobody trained on."""
     nearest = evidence.synthetic_to_real.index[:, 0]
-    return np.where(nearest >= 0, evidence.train_row[nearest], -1)
+    return np.where(nearest >= 0, evidence.people.train_row[nearest], -1)
 
 
 def _is_ordered(train_rows: np.ndarray) -> bool:

@@ -54,13 +54,16 @@ def test_where_some_of_the_held_out_people_are_attacked_no_number_of_them_is_ask
 def test_of_a_large_catalogue_the_most_popular_items_are_attacked(evidence, monkeypatch):
     monkeypatch.setattr(completion, "MAX_ITEMS", 20)
     found = measured(evidence)
-    popular = np.argsort(-item_popularity(evidence.complete), kind="stable")[:20]
+    popular = np.argsort(-item_popularity(evidence.people.complete), kind="stable")[:20]
     assert found.n_items == 20
-    assert found.n_users == (np.diff(evidence.real[:, popular].tocsr().indptr) >= 2).sum()
+    assert found.n_users == (np.diff(evidence.people.real[:, popular].tocsr().indptr) >= 2).sum()
 
 
 def test_the_verdict_says_that_only_the_most_popular_items_were_attacked(evidence, monkeypatch):
-    whole, n_items = judge_completion(evidence, PrivacyConfig(), np.random.default_rng(0)), evidence.everyone.shape[1]
+    whole, n_items = (
+        judge_completion(evidence, PrivacyConfig(), np.random.default_rng(0)),
+        evidence.people.everyone.shape[1],
+    )
     monkeypatch.setattr(completion, "MAX_ITEMS", 20)
     part = judge_completion(evidence, PrivacyConfig(), np.random.default_rng(0))
     assert "looked at" not in whole.sentence

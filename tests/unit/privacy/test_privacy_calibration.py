@@ -35,8 +35,12 @@ def evidence(simulate) -> Evidence:
     return compare(users[:300], users[300:1100], users[1100:])
 
 
+def with_people(evidence, **changes):
+    return replace(evidence, people=replace(evidence.people, **changes))
+
+
 def relabelled(evidence: Evidence, seed: int) -> Evidence:
-    return replace(evidence, is_train=np.random.default_rng(seed).permutation(evidence.is_train))
+    return with_people(evidence, is_train=np.random.default_rng(seed).permutation(evidence.people.is_train))
 
 
 def test_random_roles_are_significant_no_more_often_than_stated(evidence):
@@ -123,10 +127,11 @@ def uneven(simulate) -> csr_matrix:
 def test_a_little_told_of_everybody_shows_among_those_who_have_as_many_items(uneven):
     train, holdout = uneven[:1200], uneven[1200:]
     evidence = compare(some_of_the_items(train, share=0.2, seed=1), train, holdout)
-    activity = np.diff(evidence.complete.indptr)
+    activity = np.diff(evidence.people.complete.indptr)
     for name, scores in membership_scores(evidence).items():
         anybody, like = (
-            auc(values, evidence.is_train, evidence.taste) for values in (scores, among_like(scores, activity))
+            auc(values, evidence.people.is_train, evidence.people.taste)
+            for values in (scores, among_like(scores, activity))
         )
         assert like.effect > anybody.effect + 0.02, name
 
@@ -180,7 +185,7 @@ def test_near_copies_among_a_few_people_are_seen(simulate, n_train, n_holdout):
 def test_the_control_narrows_the_interval(simulate):
     users = simulate(3900, seed=8)  # so many that what the control itself costs is little
     evidence = compare(users[:900], users[900:3300], users[3300:])
-    blind = replace(evidence, taste=np.zeros((len(evidence.is_train), 1)))
+    blind = with_people(evidence, taste=np.zeros((len(evidence.people.is_train), 1)))
     with_control = measure_membership(evidence, np.random.default_rng(0))["auc"]
     without = measure_membership(blind, np.random.default_rng(0))["auc"]
     assert with_control.standard_error < 0.9 * without.standard_error
@@ -189,7 +194,7 @@ def test_the_control_narrows_the_interval(simulate):
 def test_taste_narrows_the_interval_of_closeness(simulate):
     users = simulate(1300, seed=0)
     found = compare(sample_by_popularity(users, users=400, seed=0), users[:1000], users[1000:])
-    blind = replace(found, taste=np.zeros((len(found.is_train), 1)))
+    blind = with_people(found, taste=np.zeros((len(found.people.is_train), 1)))
     with_taste, _ = measure_closeness(found, np.random.default_rng(0))
     without, _ = measure_closeness(blind, np.random.default_rng(0))
     assert with_taste.standard_error < 0.95 * without.standard_error
@@ -213,10 +218,10 @@ def test_closeness_uses_no_more_threads_than_it_may_and_hangs_on_none(evidence, 
 
 def test_as_many_training_users_are_compared_as_are_held_out():
     found = compare(csr_matrix(np.eye(1, 5)), csr_matrix(np.ones((3, 5))), csr_matrix(np.ones((2, 5))))
-    first, second, third, held_out, _ = np.argsort(np.where(found.is_train, 0, 1), kind="stable")
+    first, second, third, held_out, _ = np.argsort(np.where(found.people.is_train, 0, 1), kind="stable")
     index = np.array([[first, held_out, -1]] * 2 + [[second, third, held_out]] * 3, np.int32)
-    known = replace(found.complete_to_complete, index=index, similarity=np.array([[0.9, 0.8, 0.7]] * 5))
-    _, share = measure_closeness(replace(found, complete_to_complete=known), np.random.default_rng(0))
+    known = replace(found.people.complete_to_complete, index=index, similarity=np.array([[0.9, 0.8, 0.7]] * 5))
+    _, share = measure_closeness(with_people(found, complete_to_complete=known), np.random.default_rng(0))
     assert share == pytest.approx((2 * 2 / 3 + 3) / 5)  # two of three are: a single one likely, one of two for sure
 
 
@@ -262,10 +267,12 @@ def test_an_item_counts_only_if_k_others_have_it():
     train = csr_matrix(np.array([[1, 1, 0], [1, 1, 0], [1, 0, 1]], np.float32))
     holdout = csr_matrix(np.array([[1, 1, 1]], np.float32))
     found = compare(holdout, train, holdout, k_anonymity=2)
-    by_train = found.real[found.is_train].toarray()
+    by_train = found.people.real[found.people.is_train].toarray()
     assert by_train[:, 0].tolist() == [1, 1, 1]  # three training holders: two others for each
     assert by_train[:, 1].tolist() == [0, 0, 0]  # two: only one other
-    assert found.real[~found.is_train].toarray().tolist() == [[1, 1, 0]]  # two training holders are two others
+    assert found.people.real[~found.people.is_train].toarray().tolist() == [
+        [1, 1, 0]
+    ]  # two training holders are two others
     assert found.synthetic.toarray().tolist() == [[1, 1, 0]]
 
 
@@ -278,7 +285,7 @@ def test_the_fewer_are_held_out_the_longer_a_list_of_neighbours_reaches(simulate
 def test_who_shares_a_rare_item_is_closer_where_rare_items_weigh_more():
     train = csr_matrix(np.array([[1, 1]] * 2 + [[1, 0]] * 4, np.float32))
     found = compare(csr_matrix(np.array([[0, 1]], np.float32)), train, train[5:])
-    has_both = np.diff(found.real.indptr) == 2
+    has_both = np.diff(found.people.real.indptr) == 2
     assert (found.real_to_synthetic.closest[has_both] == 1 / 2).all()
     assert (found.rare_to_synthetic[has_both] > 1 / 2).all()
 
@@ -286,9 +293,9 @@ def test_who_shares_a_rare_item_is_closer_where_rare_items_weigh_more():
 def test_the_scores_of_each_attack_by_hand():
     train = csr_matrix(np.array([[1, 1, 0]] * 2 + [[0, 1, 1]] * 2, np.float32))
     evidence = compare(train[:1], train, csr_matrix(np.array([[1, 0, 1]], np.float32)))
-    order = np.argsort(evidence.train_row)  # the held-out user, two who are copied, two others
+    order = np.argsort(evidence.people.train_row)  # the held-out user, two who are copied, two others
     normal = (1 + 3 / 3**4) / 4  # of four others one is equal, three share one of three items
-    weight = inverse_frequency(evidence.complete)
+    weight = inverse_frequency(evidence.people.complete)
     expected = {
         "nearest": (1, 1 / 3, 1 / 3),
         "nearest less reference": (0, 1 / 3 - 1, 0),
@@ -304,7 +311,7 @@ def test_the_scores_of_each_attack_by_hand():
 def test_a_user_of_more_items_has_no_rarer_ones():
     train = csr_matrix(np.array([[1, 1, 1, 0, 0], [0, 0, 0, 1, 0]], np.float32))
     holdout = csr_matrix(np.array([[0, 0, 0, 0, 1]], np.float32))
-    assert np.ptp(compare(train, train, holdout).rarity) == pytest.approx(0)
+    assert np.ptp(compare(train, train, holdout).people.rarity) == pytest.approx(0)
 
 
 def test_training_users_have_the_row_they_were_given_and_held_out_ones_none(simulate):
@@ -315,7 +322,7 @@ def test_training_users_have_the_row_they_were_given_and_held_out_ones_none(simu
 
 
 def test_each_control_tells_people_apart(evidence):
-    assert (np.ptp(evidence.taste, axis=0) > 0.5).all()
+    assert (np.ptp(evidence.people.taste, axis=0) > 0.5).all()
 
 
 def test_half_of_the_people_cost_a_quarter_and_half_of_them_are_held_out(simulate, monkeypatch):

@@ -67,12 +67,12 @@ def measured(evidence, *, k_anonymity=K, seed=0):
 def test_planted_pairs_fail(evidence):
     found = measured(evidence)
     assert verdict_of(found) == Verdict.FAIL
-    assert found.n_items == evidence.complete.shape[1]
+    assert found.n_items == evidence.people.complete.shape[1]
 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_where_the_pairs_of_all_items_are_too_many_those_of_some_tell(evidence, monkeypatch, seed):
-    cost = float((np.diff(evidence.complete.indptr).astype(float) ** 2).sum())
+    cost = float((np.diff(evidence.people.complete.indptr).astype(float) ** 2).sum())
     monkeypatch.setattr(rare_pairs, "_MAX_PRODUCTS", cost / 2)
     found = measured(evidence, seed=seed)
     assert found.n_items == 848  # of 1,200: half of their pairs
