@@ -163,4 +163,4 @@ def test_columns_come_one_by_one_and_none_is_kept_while_the_next_is_made():
     report = check_columns("gate", suite, columns())
     assert [result.success for result in report.results] == [True, True, True, False]
     assert [result.rows for result in report.results] == [2] * 4
-    assert report.results[3].examples == ({"row": 0},)
+    assert report.results[3].examples == ({"row": 0, "value": 1.0},)
