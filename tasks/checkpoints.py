@@ -5,19 +5,19 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pandas as pd
-import pyarrow.parquet as pq
 
 from sdrm_core.config import PrivacyGate
 from sdrm_core.data.anonymity import is_publishable
 from sdrm_core.data.roles import Role
+from sdrm_core.data.stored_log import StoredLog
 from sdrm_core.errors import GateFailed
 from sdrm_core.privacy.verdicts import PrivacyReport
 from sdrm_core.quality.fidelity import FidelityReport
 from sdrm_core.quality.utility import UtilityReport
 from sdrm_core.records import Artifact
 from sdrm_core.storage import checked, private_directory, read_json, read_user_items, write_json
-from tasks.gate_frames import id_type, matrix_frame, raw_frame, synthetic_frame
-from tasks.gates import check, combined, gate_markdown, require
+from tasks.gate_frames import id_type, matrix_frame, raw_columns, synthetic_frame
+from tasks.gates import check, check_columns, combined, gate_markdown, require
 from tasks.matrix import users_of, users_wanted
 from tasks.pages import show
 from tasks.records import GateReport, Ingested, Measures, Run, Samples, UserItemMatrix
@@ -39,14 +39,14 @@ def gate_raw_interactions(run: Run, ingested: Ingested) -> None:
     """Check the log as it was read: columns, types, nulls, ranges, row count, repeated pairs."""
 
     def judge() -> GateReport:
-        table = pq.read_table(checked(ingested.interactions))
+        log = StoredLog(checked(ingested.interactions))
         suite = raw_interactions_suite(
             run.config.gates.raw_interactions,
             run.config.source,
-            user_id_type=id_type(table, USER),
-            item_id_type=id_type(table, ITEM),
+            user_id_type=id_type(log, USER),
+            item_id_type=id_type(log, ITEM),
         )
-        return check("raw_interactions", suite, raw_frame(table))
+        return check_columns("raw_interactions", suite, raw_columns(log))
 
     _pass_or_stop(run, "raw_interactions", judge)
 

@@ -1,28 +1,50 @@
 """The tables the gates look at: the log with its repeats flagged, one row of facts, one row a synthetic user."""
 
+import gc
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from scipy.sparse import csr_matrix
 
+from sdrm_core.data.columns import encode
 from sdrm_core.data.matrix import cell_rows
+from sdrm_core.data.stored_log import StoredLog
 from sdrm_core.records import Counts
 from tasks.suites import IS_REPEATED, ITEM, USER, IdType
 
+_MANY_ROWS = 1_000_000  # of fewer what lingers is little, and to look for it would take longer than the gate
 
-def raw_frame(table: pa.Table) -> pd.DataFrame:
-    """Return the log with the flag ``is_repeated``: the row's (user, item) pair stands in an earlier row.
+
+def raw_columns(log: pa.Table | StoredLog) -> Iterator[tuple[str, pd.Series]]:
+    """Yield the log's columns by name, then the flag ``is_repeated``: the row's (user, item) pair stood before.
 
     Args:
-        table: the log as ingested; ``user_id`` and ``item_id``, and whatever other columns it has.
+        log: the log as ingested; ``user_id`` and ``item_id``, and whatever other columns it has.
     """
-    frame: pd.DataFrame = table.to_pandas()
-    return frame.assign(**{IS_REPEATED: frame.duplicated([USER, ITEM])})
+    for name in log.column_names:
+        values = log[name].to_pandas()
+        n_rows = len(values)
+        yield name, values
+        del values
+        if n_rows > _MANY_ROWS:
+            gc.collect()  # Great Expectations leaves the column in circles of references
+    yield IS_REPEATED, _repeated_pairs(log)
 
 
-def id_type(table: pa.Table, column: str) -> IdType:
+def id_type(log: pa.Table | StoredLog, column: str) -> IdType:
     """Return which of the two types of id a column holds; what is not an integer is expected to be text."""
-    return "integer" if pa.types.is_integer(table.schema.field(column).type) else "text"
+    return "integer" if pa.types.is_integer(log.schema.field(column).type) else "text"
+
+
+def _repeated_pairs(log: pa.Table | StoredLog) -> pd.Series:
+    """Return (n_rows,) bool; a missing id counts as one of its own."""
+    user, _ = encode(log[USER])
+    item, items = encode(log[ITEM])
+    pair = user * np.int64(len(items) + 1) + item  # code -1: a null
+    del user, item
+    return pd.Series(pair).duplicated()
 
 
 def matrix_frame(user_items: csr_matrix) -> pd.DataFrame:

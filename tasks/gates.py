@@ -7,7 +7,7 @@ and its outcome is a success. A failing gate is a verdict, never an exception, u
 import html
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -58,12 +58,37 @@ def check(gate: str, suite: Suite, frame: pd.DataFrame) -> GateReport:
     Raises:
         ValueError: the suite is empty; a gate that expects nothing would let everything through.
     """
+    return check_columns(gate, suite, frame.reset_index(drop=True).items())
+
+
+def check_columns(gate: str, suite: Suite, columns: Iterable[tuple[Hashable, pd.Series]]) -> GateReport:
+    """Evaluate a suite on a table that comes column by column, each with its name: only one is in memory at a time.
+
+    Args:
+        gate: name of the gate.
+        suite: what is expected; at least one expectation.
+        columns: of equal length, each indexed from 0.
+
+    Returns:
+        The report of ``check``.
+
+    Raises:
+        ValueError: the suite is empty.
+    """
     if not suite:
         raise ValueError(f"gate {gate}: the suite has no expectation. Give it at least one")
-    table = frame.reset_index(drop=True)
-    answers = _ask(gate, suite, table)
+    answers: dict[int, _Answer] = {}
+    names: list[Hashable] = []
+    n_rows = 0
+    for name, values in columns:
+        names.append(name)
+        n_rows = len(values)
+        answers |= _ask(gate, suite, name, values.to_frame(name))
+        del values
+    outline = pd.DataFrame(False, index=range(n_rows), columns=names)  # of the whole only names and rows are judged
+    answers |= _ask(gate, suite, None, outline)
     results = tuple(
-        _result(expectation, answers.get(number, _Answer()), table) for number, expectation in enumerate(suite)
+        _result(expectation, answers.get(number, _Answer()), outline) for number, expectation in enumerate(suite)
     )
     return GateReport(gate=gate, verdict=_verdict(results), results=results)
 
@@ -114,14 +139,17 @@ def gate_markdown(report: GateReport) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _ask(gate: str, suite: Suite, table: pd.DataFrame) -> dict[int, _Answer]:
-    """Return the answers by the expectation's number."""
+def _ask(gate: str, suite: Suite, column: Hashable, table: pd.DataFrame) -> dict[int, _Answer]:
+    """Return the answers on one column, None for those on the whole table, by the expectation's number."""
+    asked = {number: each for number, each in enumerate(suite) if each["kwargs"].get("column") == column}
+    if not asked:
+        return {}
     try:
-        validations = _validate(gate, suite, table).results
+        validations = _validate(gate, asked, table).results
     except Exception as error:  # noqa: BLE001 - whatever it was, the gate has not passed
         # The class alone: the message of an error may quote values.
         crashed = _Answer(reason=f"Great Expectations stopped with {type(error).__name__}")
-        return dict.fromkeys(range(len(suite)), crashed)
+        return dict.fromkeys(asked, crashed)
     return {_number(validation): _read(validation) for validation in validations}
 
 
@@ -151,7 +179,7 @@ def _raised(info: Mapping[str, Any]) -> bool:
     return any(each["raised_exception"] for each in infos)
 
 
-def _validate(gate: str, suite: Suite, table: pd.DataFrame) -> "ExpectationSuiteValidationResult":
+def _validate(gate: str, asked: Mapping[int, Expectation], table: pd.DataFrame) -> "ExpectationSuiteValidationResult":
     """Run Great Expectations over the table, in memory: no file, no network, no progress bar."""
     import great_expectations as gx  # here: it takes seconds, and only a gate needs it
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
@@ -165,7 +193,7 @@ def _validate(gate: str, suite: Suite, table: pd.DataFrame) -> "ExpectationSuite
             severity=FailureSeverity(expectation["severity"]),
             meta={"number": number},
         ).to_domain_obj()
-        for number, expectation in enumerate(suite)
+        for number, expectation in asked.items()
     ]
     source = context.data_sources.add_pandas(gate)
     batch_definition = source.add_dataframe_asset(gate).add_batch_definition_whole_dataframe(gate)

@@ -2,11 +2,10 @@
 
 import hashlib
 
-import pyarrow.parquet as pq
-
 from sdrm_core.config import PipelineConfig
 from sdrm_core.data.catalogue import resolve
 from sdrm_core.data.loading import load_interactions
+from sdrm_core.data.stored_log import write_log
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.storage import private_directory, write_artifact, write_json
 from tasks.records import Ingested, Run
@@ -22,7 +21,7 @@ def ingest(config: PipelineConfig) -> Ingested:
         resolved = config.model_copy(update={"source": resolve(config.source)})
         run = open_run(resolved, source_sha256=source.sha256, secret=role_secret(config.roles))
         path = private_directory(run.directory / "ingest") / "interactions.parquet"
-        interactions = write_artifact(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
+        interactions = write_artifact(path, lambda temporary: write_log(table, temporary))
     meter.save(run)
     return Ingested(run=run, source=source, interactions=interactions)
 

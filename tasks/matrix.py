@@ -13,6 +13,7 @@ from sdrm_core.data.interactions import index_interactions
 from sdrm_core.data.kcore import k_core
 from sdrm_core.data.matrix import item_popularity, to_user_items
 from sdrm_core.data.roles import Role, assign_roles, derive_key
+from sdrm_core.data.stored_log import StoredLog
 from sdrm_core.errors import DataError, Problem, collected
 from sdrm_core.quality.folds import MIN_USERS, rankable_users
 from sdrm_core.quality.panel import require_possible
@@ -30,7 +31,7 @@ def build_matrix(ingested: Ingested) -> UserItemMatrix:
     """Merge repeated pairs, filter to the k-core, give users their roles and write the matrix."""
     run, config = ingested.run, ingested.run.config
     with Meter("matrix") as meter:
-        log = index_interactions(pq.read_table(checked(ingested.interactions)), source=config.source)
+        log = index_interactions(StoredLog(checked(ingested.interactions)), source=config.source)
         core = k_core(log, config.filter)
         secret = role_secret(config.roles)
         if secret is None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from sdrm_core.data.raw import USER, RawColumn, RawFile
 from sdrm_core.errors import Problem
 
-_TAKE_ROWS = 1 << 20  # an Arrow text array ends at 2 GiB: rows are decoded in slices
+CHUNK_ROWS = 1 << 20  # an Arrow text array ends at 2 GiB: rows are decoded in slices
 _SHOWN_CHARACTERS = 60
 _MOST = 0.9
 
@@ -32,20 +32,27 @@ class CodedText:
         """Return (n_rows,) bool from (n_distinct,) bool; a null row is False."""
         return np.asarray(np.append(is_bad, False)[self.codes])
 
-    def expand(self, values: pa.Array) -> pa.ChunkedArray:
-        """Return the value of every row from one value per distinct text; rows must not be null."""
-        starts = range(0, len(self.codes), _TAKE_ROWS)
-        chunks = [values.take(pa.array(self.codes[start : start + _TAKE_ROWS])) for start in starts]
-        return pa.chunked_array(chunks, type=values.type)
+    def encoded(self, values: pa.Array) -> pa.ChunkedArray:
+        """Return every row as a code into one value per distinct text; rows must not be null."""
+        starts = range(0, len(self.codes), CHUNK_ROWS)
+        codes = (pa.array(self.codes[start : start + CHUNK_ROWS]) for start in starts)
+        chunks = [pa.DictionaryArray.from_arrays(chunk, values) for chunk in codes]
+        return pa.chunked_array(chunks, type=pa.dictionary(pa.int32(), values.type))
 
 
-def encode_text(values: pa.ChunkedArray) -> CodedText:
-    """Return a column of text or binary (dictionary-encoded or not) as codes."""
+def encode(values: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
+    """Return the code of each row, (n_rows,) int32, -1 for a null, and the distinct values at these positions."""
     encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
     chunks = encoded.unify_dictionaries().chunks
     codes = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32) for chunk in chunks]
     distinct = chunks[0].dictionary if chunks else pa.array([], encoded.type.value_type)
-    return CodedText(codes=np.concatenate(codes) if codes else np.empty(0, np.int32), distinct=decode_text(distinct))
+    return np.concatenate(codes) if codes else np.empty(0, np.int32), distinct
+
+
+def encode_text(values: pa.ChunkedArray) -> CodedText:
+    """Return a column of text or binary (dictionary-encoded or not) as codes."""
+    codes, distinct = encode(values)
+    return CodedText(codes=codes, distinct=decode_text(distinct))
 
 
 def decode_text(values: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:

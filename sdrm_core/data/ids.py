@@ -23,8 +23,10 @@ _MISSING = pa.array(["", "NULL", "null", "NaN", "nan", "None", r"\N", "<NA>"])
 _BLANKS = " \t\u00a0"
 
 
-def parse_ids(files: Sequence[RawFile], role: str, *, wanted: IdType) -> tuple[pa.ChunkedArray, list[Problem]]:
-    """Return the ids of all files as one int64 or string column (empty if there are problems), and the problems.
+def parse_ids(files: Sequence[RawFile], *, role: str, wanted: IdType) -> tuple[pa.ChunkedArray, list[Problem]]:
+    """Return the ids of all files as one column (empty if there are problems), and the problems.
+
+    The column is int64, or string in dictionaries: written out, text would take most of the log's memory.
 
     An untyped column (CSV) is an integer column only if every id is a canonical integer of 64 bits: no leading
     zeros, no plus sign, so that writing it gives the same characters. Otherwise all of it is text. In typed
@@ -49,8 +51,8 @@ def parse_ids(files: Sequence[RawFile], role: str, *, wanted: IdType) -> tuple[p
     if problems or not parts:
         return pa.chunked_array([], pa.int64()), problems
     is_integer = wanted == "integer" or (wanted == "auto" and all(part.may_be_integer for part in parts))
-    kind = pa.int64() if is_integer else pa.string()
-    return pa.chunked_array([chunk for part in parts for chunk in part.as_type(kind).chunks], type=kind), []
+    columns = [part.as_integers() if is_integer else part.as_text() for part in parts]
+    return pa.chunked_array([chunk for column in columns for chunk in column.chunks], type=columns[0].type), []
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +70,17 @@ class _Ids:
         is_canonical = not isinstance(self.values, CodedText) or bool(_is_canonical(self.values.distinct).all())
         return is_canonical and not self.is_text_by_type
 
-    def as_type(self, kind: pa.DataType) -> pa.ChunkedArray:
-        """Return the ids as int64 or as string."""
+    def as_integers(self) -> pa.ChunkedArray:
+        """Return the ids as int64."""
         if isinstance(self.values, CodedText):
-            return self.values.expand(self.values.distinct.cast(kind))
-        return self.values.cast(kind)
+            return self.values.encoded(self.values.distinct.cast(pa.int64())).cast(pa.int64())
+        return self.values
+
+    def as_text(self) -> pa.ChunkedArray:
+        """Return the ids as string in dictionaries."""
+        if isinstance(self.values, CodedText):
+            return self.values.encoded(self.values.distinct)
+        return self.values.cast(pa.string()).dictionary_encode()
 
 
 def _parse_file(file: RawFile, column: RawColumn, role: str) -> tuple[_Ids | None, list[Problem]]:

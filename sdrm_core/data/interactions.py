@@ -1,5 +1,6 @@
 """The interaction log as codes: one row per (user, item) pair, independent of the order of the input."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sdrm_core.config import SourceConfig
+from sdrm_core.data.columns import encode
+from sdrm_core.data.stored_log import StoredLog
 from sdrm_core.records import Counts
 
 
@@ -50,7 +53,7 @@ class IndexedLog:
         return Counts.of(users=self.n_users, items=self.n_items, interactions=n_positives)
 
 
-def index_interactions(table: pa.Table, *, source: SourceConfig) -> IndexedLog:
+def index_interactions(table: pa.Table | StoredLog, *, source: SourceConfig) -> IndexedLog:
     """Turn an interaction table into codes and merge repeated (user, item) pairs.
 
     Of the rows of one pair the latest counts; without time stamps, or among equal ones, the highest rating.
@@ -58,24 +61,24 @@ def index_interactions(table: pa.Table, *, source: SourceConfig) -> IndexedLog:
 
     Args:
         table: columns ``user_id`` and ``item_id``, ``rating`` for explicit feedback, ``timestamp`` if mapped;
-            no nulls (what ``read_interactions`` returns).
+            no nulls (what ``read_interactions`` returns, or its file, of which no column is kept).
         source: kind of feedback and the lowest positive rating.
     """
     user, users = _codes(table["user_id"])
     item, items = _codes(table["item_id"])
-    pair = user * len(items) + item
-    order = _merge_order(pair, _precedence(table, source))
-    pair = pair[order]
-    is_last = np.append(pair[1:] != pair[:-1], True)
-    kept = pair[is_last]
+    pair = user * np.int64(len(items)) + item
+    del user, item
+    rows = np.argsort(pair)
+    pair = pair[rows]
+    is_last = _put_last(pair, rows, table, _precedence(table, source))
+    pair, rows = pair[is_last], rows[is_last]
     if source.feedback == "explicit":
-        rating = table["rating"].to_numpy()
-        positive = rating[order[is_last]] >= source.positive_rating
+        positive = table["rating"].to_numpy()[rows] >= source.positive_rating
     else:
-        positive = np.ones(len(kept), dtype=bool)
+        positive = np.ones(len(pair), dtype=bool)
     return IndexedLog(
-        user=(kept // len(items)).astype(np.int32),
-        item=(kept % len(items)).astype(np.int32),
+        user=(pair // len(items)).astype(np.int32),
+        item=(pair % len(items)).astype(np.int32),
         positive=positive,
         users=users,
         items=items,
@@ -83,30 +86,29 @@ def index_interactions(table: pa.Table, *, source: SourceConfig) -> IndexedLog:
 
 
 def _codes(ids: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
-    """Return each row's position (int64) in the ascending distinct ids, and these ids."""
-    encoded = ids.dictionary_encode().unify_dictionaries()
-    distinct = encoded.chunk(0).dictionary if encoded.num_chunks else pa.array([], ids.type)
+    """Return each row's position (int32) in the ascending distinct ids, and these ids."""
+    codes, distinct = encode(ids)
     ascending = pc.sort_indices(distinct).to_numpy()
-    rank = np.empty(len(distinct), dtype=np.int64)
+    rank = np.empty(len(distinct), dtype=np.int32)
     rank[ascending] = np.arange(len(distinct))
-    found = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks] or [np.empty(0, np.int32)])
-    return rank[found], distinct.take(pa.array(ascending))
+    return rank[codes], distinct.take(pa.array(ascending))
 
 
-def _precedence(table: pa.Table, source: SourceConfig) -> list[np.ndarray]:
-    """Return what decides which row of a pair counts, the weakest first: the largest wins."""
+def _put_last(pair: np.ndarray, rows: np.ndarray, table: pa.Table | StoredLog, precedence: Sequence[str]) -> np.ndarray:
+    """Reorder, within each pair, ``rows`` (n_rows,) so that the one that counts is last; return (n_rows,) is it last.
+
+    ``pair`` (n_rows,), ascending, are the pairs of these rows.
+    """
+    is_same = pair[1:] == pair[:-1]
+    is_shared = np.append(is_same, False) | np.insert(is_same, 0, False)
+    shared = rows[is_shared]  # few: only they need the slow sort by several keys
+    keys = [table[name].to_numpy()[shared] for name in precedence]
+    rows[is_shared] = shared[np.lexsort([*keys, pair[is_shared]])]
+    return np.append(~is_same, True)
+
+
+def _precedence(table: pa.Table | StoredLog, source: SourceConfig) -> list[str]:
+    """Return the columns that decide which row of a pair counts, the weakest first: the largest value wins."""
     if source.feedback == "implicit":
         return []
-    names = [name for name in ("rating", "timestamp") if name in table.column_names]
-    return [table[name].to_numpy() for name in names]
-
-
-def _merge_order(pair: np.ndarray, precedence: list[np.ndarray]) -> np.ndarray:
-    """Return the rows sorted by pair, the row that counts last within its pair."""
-    order = np.argsort(pair)
-    in_order = pair[order]
-    is_same = in_order[1:] == in_order[:-1]
-    is_shared = np.append(is_same, False) | np.insert(is_same, 0, False)
-    rows = order[is_shared]  # few: only they need the slow sort by several keys
-    order[is_shared] = rows[np.lexsort([*(key[rows] for key in precedence), pair[rows]])]
-    return order
+    return [name for name in ("rating", "timestamp") if name in table.column_names]

@@ -1,6 +1,7 @@
 """Interactions from files of any supported format, as one table; every problem told at once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from sdrm_core.data.sources import LocatedSource
 from sdrm_core.data.values import parse_ratings, parse_timestamps
 from sdrm_core.errors import DataError, Problem, collected
 
+_Parser = Callable[[Sequence[RawFile]], tuple[pa.ChunkedArray, list[Problem]]]
 _INTEGER = r"\A[+-]?[0-9]+\z"  # leading zeros and any length: all that no column is named
 
 
@@ -29,8 +31,9 @@ def read_interactions(located: LocatedSource, source: SourceConfig) -> pa.Table:
         source: their format, the names of the columns, and the types of the ids.
 
     Returns:
-        Columns ``user_id`` and ``item_id`` (int64 or string), ``rating`` (float64) for explicit feedback, and
-        ``timestamp`` (int64) if the source maps it; no nulls, all ratings finite, at least two users and two items.
+        Columns ``user_id`` and ``item_id`` (int64, or string in dictionaries), ``rating`` (float64) for explicit
+        feedback, and ``timestamp`` (int64) if the source maps it; no nulls, all ratings finite, at least two users
+        and two items.
 
     Raises:
         DataError: all problems of all files, or too little in them.
@@ -59,14 +62,18 @@ def _read(paths: Sequence[Path], source: SourceConfig) -> tuple[dict[str, pa.Chu
             problems += found
             files += [] if file is None else [file]
     problems += [problem for file in files for problem in _repeated_headers(file) or _foreign_header(file, source)]
+    parsers: dict[str, _Parser] = {
+        USER: partial(parse_ids, role=USER, wanted=source.user_id_type),
+        ITEM: partial(parse_ids, role=ITEM, wanted=source.item_id_type),
+        RATING: parse_ratings,
+        TIMESTAMP: parse_timestamps,
+    }
     columns = {}
-    columns[USER], found_users = parse_ids(files, USER, wanted=source.user_id_type)
-    columns[ITEM], found_items = parse_ids(files, ITEM, wanted=source.item_id_type)
-    problems += found_users + found_items
-    for role, parse in ((RATING, parse_ratings), (TIMESTAMP, parse_timestamps)):
-        if role in wanted_columns(source):
-            columns[role], found = parse(files)
-            problems += found
+    for role in wanted_columns(source):
+        columns[role], found = parsers[role](files)
+        problems += found
+        for file in files:
+            file.columns.pop(role, None)  # as it was read: not kept beside what it became
     return columns, problems
 
 
@@ -138,7 +145,7 @@ def _too_little(uri: str, *, users: pa.ChunkedArray, items: pa.ChunkedArray) -> 
             remedy=f"Check that source.columns.{name} names the column of the {name} id and that the source is whole.",
         )
         for name, ids in (("user", users), ("item", items))
-        if pc.count_distinct(ids).as_py() < 2
+        if len(ids.unique()) < 2
     ]
 
 

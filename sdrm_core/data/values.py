@@ -1,6 +1,6 @@
 """Ratings and time stamps: read as numbers, or refused with the first row that is not one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import IntEnum
 
@@ -76,9 +76,7 @@ def parse_timestamps(files: Sequence[RawFile]) -> tuple[pa.ChunkedArray, list[Pr
     if problems:
         return pa.chunked_array([], pa.int64()), problems
     scale = float(_TICKS_PER_SECOND) if is_fractional else 1
-    ticks = [
-        pa.array(part.astype(np.int64) if scale == 1 else np.floor(part * scale).astype(np.int64)) for part in parts
-    ]
+    ticks = [pa.array((part if scale == 1 else np.floor(part * scale)).astype(np.int64, copy=False)) for part in parts]
     return pa.chunked_array(ticks, pa.int64()), []
 
 
@@ -100,11 +98,11 @@ def _parse_rating(file: RawFile, column: RawColumn) -> tuple[np.ndarray, list[Pr
         coded = encode_text(values)
         distinct, distinct_fault = _read_numbers(coded.distinct)
         rating = np.append(distinct, np.nan)[coded.codes]  # code -1: a null
-        fault = np.append(distinct_fault, _Fault.MISSING)[coded.codes]
+        fault = np.append(distinct_fault, np.int8(_Fault.MISSING))[coded.codes]
     elif _is_number(kind):
         rating = np.asarray(values.cast(pa.float64(), safe=False))  # beyond 2^53, an id by mistake, it is rounded
-        fault = np.select(
-            [null_rows(values), np.isnan(rating), np.isinf(rating)], [_Fault.MISSING, _Fault.NAN, _Fault.INFINITE]
+        fault = _first_fault(
+            {_Fault.MISSING: null_rows(values), _Fault.NAN: np.isnan(rating), _Fault.INFINITE: np.isinf(rating)}
         )
     else:
         return np.empty(0), [_wrong_type(file, column, remedy="Write the ratings as numbers.")]
@@ -128,16 +126,20 @@ def _read_numbers(distinct: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     trimmed = pc.utf8_trim_whitespace(distinct)
     is_number = pc.match_substring_regex(trimmed, _NUMBER)
     numbers = np.asarray(pc.if_else(is_number, trimmed, pa.scalar(None, pa.string())).cast(pa.float64()))
-    fault = np.select(
-        [
-            _matches(trimmed, _BLANK),
-            _matches(trimmed, _NAN),
-            _matches(trimmed, _INFINITE) | np.isinf(numbers),
-            np.isnan(numbers),
-        ],
-        [_Fault.MISSING, _Fault.NAN, _Fault.INFINITE, _Fault.TEXT],
+    fault = _first_fault(
+        {
+            _Fault.MISSING: _matches(trimmed, _BLANK),
+            _Fault.NAN: _matches(trimmed, _NAN),
+            _Fault.INFINITE: _matches(trimmed, _INFINITE) | np.isinf(numbers),
+            _Fault.TEXT: np.isnan(numbers),
+        }
     )
     return numbers, fault
+
+
+def _first_fault(faults: Mapping[_Fault, np.ndarray]) -> np.ndarray:
+    """Return (n,) int8, the first fault that each value has."""
+    return np.select(list(faults.values()), [np.int8(fault) for fault in faults], default=_Fault.NONE.value)
 
 
 def _parse_stamps(file: RawFile, column: RawColumn) -> tuple[np.ndarray, list[Problem]]:

@@ -21,7 +21,7 @@ from sdrm_core.config import (
 )
 from sdrm_core.errors import GateFailed
 from tasks.checkpoints import refused_for_privacy
-from tasks.gate_frames import matrix_frame, raw_frame, synthetic_frame
+from tasks.gate_frames import matrix_frame, raw_columns, synthetic_frame
 from tasks.gates import check, require
 from tasks.records import ExpectationResult, GateReport
 from tasks.suites import (
@@ -45,7 +45,7 @@ def raw_table() -> pd.DataFrame:
     row = np.arange(N_ROWS)
     user = np.array([SECRET if each == 0 else f"user {each:02d}" for each in row // 10])
     table = pa.table({"user_id": user, "item_id": row % 10, "rating": 1.0 + row % 5})
-    return raw_frame(table)
+    return pd.DataFrame(dict(raw_columns(table)))
 
 
 def check_raw(frame: pd.DataFrame, **bounds) -> GateReport:
@@ -128,8 +128,8 @@ class TestRawInteractions:
 
     def test_a_log_delivered_twice(self):
         frame = raw_table()
-        twice = raw_frame(pa.Table.from_pandas(pd.concat([frame, frame]).drop(columns="is_repeated")))
-        twice = twice[["user_id", "item_id", "rating", "is_repeated"]]
+        rows = pd.concat([frame, frame], ignore_index=True).drop(columns="is_repeated")
+        twice = pd.DataFrame(dict(raw_columns(pa.Table.from_pandas(rows))))
         assert check_raw(twice, max_repeated_share=0.5).verdict == "PASS"
         (result,) = unmet(check_raw(twice, max_repeated_share=0.49)).values()
         assert (result.unexpected, result.rows, result.examples[0]["row"]) == (200, 400, 200)

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.expectations import Expectation, between, fact, has_type, not_null, row_count
-from tasks.gates import check
+from tasks.expectations import Expectation, between, columns_are, fact, has_type, not_null, row_count
+from tasks.gates import check, check_columns
 
 REPOSITORY = Path(__file__).parents[2]
 SECRET = "alice@example.com"
@@ -140,3 +140,27 @@ def test_a_check_is_silent_and_leaves_nothing_behind(tmp_path):
     assert done.stderr == ""
     assert SECRET not in done.stdout
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["HOME", "TMPDIR", "here"]
+
+
+def test_columns_come_one_by_one_and_none_is_kept_while_the_next_is_made():
+    kept = []
+
+    def columns():
+        for name in ("x", "y"):
+            gc.collect()
+            assert [values() for values in kept] == [None] * len(kept), "a column before is still there"
+            values = np.array([1.0, 0.0])
+            kept.append(weakref.ref(values))
+            yield name, pd.Series(values, copy=False)
+            del values
+
+    suite = [
+        row_count(2, 2, **WORDS),
+        columns_are(["x", "y"], **WORDS),
+        not_null("y", **WORDS),
+        between("x", 0, 0, **WORDS),
+    ]
+    report = check_columns("gate", suite, columns())
+    assert [result.success for result in report.results] == [True, True, True, False]
+    assert [result.rows for result in report.results] == [2] * 4
+    assert report.results[3].examples == ({"row": 0, "value": 1.0},)

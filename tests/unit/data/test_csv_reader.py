@@ -82,7 +82,7 @@ def test_ids_are_integers_only_if_no_character_is_lost(tmp_path, ids, expected):
 def test_the_type_of_ids_can_be_forced(tmp_path):
     data = HEADER + b"1,7,3\n2,8,3\n"
     table = read_bytes(tmp_path, "log.csv", data, user_id_type="text", item_id_type="integer")
-    assert table.schema.field("user_id").type == pa.string()
+    assert table.schema.field("user_id").type == pa.dictionary(pa.int32(), pa.string())
     assert table.schema.field("item_id").type == pa.int64()
 
 

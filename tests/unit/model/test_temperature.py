@@ -68,10 +68,8 @@ def test_people_too_few_to_be_sure_do_not_ask_for_more_than_the_ladder():
     assert choose_temperature(lambda temperature: out_of_sight if temperature > 1.4 else certain(1.9)) == LADDER[-1]
 
 
-@pytest.mark.parametrize(
-    ("refused", "then"), [(0.51, 1.0), (0.75, 1.0), (0.83, 1.1), (1.0, 1.33), (1.21, 1.61), (1.95, 2.6)]
-)
-def test_after_a_refusal_it_is_a_third_above_what_was_refused_and_no_lower_than_the_models_own(refused, then):
+@pytest.mark.parametrize(("refused", "then"), [(0.51, 1.61), (1.0, 1.61), (1.21, 1.61), (1.33, 1.77), (1.95, 2.6)])
+def test_after_a_refusal_it_is_a_third_above_what_was_refused_and_one_at_which_hardly_any_gate_fails(refused, then):
     assert more_random(refused) == then
 
 

@@ -1,11 +1,12 @@
 """The tables of the gates, counted by hand."""
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from scipy.sparse import csr_matrix
 
-from tasks.gate_frames import id_type, matrix_frame, raw_frame, synthetic_frame
+from tasks.gate_frames import id_type, matrix_frame, raw_columns, synthetic_frame
 
 
 def raw_csr(indptr: list[int], indices: list[int], *, n_items: int) -> csr_matrix:
@@ -17,9 +18,9 @@ def raw_csr(indptr: list[int], indices: list[int], *, n_items: int) -> csr_matri
     return matrix
 
 
-def test_raw_frame_flags_the_second_row_of_a_pair():
+def test_raw_columns_flag_the_second_row_of_a_pair():
     table = pa.table({"user_id": [1, 1, 2, 1], "item_id": ["a", "b", "a", "a"], "rating": [1.0, 2.0, 3.0, 4.0]})
-    frame = raw_frame(table)
+    frame = pd.DataFrame(dict(raw_columns(table)))
     assert list(frame.columns) == ["user_id", "item_id", "rating", "is_repeated"]
     assert frame["is_repeated"].tolist() == [False, False, False, True]
 
@@ -71,3 +72,9 @@ def test_synthetic_frame_counts_an_item_just_outside_the_catalogue_as_foreign(it
     frame = synthetic_frame(raw_csr([0, 1], [item], n_items=2), first_user=0, publishable=np.array([True, False]))
     assert frame["foreign_items"].tolist() == [1]
     assert frame["unpublishable_items"].tolist() == [0]
+
+
+def test_missing_ids_and_texts_in_dictionaries_are_told_apart_from_each_other_and_from_the_first_and_last_id():
+    users, items = [None, "b", None, "a", "a", "a"], ["x", None, "x", None, "y", None]
+    table = pa.table({"user_id": pa.array(users).dictionary_encode(), "item_id": items})
+    assert dict(raw_columns(table))["is_repeated"].tolist() == [False, False, True, False, False, True]
