@@ -1,1 +1,1 @@
-"""The arms of a comparison: everything that can make synthetic users, behind one signature."""
+"""The arms of a comparison: all generators of synthetic users, behind one interface."""

@@ -1,7 +1,7 @@
-"""What an arm is: a generator that learns from users and then makes users, whatever is inside.
+"""The interface of an arm: a generator that is trained on users and then samples synthetic users.
 
-The arms from the literature know no k-anonymity: they may publish any item of the catalogue. Their users may also
-be empty; nothing here repairs that.
+The arms from the literature do not apply k-anonymity: they may publish any item of the catalogue. Their users may also
+be empty; this is not repaired.
 """
 
 from pathlib import Path
@@ -16,23 +16,23 @@ from sdrm_core.model.training import OnEpoch
 
 
 class FittedArm(Protocol):
-    """An arm that has learned from the training users."""
+    """An arm after training."""
 
     def sample(self, n_users: int, *, seed: int) -> csr_matrix:
-        """Return (n_users, n_items) synthetic users: canonical float32 ones, the same for the same seed on the CPU."""
+        """Return (n_users, n_items) synthetic users: canonical float32 ones; on the CPU equal for equal seeds."""
         ...
 
     def save(self, folder: Path) -> None:
-        """Write the fitted arm as files that need no pickle; ``folder`` is created if need be."""
+        """Write the fitted arm as files without pickle; ``folder`` is created if needed."""
         ...
 
 
 class Arm(Protocol):
-    """A generator before it has learned anything.
+    """A generator before training.
 
     Attributes:
-        name: what the command line and the reports call it.
-        family: arms of one family share a fit: what one of them saved, the others can load.
+        name: its name in the command line and the reports.
+        family: arms of one family share a fit: an arm can load what another arm of its family saved.
     """
 
     @property
@@ -50,17 +50,18 @@ class Arm(Protocol):
         device: torch.device,
         on_epoch: OnEpoch,
     ) -> FittedArm:
-        """Learn from the training users.
+        """Train on the training users.
 
         Args:
             train: (n_train, n_items) binary, canonical, no user without items.
-            validation: (n_validation, n_items), the same; decides when to stop and, for some, how random to draw.
-            config: the run's; all randomness comes from ``config.seed``.
+            validation: (n_validation, n_items), likewise; for early stopping and, in some arms, the randomness of the
+                draw.
+            config: the run's configuration; all randomness comes from ``config.seed``.
             device: where to fit and, later, to sample.
             on_epoch: called after each epoch of each stage.
 
         Raises:
-            DataError: there is nothing to learn from, or the two catalogues differ.
+            DataError: there is no interaction to learn from, a user is empty, or the two catalogues differ.
             TrainingError: a loss is not finite.
         """
         ...
@@ -75,13 +76,13 @@ class Arm(Protocol):
 
 
 def require_users(**users: csr_matrix) -> None:
-    """Refuse users that nothing can be learned from.
+    """Raise an error if training is not possible with these users.
 
     Args:
-        **users: (n_users, n_items) matrices by role; all must hold interactions over the same items.
+        **users: (n_users, n_items) matrices by role; every user must have an item, and the catalogues must be equal.
 
     Raises:
-        DataError: every problem found, at once.
+        DataError: lists every problem found.
     """
     problems = []
     n_items = next(iter(users.values())).shape[1]

@@ -1,4 +1,4 @@
-"""Synthetic users block by block: dense work on a few users at a time, never on users × items."""
+"""Sampling in blocks of users, so that dense arrays never cover all users × items."""
 
 from collections.abc import Callable
 
@@ -14,25 +14,25 @@ from sdrm_core.model.users import block_users
 from sdrm_core.randomness import numpy_stream, torch_stream
 
 DrawBlock = Callable[[np.ndarray, torch.Generator], csr_matrix]
-"""Takes the numbers of items the users of a block are to get, (n_users,), and a generator; returns their items."""
+"""Takes the number of items to draw for each user of a block, (n_users,), and a generator; returns the items."""
 
 
 def activity_of(train: csr_matrix) -> np.ndarray:
-    """Return (n_train,) int64, the sorted numbers of items of the training users."""
+    """Return (n_train,) int64, the training users' numbers of items, sorted."""
     return np.sort(np.diff(train.indptr)).astype(np.int64)
 
 
 def sample_in_blocks(
     draw: DrawBlock, n_users: int, *, activity: np.ndarray, n_items: int, seed: int, stream: str, device: torch.device
 ) -> csr_matrix:
-    """Return (n_users, n_items) users, each block from a random stream of its own.
+    """Return (n_users, n_items) users; each block has its own random stream.
 
-    Blocks are always drawn whole: a longer sample begins with a shorter one.
+    Blocks are always drawn completely, so a longer sample begins with the same users as a shorter one.
 
     Args:
         draw: draws a block.
-        n_users: users in all.
-        activity: (n_train,) sorted, the distribution that users' numbers of items follow.
+        n_users: total number of users.
+        activity: (n_train,) sorted; the numbers of items follow this distribution.
         n_items: size of the catalogue.
         seed: the sample's seed.
         stream: name of the random streams.
@@ -49,13 +49,13 @@ def sample_in_blocks(
 
 
 def highest(scores: Tensor, *, counts: Tensor) -> Tensor:
-    """Return (n_users, n_items) bool: each user's ``counts`` (n_users,) items of highest score."""
+    """Return (n_users, n_items) bool: each user's ``counts`` (n_users,) highest-scoring items."""
     ranked = scores.topk(int(counts.max()), dim=1).indices
     is_taken = torch.arange(ranked.shape[1], device=scores.device) < counts.unsqueeze(1)
     return torch.zeros_like(scores, dtype=torch.bool).scatter_(1, ranked, is_taken)
 
 
 def users_of_mask(held: Tensor) -> csr_matrix:
-    """Return the (n_users, n_items) matrix of a bool tensor, canonical; users may be without items."""
+    """Return the (n_users, n_items) matrix of a bool tensor, canonical; users may be empty."""
     counts, columns = held.sum(dim=1).cpu().numpy(), held.nonzero()[:, 1].cpu().numpy()
     return binary_matrix(columns, counts, n_items=held.shape[1])

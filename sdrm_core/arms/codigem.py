@@ -1,10 +1,10 @@
 """CODIGEM (Walker et al. 2022, "Recommendation via Collaborative Diffusion Generative Models").
 
-A diffusion of the item vector in three steps, each undone by a network of its own, and a decoder on top of the
-last; trained by the evidence lower bound. Written to recommend, it adds next to no noise to a real user. To make
-users who do not exist, the chain has to begin at N(0, I), so each step here takes enough of the user away that a
-hundredth of the variance is left after the third. Of the decoded vector the highest entries are kept, as many as
-the activity of the training users says.
+A diffusion of the item vector in three steps. Each step has its own network that reverses it; a decoder reverses the
+first. Training maximises the evidence lower bound. The paper's model recommends, so it adds very little noise to a
+real user. To generate new users, the reverse chain has to begin at N(0, I); so here each step adds so much noise that
+after the third only a hundredth of the signal's variance is left. The highest entries of the decoded vector become
+the user's items, as many as the activity of the training users gives.
 """
 
 import torch
@@ -29,7 +29,7 @@ def _network(n_inputs: int, n_outputs: int) -> nn.Sequential:
 
 
 class Codigem(ItemVectorNetwork):
-    """The networks that undo the steps, from the second on, and the decoder that undoes the first."""
+    """The networks that reverse the steps after the first, and the decoder that reverses the first."""
 
     def __init__(self, n_items: int) -> None:
         super().__init__(n_items)
@@ -37,7 +37,7 @@ class Codigem(ItemVectorNetwork):
         self.decoder = nn.Sequential(_network(n_items, n_items), nn.Tanh())
 
     def loss(self, held: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Return the negative evidence lower bound in nats, but for what no weight can change."""
+        """Return the negative evidence lower bound in nats, without terms that do not depend on the weights."""
         before = _noised(held, generator=generator)
         total: Tensor = (self.decoder(before) - held).square().sum() / 2
         for network in self.steps:
@@ -48,7 +48,7 @@ class Codigem(ItemVectorNetwork):
         return total / len(held)
 
     def generate(self, counts: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Undo the steps from pure noise, decode, and keep each user's highest items."""
+        """Reverse the steps from pure noise, decode, and keep each user's highest-scoring items."""
         vectors = torch.randn(len(counts), self.n_items, generator=generator, device=device_of(self))
         for network in reversed(self.steps):
             mean, log_variance = network(vectors).chunk(2, dim=1)
@@ -57,7 +57,7 @@ class Codigem(ItemVectorNetwork):
 
 
 def _noised(vectors: Tensor, *, generator: torch.Generator) -> Tensor:
-    """Return the vectors after one more step."""
+    """Return the vectors after one more noise step."""
     noisy: Tensor = _KEPT**0.5 * vectors + (1 - _KEPT) ** 0.5 * gaussian(vectors, generator=generator)
     return noisy
 

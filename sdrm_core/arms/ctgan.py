@@ -1,13 +1,13 @@
-"""CTGAN (Xu et al. 2019, "Modeling Tabular data using Conditional GAN"), items as columns of two values.
+"""CTGAN (Xu et al. 2019, "Modeling Tabular data using Conditional GAN"), with items as columns of two values.
 
-Wasserstein loss with gradient penalty, a critic that judges ten users at once (PacGAN), soft values by
-Gumbel-softmax, and training by sampling: the generator is told one item that the user must have, or must not,
-drawn by the logarithm of its frequency. The critic is not told: with ten users of thousands of columns that alone
-would double the largest layer. Without a loss worth stopping by, the weights kept are those of the epoch whose
-item popularity comes nearest to that of the validation users.
+Wasserstein loss with gradient penalty, a critic that judges ten users together (PacGAN), relaxed values by
+Gumbel-softmax, and training by sampling: the generator gets as condition one item that the user must have, or must
+not have; which of the two is drawn by the logarithm of its frequency. The critic does not get the condition: with ten
+users of thousands of columns each it would double the largest layer. The loss is not suited for early stopping, so
+the weights kept are those of the epoch whose item popularity is nearest to that of the validation users.
 
-A generated item is there or not by the same Gumbel draw, as in the authors' library: nothing tells a user how
-many items to have, and a user without any is returned as it is.
+Generated items are drawn with the same Gumbel noise, as in the authors' library. The number of items of a user is not
+controlled, and a user without items is returned as it is.
 """
 
 import numpy as np
@@ -42,7 +42,7 @@ _WATCHED_USERS = 1000
 
 
 class Ctgan(ItemVectorNetwork):
-    """The generator: two hidden layers whose inputs stay beside their outputs, then a logit an item."""
+    """The generator: two hidden layers with skip connections by concatenation, then one logit per item."""
 
     popularity: Tensor
 
@@ -57,7 +57,13 @@ class Ctgan(ItemVectorNetwork):
         self.register_buffer("popularity", torch.zeros(n_items))  # share of the training users
 
     def forward(self, items: Tensor, is_there: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Return logits (n_users, n_items) for users who must have one of the ``items`` (n_users,), or must not."""
+        """Return logits (n_users, n_items).
+
+        Args:
+            items: (n_users,) the item of each user's condition.
+            is_there: (n_users,) bool, whether the user must have that item or must not.
+            generator: draws the noise.
+        """
         noise = torch.randn(len(items), _NOISE_DIM, generator=generator, device=items.device)
         told = self.of_condition((items + is_there * self.n_items).unsqueeze(1))
         features = torch.cat([functional.relu(self.first_norm(self.first(noise) + told)), noise], dim=1)
@@ -66,7 +72,11 @@ class Ctgan(ItemVectorNetwork):
         return logits
 
     def generate(self, counts: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Return items drawn from the logits, told one by real frequency; ``counts`` says only how many users."""
+        """Return items drawn from the logits.
+
+        The condition of each user is a random item, present with its frequency among the training users. Of ``counts``
+        only the length is used.
+        """
         device = self.popularity.device
         items = torch.randint(self.n_items, (len(counts),), generator=generator, device=device)
         is_there = torch.rand(len(counts), generator=generator, device=device) < self.popularity[items]
@@ -76,7 +86,7 @@ class Ctgan(ItemVectorNetwork):
 
 
 class _Critic(nn.Module):
-    """Judges ten users at once."""
+    """The critic, which judges ten users together."""
 
     def __init__(self, n_items: int) -> None:
         super().__init__()
@@ -85,7 +95,7 @@ class _Critic(nn.Module):
         self.output = nn.Linear(_HIDDEN_UNITS, 1)
 
     def forward(self, users: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Return (n_users / 10, 1) verdicts, higher for real."""
+        """Return (n_users / 10, 1) scores, higher for real users."""
         features = users.reshape(len(users) // _PACKED_USERS, -1)
         for layer in (self.first, self.second):
             features = functional.leaky_relu(layer(features), 0.2)
@@ -95,7 +105,7 @@ class _Critic(nn.Module):
 
 
 def _logistic(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Return the difference of two Gumbel variables, which decides between two values."""
+    """Return logistic noise: the difference of two Gumbel variables, for choosing between two values."""
     uniform = torch.rand(like.shape, generator=generator, device=like.device).clamp(1e-7, 1 - 1e-7)
     return torch.logit(uniform)
 
@@ -109,7 +119,7 @@ def _learn(
     seed: int,
     on_epoch: OnEpoch,
 ) -> None:
-    """Train generator and critic in turn, one step each."""
+    """Train generator and critic alternately, one step each."""
     assert isinstance(network, Ctgan)  # noqa: S101 - this module's own arm
     device = device_of(network)
     critic = _Critic(network.n_items)
@@ -153,7 +163,7 @@ def _learn(
 
 
 class _TrainingSampler:
-    """Draws an item, a value of it by the logarithm of its frequency, and a training user of that value."""
+    """Draws a random item, whether it is present (by the logarithm of its frequency), and a matching training user."""
 
     def __init__(self, train: csr_matrix, popularity: np.ndarray) -> None:
         self._users, self._holders = train, train.tocsc()
@@ -161,7 +171,7 @@ class _TrainingSampler:
         self._present_share = present / (present + absent)
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the items, whether they are there, and the users of a batch, (n_batch,) each."""
+        """Return the items, whether each is present, and the users of a batch, (n_batch,) each."""
         items = rng.integers(len(self._present_share), size=_BATCH_USERS)
         is_there = rng.random(_BATCH_USERS) < self._present_share[items]
         users = rng.integers(self._users.shape[0], size=_BATCH_USERS)
@@ -179,7 +189,7 @@ class _TrainingSampler:
 
 
 def _critic_loss(critic: _Critic, real: Tensor, fake: Tensor, generator: torch.Generator) -> Tensor:
-    """Return the Wasserstein loss plus the penalty on gradients away from length 1 (Gulrajani et al. 2017)."""
+    """Return the Wasserstein loss plus the penalty on gradient norms other than 1 (Gulrajani et al. 2017)."""
     share = torch.rand(len(real) // _PACKED_USERS, 1, 1, generator=generator, device=real.device)
     packs = (len(real) // _PACKED_USERS, _PACKED_USERS, -1)
     between = (share * real.reshape(packs) + (1 - share) * fake.reshape(packs)).reshape(real.shape).requires_grad_()
@@ -193,7 +203,7 @@ def _critic_loss(critic: _Critic, real: Tensor, fake: Tensor, generator: torch.G
 
 @torch.no_grad()
 def _popularity_distance(network: Ctgan, validation: csr_matrix, stage: str, seed: int) -> float:
-    """Return the mean absolute difference of items' shares of users, over that of a generator of empty users."""
+    """Return the sum of absolute differences of the items' user shares, divided by that of empty users."""
     generator = torch_stream(seed, stage, "validation", device=device_of(network))
     users = network.generate(torch.ones(_WATCHED_USERS, device=device_of(network)), generator=generator)
     generated = users.float().mean(dim=0).cpu().numpy()

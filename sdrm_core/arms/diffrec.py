@@ -1,10 +1,10 @@
 """DiffRec (Wang et al. 2023, "Diffusion Recommender Model"): Gaussian diffusion of the user's item vector.
 
-Written to recommend, it adds next to no noise (a tenth at most) and denoises a real user. To make users who do
-not exist, the chain has to begin at N(0, I), so noise here grows until nothing of the user is left; all else is
-as in the paper: variance growing linearly, an MLP that predicts the clean vector, losses weighted by the
-signal-to-noise ratio, steps drawn by importance. Of the generated vector the highest entries are kept, as many as
-the activity of the training users says.
+The paper's model recommends: it adds very little noise (a tenth at most) to a real user and removes it again. To
+generate new users, the reverse chain has to begin at N(0, I), so here the noise grows until almost nothing of the
+user is left. All else is as in the paper: linearly growing variance, an MLP that predicts the clean vector, losses
+weighted by the signal-to-noise ratio, importance sampling of the steps. The highest entries of the generated vector
+become the user's items, as many as the activity of the training users gives.
 """
 
 import math
@@ -17,7 +17,7 @@ from sdrm_core.arms.blocks import highest
 from sdrm_core.arms.item_vectors import Descent, ItemVectorArm, ItemVectorNetwork, device_of, dropped, gaussian
 
 _STEPS = 40
-_LEAST_NOISE, _MOST_NOISE = 0.02, 0.999  # variance of the noise, of 1, after the first and the last step
+_LEAST_NOISE, _MOST_NOISE = 0.02, 0.999  # noise variance, with a total of 1, after the first and last step
 _HIDDEN_UNITS = (600, 200, 600)
 _STEP_FEATURES = 10
 _DROPOUT = 0.5
@@ -25,7 +25,7 @@ _REMEMBERED_LOSSES = 10
 
 
 class DiffRec(ItemVectorNetwork):
-    """An MLP from a noisy vector and its step to the clean vector, and the chain around it."""
+    """The MLP that predicts the clean vector from a noisy vector and its step, and the diffusion chain."""
 
     signal: Tensor
     remembered: Tensor
@@ -37,12 +37,12 @@ class DiffRec(ItemVectorNetwork):
         sizes = (n_items + _STEP_FEATURES, *_HIDDEN_UNITS, n_items)
         self.layers = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(sizes))
         signal = 1 - torch.linspace(_LEAST_NOISE, _MOST_NOISE, _STEPS)  # (steps,) alpha_bar
-        self.register_buffer("signal", torch.cat([torch.ones(1), signal]), persistent=False)  # at step 0 the data
+        self.register_buffer("signal", torch.cat([torch.ones(1), signal]), persistent=False)  # step 0 is the data
         self.register_buffer("remembered", torch.zeros(_STEPS, _REMEMBERED_LOSSES), persistent=False)
         self.register_buffer("n_remembered", torch.zeros(_STEPS, dtype=torch.int64), persistent=False)
 
     def forward(self, noisy: Tensor, step: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
-        """Return the expected clean vectors (n, n_items) of ``noisy`` (n, n_items) at ``step`` (n,), from 1."""
+        """Return the predicted clean vectors (n, n_items) of ``noisy`` (n, n_items) at ``step`` (n,), from 1."""
         frequencies = torch.exp(
             -math.log(10_000) * torch.arange(_STEP_FEATURES // 2, device=noisy.device) / (_STEP_FEATURES // 2)
         )
@@ -69,12 +69,16 @@ class DiffRec(ItemVectorNetwork):
         return total
 
     def _weight(self, step: Tensor) -> Tensor:
-        """Return half the loss of signal-to-noise ratio over each step; 1 for the first, which leads to the data."""
+        """Return half of the decrease of the signal-to-noise ratio in each step; 1 for the step next to the data."""
         ratio = self.signal / (1 - self.signal)
         return torch.where(step == 1, 1.0, (ratio[step - 1] - ratio[step]) / 2)
 
     def _draw_steps(self, n_users: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return (n_users,) steps and their probabilities: by root mean square loss once all steps are known."""
+        """Return (n_users,) steps and their probabilities.
+
+        Uniform until enough losses of every step are stored; then in proportion to the root mean square loss of the
+        step.
+        """
         probability = torch.full((_STEPS,), 1 / _STEPS, device=self.signal.device)
         if self.training and bool((self.n_remembered >= _REMEMBERED_LOSSES).all()):
             root = self.remembered.square().mean(dim=1).sqrt()
@@ -83,13 +87,13 @@ class DiffRec(ItemVectorNetwork):
         return drawn + 1, probability[drawn]
 
     def _remember(self, step: Tensor, losses: Tensor) -> None:
-        """Keep each step's last losses."""
+        """Store the last losses of each step."""
         for place, loss in zip((step - 1).tolist(), losses, strict=True):
             self.remembered[place, self.n_remembered[place] % _REMEMBERED_LOSSES] = loss
             self.n_remembered[place] += 1
 
     def generate(self, counts: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Run the chain from pure noise by its posterior (equation 5) and keep each user's highest items."""
+        """Run the reverse chain from noise by its posterior (equation 5) and keep each user's highest-scoring items."""
         vectors = torch.randn(len(counts), self.n_items, generator=generator, device=device_of(self))
         for step in range(_STEPS, 0, -1):
             expected = self(vectors, torch.full((len(counts),), step, device=vectors.device))

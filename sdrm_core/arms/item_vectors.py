@@ -1,4 +1,4 @@
-"""Generators whose data are whole item vectors: one arm around any network that can learn and make them."""
+"""Generators of whole item vectors: one arm for any network that has a loss and can generate such vectors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,18 +26,18 @@ _VALIDATION_BATCH_USERS = 512
 
 
 class ItemVectorNetwork(nn.Module):
-    """A network over (n_users, n_items) vectors of zeros and ones; its randomness is always an argument."""
+    """A network on binary (n_users, n_items) vectors; all its randomness comes from a generator argument."""
 
     def __init__(self, n_items: int) -> None:
         super().__init__()
         self.n_items = n_items
 
     def loss(self, held: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Return the loss, a mean over users, of ``held`` (n_users, n_items) float zeros and ones."""
+        """Return the mean loss over the users of ``held`` (n_users, n_items), binary floats."""
         raise NotImplementedError
 
     def generate(self, counts: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Return (n_users, n_items) bool for users who are to get ``counts`` (n_users,) items, if it can heed them."""
+        """Return (n_users, n_items) bool items; ``counts`` (n_users,) items per user, which some networks ignore."""
         raise NotImplementedError
 
 
@@ -54,19 +54,20 @@ class Learn(Protocol):
         seed: int,
         on_epoch: OnEpoch,
     ) -> None:
-        """Train on (n_train, n_items), stopped by (n_validation, n_items); both binary."""
+        """Train on (n_train, n_items), with early stopping by (n_validation, n_items); both binary."""
         ...
 
 
 class Descent(NamedTuple):
-    """Trains a network by its loss.
+    """Trains a network by gradient descent on its loss.
 
     Attributes:
         learning_rate: AdamW's.
         weight_decay: decoupled.
         batch_users: users per gradient step.
-        max_epochs: passes over the training users at most.
-        max_steps: gradient steps at most, rounded up to whole passes: more users need fewer passes.
+        max_epochs: maximum number of passes over the training users.
+        max_steps: maximum number of gradient steps, rounded up to whole passes: with more users fewer passes are
+            needed.
         patience_epochs: epochs without a lower validation loss before stopping.
     """
 
@@ -117,10 +118,10 @@ class Descent(NamedTuple):
 
 
 def descend(loss: Tensor, optimizer: torch.optim.Optimizer, *, stage: str, epoch: int) -> float:
-    """Take one step down the loss and return its value.
+    """Take one gradient step and return the loss.
 
     Raises:
-        TrainingError: the loss is not finite; the weights are left as they were.
+        TrainingError: the loss is not finite; the weights are not changed.
     """
     value = loss.item()
     require_finite(value, what=f"{stage}: the training loss", epoch=epoch)
@@ -143,12 +144,12 @@ def _validation_loss(network: ItemVectorNetwork, validation: csr_matrix, *, stag
 
 
 def dense(user_items: csr_matrix, *, device: torch.device) -> Tensor:
-    """Return a batch of users as (n_users, n_items) float32 zeros and ones."""
+    """Return a batch of users as a binary (n_users, n_items) float32 tensor."""
     return torch.from_numpy(user_items.toarray().astype(np.float32, copy=False)).to(device)
 
 
 def dropped(features: Tensor, *, share: float, generator: torch.Generator) -> Tensor:
-    """Return dropout of ``features`` with the generator's randomness."""
+    """Apply dropout to ``features``, with randomness from the generator."""
     kept = torch.rand(features.shape, generator=generator, device=features.device) >= share
     return features * kept / (1 - share)
 
@@ -159,13 +160,13 @@ def gaussian(like: Tensor, *, generator: torch.Generator) -> Tensor:
 
 
 def device_of(network: nn.Module) -> torch.device:
-    """Return where the weights are."""
+    """Return the device of the weights."""
     return next(network.parameters()).device
 
 
 @dataclass(frozen=True, eq=False)
 class FittedItemVectors:
-    """A trained network and the numbers of items of the training users.
+    """A trained network and the training users' numbers of items.
 
     Attributes:
         name: of the arm.
@@ -205,12 +206,12 @@ class FittedItemVectors:
 
 @dataclass(frozen=True)
 class ItemVectorArm:
-    """An arm around a network and its training.
+    """An arm made of a network and its training.
 
     Attributes:
         name: of the arm.
-        build: makes the network for a number of items; its weights are drawn here.
-        learn: trains it.
+        build: creates the network for a number of items; ``fit`` then draws its initial weights.
+        learn: trains the network.
     """
 
     name: ArmName
@@ -219,7 +220,7 @@ class ItemVectorArm:
 
     @property
     def family(self) -> str:
-        """Return the arm's own name: it shares its fit with no other."""
+        """Return the arm's own name: it does not share its fit with other arms."""
         return self.name
 
     @one_thread()

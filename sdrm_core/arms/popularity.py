@@ -1,4 +1,4 @@
-"""The floor: independent items by popularity, as many a user as a random training user has."""
+"""The baseline arm: independent items by popularity, as many per user as a random training user has."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +19,11 @@ from sdrm_core.quality.baselines import sample_by_counts
 
 @dataclass(frozen=True, eq=False)
 class FittedPopularity:
-    """All that the sampler knows of the training users.
+    """The statistics of the training users that the sampler uses.
 
     Attributes:
-        popularity: (n_items,) int64, training users an item has.
-        activity: (n_train,) int64 sorted, items a training user has; their sum is that of ``popularity``.
+        popularity: (n_items,) int64, number of training users that have an item.
+        activity: (n_train,) int64 sorted, number of items of a training user; it has the same sum as ``popularity``.
     """
 
     popularity: np.ndarray
@@ -50,13 +50,13 @@ class PopularityArm:
     def fit(
         self,
         train: csr_matrix,
-        validation: csr_matrix,  # noqa: ARG002 - nothing is ever stopped
+        validation: csr_matrix,  # noqa: ARG002 - there is no early stopping
         *,
-        config: PipelineConfig,  # noqa: ARG002 - there is nothing to set
+        config: PipelineConfig,  # noqa: ARG002 - there are no settings
         device: torch.device,  # noqa: ARG002 - always on the CPU
-        on_epoch: OnEpoch,  # noqa: ARG002 - there are none
+        on_epoch: OnEpoch,  # noqa: ARG002 - there are no epochs
     ) -> FittedPopularity:
-        """Count."""
+        """Count users per item and items per user."""
         require_users(train=train)
         return FittedPopularity(item_popularity(train).astype(np.int64), activity_of(train))
 

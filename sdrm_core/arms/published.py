@@ -1,21 +1,22 @@
-"""The algorithm as the paper's public code runs it, defects and all; for comparison only.
+"""The algorithm as the paper's public code runs it, including its defects; for comparison only.
 
-Paper: Lilienthal et al. 2024, "Multi-Resolution Diffusion for Privacy-Sensitive Recommender Systems". What is
-reproduced on purpose:
+Paper: Lilienthal et al. 2024, "Multi-Resolution Diffusion for Privacy-Sensitive Recommender Systems". Reproduced on
+purpose:
 
 - the noise of ``T`` steps of at most 0.02 leaves much of the latent, yet sampling starts at N(0, I);
 - the forward noise is scaled by ``1 - alpha_bar``, while the reverse process assumes ``sqrt(1 - alpha_bar)``;
-- latents are not standardised; the loss takes finite differences of the network's output as the score, against
-  noise over the variance of the batch: the output itself stays near zero and tells nothing of the noise;
-- the hidden layers are one layer applied again and again, and dropout stays on while sampling;
-- one threshold over all users' logits makes the matrix as sparse as T: a user may end up without items, another
-  with hundreds, and item popularity is what the logits happen to make of it.
+- latents are not standardised; the loss compares finite differences of the network's output, taken as the score,
+  with the noise divided by the variance of the batch: the output itself stays near zero and does not predict the noise;
+- the hidden layers are one layer applied repeatedly, and dropout stays on while sampling;
+- one threshold over all users' logits makes the matrix as sparse as the training data: a user may have no items,
+  another user hundreds, and item popularity is not controlled.
 
-What is not: the code counts ratings below the threshold as positives and in the target density (they never get
-here), it knows no seed (we do), and it takes the threshold as a quantile of a dense matrix of all users and items
-(the same cells are found here block by block). Its M-SDRM differs from F-SDRM, which this is, in speed above all.
-Any item may be published. The network's width, its share of dropout and the exact loss are not on record here:
-they are ours, and next to nothing is learned with them, as with the original.
+Not reproduced: the public code counts ratings below the threshold as positives and in the target density (such ratings
+are removed before this code); it uses no seed (this code does); and it takes the threshold as a quantile of a dense
+matrix of all users and items (here the same cells are found block by block). The paper's M-SDRM differs from F-SDRM,
+which is implemented here, mainly in speed. Any item may be published. The network's width, its dropout rate and the
+exact loss are not on record here and were chosen for this code; almost nothing is learned with them, as with the
+original.
 """
 
 from collections.abc import Iterator
@@ -51,7 +52,7 @@ _HIDDEN_UNITS, _STEP_FEATURES, _DROPOUT = 256, 32, 0.1
 
 
 class Settings(NamedTuple):
-    """The paper's best trial on a data set."""
+    """The paper's best settings for a data set."""
 
     batch_users: int
     learning_rate: float
@@ -75,7 +76,7 @@ _ELSEWHERE = _BEST_TRIALS["ml-1m"]
 
 
 class _Network(nn.Module):
-    """The VAE, and the network that is to tell noise from signal in its latents."""
+    """The VAE, and the network that should separate noise from signal in its latents."""
 
     signal: Tensor
 
@@ -89,7 +90,7 @@ class _Network(nn.Module):
         self.register_buffer("signal", torch.cat([torch.ones(1), (1 - betas).cumprod(0)]), persistent=False)
 
     def forward(self, noisy: Tensor, step: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Return (n, latent_dim) for noisy latents at ``step`` (n,); dropout is always on."""
+        """Return the output (n, latent_dim) for noisy latents at ``step`` (n,); dropout is always on."""
         frequencies = torch.logspace(0, -4, _STEP_FEATURES // 2, device=noisy.device)
         angles = step.unsqueeze(1) * frequencies
         features = torch.relu(self.entry(torch.cat([noisy, angles.sin(), angles.cos()], dim=1)))
@@ -99,7 +100,7 @@ class _Network(nn.Module):
         return output
 
     def loss(self, latents: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Return the squared error of the output's finite differences against noise over the batch's variance."""
+        """Return the mean squared error of the output's finite differences; the target is -noise / batch variance."""
         draw = torch.randint(self.settings.steps, (len(latents),), generator=generator, device=latents.device)
         signal = self.signal[draw + 1].unsqueeze(1)
         noise = gaussian(latents, generator=generator)
@@ -108,7 +109,7 @@ class _Network(nn.Module):
         return functional.mse_loss(differences, -noise / noisy.var())
 
     def reverse(self, n_users: int, *, generator: torch.Generator) -> Tensor:
-        """Return (n_users, latent_dim) latents, from N(0, I) by the textbook's reverse process."""
+        """Return (n_users, latent_dim) latents, by the standard reverse process from N(0, I)."""
         device = self.signal.device
         latents = torch.randn(n_users, self.settings.latent_dim, generator=generator, device=device)
         for step in range(self.settings.steps, 0, -1):
@@ -123,11 +124,11 @@ class _Network(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class FittedPublished:
-    """What the public code has after training.
+    """The trained networks and the density of the training users.
 
     Attributes:
         network: frozen.
-        items_per_user: mean of the training users, which sets the threshold.
+        items_per_user: mean of the training users; sets the threshold.
     """
 
     network: _Network
@@ -136,7 +137,7 @@ class FittedPublished:
     @one_thread()
     @torch.no_grad()
     def sample(self, n_users: int, *, seed: int) -> csr_matrix:
-        """Return (n_users, n_items) users, as dense as T all together; one alone may be without items."""
+        """Return (n_users, n_items) users, together as dense as the training users; a single user may be empty."""
         n_items = self.network.n_items
         keys = _highest_cells(self._logits(n_users, seed=seed), n_cells=round(self.items_per_user * n_users))
         return binary_matrix(keys % n_items, np.bincount(keys // n_items, minlength=n_users), n_items=n_items)
@@ -150,14 +151,14 @@ class FittedPublished:
             yield network.vae.decode(latents).cpu().numpy()
 
     def save(self, folder: Path) -> None:
-        """Write weights and threshold."""
+        """Write weights and items per user."""
         about = {"n_items": self.network.n_items, "settings": list(self.network.settings)}
         arrays = {"items_per_user": torch.tensor([self.items_per_user], dtype=torch.float64)}
         save_arm(folder, PublishedArm.name, arrays=arrays, network=self.network.state_dict(), **about)
 
 
 def _highest_cells(blocks: Iterator[np.ndarray], *, n_cells: int) -> np.ndarray:
-    """Return the ascending numbers, row * n_items + item, of the ``n_cells`` highest cells of all blocks."""
+    """Return the ascending keys, row * n_items + item, of the ``n_cells`` highest cells of all blocks."""
     values, keys, before, threshold = np.empty(0, np.float32), np.empty(0, np.int64), 0, -np.inf
     for block in blocks:
         flat = block.ravel()
@@ -172,7 +173,7 @@ def _highest_cells(blocks: Iterator[np.ndarray], *, n_cells: int) -> np.ndarray:
 
 
 class PublishedArm:
-    """F-SDRM as its public code runs it, with the best trial's settings of the data set that has the run's name."""
+    """F-SDRM as its public code runs it, with the paper's best settings for the data set named like the run's."""
 
     name: ClassVar[ArmName] = "published"
     family: ClassVar[str] = name
@@ -187,7 +188,7 @@ class PublishedArm:
         device: torch.device,
         on_epoch: OnEpoch,
     ) -> FittedPublished:
-        """Train the VAE, then the network on its latents; other data than the paper's use ML-1M's settings."""
+        """Train the VAE, then the network on its latents; data sets not in the paper use the settings of ML-1M."""
         require_users(train=train, validation=validation)
         settings = _BEST_TRIALS.get(config.dataset, _ELSEWHERE)
         vae_config = _vae_config(settings, n_users=train.shape[0])
@@ -236,7 +237,7 @@ def _vae_config(settings: Settings, *, n_users: int) -> VaeConfig:
 
 
 def _train(network: _Network, posteriors: tuple[Tensor, Tensor], seed: int, on_epoch: OnEpoch) -> None:
-    """Train for the published number of epochs, then freeze; nothing decides when to stop."""
+    """Train for the published number of epochs, without early stopping, then freeze."""
     settings, (mean, log_variance) = network.settings, posteriors
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(parameters, lr=settings.learning_rate, fused=True)

@@ -1,4 +1,4 @@
-"""Every arm by its name."""
+"""All arms by name."""
 
 from sdrm_core.arms.arm import Arm
 from sdrm_core.arms.codigem import CODIGEM

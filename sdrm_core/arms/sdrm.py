@@ -1,4 +1,4 @@
-"""The product itself, at both resolutions: one fit, sampled in two ways."""
+"""The pipeline's own model as an arm, at both resolutions: one fit, sampled in two ways."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from sdrm_core.privacy.leak import leak_against
 
 @dataclass(frozen=True, eq=False)
 class FittedSdrm:
-    """A fitted model and the resolution to sample it at."""
+    """A fitted model and the resolution for sampling."""
 
     model: SdrmModel
     resolution: Resolution
@@ -30,14 +30,14 @@ class FittedSdrm:
         return self.model.sample(0, n_users, seed=seed, resolution=self.resolution, batch_users=self.batch_users)
 
     def save(self, folder: Path) -> None:
-        """Write the model; its columns stand for themselves, the ids stay with the caller."""
+        """Write the model with its column numbers as item ids, because the caller keeps the real ids."""
         columns = [f"column {number}" for number in range(self.model.vae.n_items)]
         self.model.save(folder, item_ids=pa.array(columns, pa.string()))
 
 
 @dataclass(frozen=True)
 class SdrmArm:
-    """MultiVAE, latent diffusion and the fitted draw, at one resolution."""
+    """MultiVAE, latent diffusion and the fitted item draw, at one resolution."""
 
     name: ArmName
     resolution: Resolution
@@ -52,12 +52,12 @@ class SdrmArm:
         device: torch.device,
         on_epoch: OnEpoch,
     ) -> FittedSdrm:
-        """Train the VAE, then everything on top of it."""
+        """Train the VAE, then the diffusion and the item draw."""
         require_users(train=train, validation=validation)
         vae, _ = train_vae(train, validation, config=config.vae, seed=config.seed, device=device, on_epoch=on_epoch)
         fitted = fit_sdrm(vae, train, validation, config=config, device=device, leak=leak_against, on_epoch=on_epoch)
         return FittedSdrm(fitted.model, self.resolution, config.compute.batch_users)
 
     def load(self, folder: Path, *, device: torch.device) -> FittedSdrm:
-        """Return the saved model, to be sampled at this arm's resolution."""
+        """Return the saved model, with this arm's resolution for sampling."""
         return FittedSdrm(SdrmModel.load(folder, device=device), self.resolution, ComputeConfig().batch_users)

@@ -1,4 +1,4 @@
-"""A fitted arm's folder: one file of tensors and the description with its digest."""
+"""The folder of a fitted arm: one file of tensors, and a description with its digest."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,11 +20,11 @@ def save_arm(
     """Write a fitted arm.
 
     Args:
-        folder: created if need be; an arm already there is replaced, its description last.
+        folder: created if needed; an arm already there is replaced, its description last.
         name: of the arm.
         arrays: statistics by name.
-        network: weights by name, if it has a network.
-        **about: JSON-compatible, what it takes to build the arm again.
+        network: weights by name, if the arm has a network.
+        **about: JSON-compatible values needed to build the arm again.
     """
     weights = {_NETWORK + key: tensor for key, tensor in (network or {}).items()}
     written = save_weights(folder / _TENSORS, {**arrays, **weights}, about={"kind": "arm", "arm": name})
@@ -32,7 +32,7 @@ def save_arm(
 
 
 def load_arm(folder: Path, name: str) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any], Path]:
-    """Return statistics, weights, description and the tensors' path of a fitted arm.
+    """Return statistics, weights and description of a fitted arm, and the path of its tensors.
 
     Raises:
         ArtifactError: a file is missing, damaged, changed or of another arm.

@@ -1,8 +1,8 @@
 """TVAE (Xu et al. 2019, "Modeling Tabular data using Conditional GAN", section 4.5), items as Bernoulli columns.
 
-Generation decodes z ~ N(0, I) and, as the authors' library does, takes the likelier value of each column: an item
-is there if its probability is at least 1/2. Nothing tells a user how many items to have, and the unpopular ones
-hardly ever reach 1/2: users without any item are part of the method and are returned as they are.
+Generation decodes z ~ N(0, I) and, like the authors' library, takes the more likely value of each column: an item is
+present if its probability is at least 1/2. The number of items of a user is not controlled, and unpopular items hardly
+ever reach 1/2: users without items are part of the method and are returned as they are.
 """
 
 import torch
@@ -37,7 +37,7 @@ class Tvae(ItemVectorNetwork):
         )
 
     def loss(self, held: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Return the negative evidence lower bound in nats, reconstruction counted twice."""
+        """Return the negative evidence lower bound in nats, with the reconstruction term doubled."""
         mean, log_variance = self.encoder(held).chunk(2, dim=1)
         latents = mean + gaussian(mean, generator=generator) * (log_variance / 2).exp()
         likelihood = functional.binary_cross_entropy_with_logits(self.decoder(latents), held, reduction="sum")
@@ -46,7 +46,7 @@ class Tvae(ItemVectorNetwork):
         return bound
 
     def generate(self, counts: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Return the likelier value of each item; ``counts`` says no more than how many users."""
+        """Return the more likely value of each item; of ``counts`` only the length is used."""
         latents = torch.randn(len(counts), _LATENT_DIM, generator=generator, device=device_of(self))
         is_likely: Tensor = self.decoder(latents) >= 0
         return is_likely

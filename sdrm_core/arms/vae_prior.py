@@ -1,4 +1,4 @@
-"""The prior of the paper's MultiVAE (Liang et al. 2018), decoded: what the published system amounts to."""
+"""The prior of the paper's MultiVAE (Liang et al. 2018), decoded: in effect the published system."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,7 @@ _SETTINGS = VaeConfig(
 
 @dataclass(frozen=True, eq=False)
 class FittedVaePrior:
-    """A trained VAE and what the draw of items needs.
+    """A trained VAE and the statistics that the item draw needs.
 
     Attributes:
         vae: frozen.
@@ -50,7 +50,7 @@ class FittedVaePrior:
     @one_thread()
     @torch.no_grad()
     def sample(self, n_users: int, *, seed: int) -> csr_matrix:
-        """Return (n_users, n_items) users of k-anonymous items, drawn as the decoder has it; none is empty."""
+        """Return (n_users, n_items) users of k-anonymous items, drawn from the decoder's logits; no user is empty."""
         device = self.vae.device
         item_draw = ItemDraw(self.vae, self.publishable, temperature=_TEMPERATURE)
         offsets = Offsets.none(len(self.publishable), device=device)
@@ -78,7 +78,7 @@ class FittedVaePrior:
 
 
 class VaePriorArm:
-    """The paper's MultiVAE, its latents drawn from N(0, I): no diffusion and no fitted item margins."""
+    """The paper's MultiVAE with latents drawn from N(0, I): no diffusion and no offsets for item popularity."""
 
     name: ClassVar[ArmName] = "vae_prior"
     family: ClassVar[str] = name
@@ -92,7 +92,7 @@ class VaePriorArm:
         device: torch.device,
         on_epoch: OnEpoch,
     ) -> FittedVaePrior:
-        """Train the VAE with the paper's settings, the same on all data, for as many epochs as the run allows."""
+        """Train the VAE with the paper's settings, the same for all data sets; the run sets the maximum of epochs."""
         require_users(train=train, validation=validation)
         publishable = publishable_items(item_popularity(train), k_anonymity=config.privacy.k_anonymity)
         vae, _ = train_vae(

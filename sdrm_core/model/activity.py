@@ -1,4 +1,4 @@
-"""How many items each synthetic user gets: the training users' distribution, reproduced evenly."""
+"""How many items each synthetic user gets: the training users' distribution, reproduced with even spacing."""
 
 import math
 
@@ -9,15 +9,15 @@ _GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
 
 def normal_scores(counts: np.ndarray, *, reference: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return the standard normal quantile of each user's place among the reference users.
+    """Return the standard normal quantile of each user's rank among the reference users.
 
-    Equal counts share their stretch of the ranks at random, so that the reference's own scores are normal
-    however many ties it has.
+    Users with equal counts are spread at random over the ranks they share, so that the reference's own scores are
+    normal even with many ties.
 
     Args:
         counts: (n_users,) items per user.
         reference: (n_reference,) items per reference user.
-        rng: divides ties.
+        rng: breaks ties.
 
     Returns:
         (n_users,) float64, finite.
@@ -29,7 +29,7 @@ def normal_scores(counts: np.ndarray, *, reference: np.ndarray, rng: np.random.G
 
 
 def scores_of(quantiles: np.ndarray, *, n_reference: int) -> np.ndarray:
-    """Return normal scores of quantiles in [0, 1], none further out than half a reference user."""
+    """Return normal scores of quantiles in [0, 1], clipped to half a reference user from either end."""
     half_a_user = 0.5 / n_reference
     scores: np.ndarray = ndtri(np.clip(quantiles, half_a_user, 1 - half_a_user))
     return scores
@@ -38,13 +38,13 @@ def scores_of(quantiles: np.ndarray, *, n_reference: int) -> np.ndarray:
 def spread_quantiles(start: int, stop: int, *, shift: float) -> np.ndarray:
     """Return quantiles in [0, 1) of users [start, stop): multiples of the golden ratio, modulo 1.
 
-    Any run of users covers the interval evenly, so a small release already has the training users' activity
-    and density, where independent draws would miss the density by sd / sqrt(n).
+    Every run of users covers the interval evenly. So even a small release has the training users' activity and density;
+    with independent draws the density would deviate by sd / sqrt(n).
 
     Args:
         start: first user.
         stop: one after the last user.
-        shift: in [0, 1), the release's own starting point.
+        shift: in [0, 1), the starting point of the release.
     """
     return (shift + np.arange(start, stop) * _GOLDEN_RATIO) % 1.0
 

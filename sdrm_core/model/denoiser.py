@@ -1,4 +1,4 @@
-"""The diffusion's network: tells signal from noise in a latent, given the user's activity."""
+"""The network of the diffusion model: it predicts the velocity of a noisy latent, given the user's activity."""
 
 import math
 
@@ -24,12 +24,12 @@ def sinusoids(values: Tensor) -> Tensor:
 
 
 def activity_terms(activity: Tensor) -> Tensor:
-    """Return (n, 3) of 1, the activity (n, 1) and its square less 1: orthogonal for normal scores."""
+    """Return (n, 3): 1, the activity (n, 1), and its square minus 1; these are orthogonal for normal scores."""
     return torch.cat([torch.ones_like(activity), activity, activity.square() - 1], dim=1)
 
 
 class ResidualBlock(nn.Module):
-    """A two-layer branch added to its input, shifted and scaled by the condition."""
+    """A two-layer branch that is added to its input; the condition scales and shifts the branch's input."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -46,12 +46,12 @@ class ResidualBlock(nn.Module):
 
 
 class Denoiser(nn.Module):
-    """A residual MLP in the space of standardised latents.
+    """A residual MLP on standardised latents.
 
-    Standardised means: less what the user's activity alone lets expect, and turned and scaled to uncorrelated
-    coordinates of variance 1. An untrained network expects nothing, and its reverse process returns the noise it
-    was given: a Gaussian with the latents' own mean and covariance. Training starts there and, where data are too
-    few to learn more, ends there.
+    Standardised latents are the VAE's latents minus the mean predicted from the user's activity, transformed linearly
+    to uncorrelated coordinates of variance 1. An untrained network predicts 0, and its reverse process returns its
+    input noise: a Gaussian with the mean and covariance of the latents. Training starts from this Gaussian and, if
+    there are too few data to learn more, stays there.
 
     Attributes:
         latent_mean: (3, latent_dim) coefficients of the mean, a quadratic function of activity.
@@ -74,24 +74,24 @@ class Denoiser(nn.Module):
 
     @classmethod
     def untrained(cls, latent_dim: int, *, config: DiffusionConfig, generator: torch.Generator) -> "Denoiser":
-        """Return a network with the initial weights that ``generator`` (on the CPU) draws, and an exit of zeros."""
+        """Return a network with initial weights drawn from ``generator`` (on the CPU) and an exit layer of zeros."""
         denoiser = cls(latent_dim, config=config)
         initialise(denoiser, generator=generator)
         nn.init.zeros_(denoiser.exit.weight)
         return denoiser
 
     def fit_scale(self, mean: Tensor, log_variance: Tensor, activity: Tensor) -> None:
-        """Set mean and covariance to those of the mixture of posteriors.
+        """Set mean and covariance to those of the mixture of the users' posteriors.
 
         Args:
-            mean: (n_users, latent_dim) of the posteriors.
-            log_variance: (n_users, latent_dim), likewise.
+            mean: (n_users, latent_dim) posterior means.
+            log_variance: (n_users, latent_dim) posterior log-variances.
             activity: (n_users, 1) normal scores.
         """
         terms = activity_terms(activity.double())
         blocks = [
             torch.split(tensor, _BLOCK_USERS) for tensor in (terms, mean, log_variance)
-        ]  # all at once would be large
+        ]  # in blocks to limit memory
         moments = sum(term.T @ one.double() for term, one, _ in zip(*blocks, strict=True))
         coefficients = torch.linalg.lstsq(terms.T @ terms, moments).solution
         scatter = torch.zeros(self.latent_dim, self.latent_dim, dtype=torch.float64, device=mean.device)
@@ -103,21 +103,21 @@ class Denoiser(nn.Module):
         self.latent_factor.copy_(torch.linalg.cholesky(covariance))
 
     def standardise(self, latents: Tensor, activity: Tensor) -> Tensor:
-        """Return the VAE's latents (n, latent_dim) of users of this activity (n, 1) at mean 0 and covariance 1."""
+        """Transform latents of the VAE (n, latent_dim) to mean 0 and covariance 1, given the users' activity (n, 1)."""
         rest = latents - activity_terms(activity) @ self.latent_mean
         standardised: Tensor = torch.linalg.solve_triangular(self.latent_factor, rest.T, upper=False).T
         return standardised
 
     def restore(self, standardised: Tensor, activity: Tensor) -> Tensor:
-        """Return standardised latents as the VAE's."""
+        """Transform standardised latents back to latents of the VAE."""
         return standardised @ self.latent_factor.T + activity_terms(activity) @ self.latent_mean
 
     def forward(self, noisy: Tensor, angle: Tensor, activity: Tensor) -> Tensor:
-        """Return the expected velocity (n, latent_dim) of the noisy latents.
+        """Return the predicted velocity (n, latent_dim) of the noisy latents.
 
         Args:
             noisy: (n, latent_dim) noisy standardised latents.
-            angle: (n, 1) from 0, data, to pi/2, noise.
+            angle: (n, 1) from 0 (data) to pi/2 (noise).
             activity: (n, 1) normal scores of the users' numbers of items.
         """
         condition = functional.silu(self.condition(torch.cat([sinusoids(angle), activity], dim=1)))
@@ -129,7 +129,7 @@ class Denoiser(nn.Module):
 
 
 def denoising_loss(denoiser: Denoiser, latents: Tensor, activity: Tensor, *, generator: torch.Generator) -> Tensor:
-    """Return the mean squared error of the expected velocity; 1 for a network that expects 0.
+    """Return the mean squared error of the predicted velocity; 1 for a network that predicts 0.
 
     Args:
         denoiser: the network.

@@ -1,4 +1,4 @@
-"""The device of tensors, and the threads that work on them."""
+"""The device of tensors, and the threads that compute on the CPU."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,14 +11,14 @@ from sdrm_core.errors import ConfigError
 from sdrm_core.threads import granted_threads, one_thread
 
 Result = TypeVar("Result")
-_MAX_THREADS = 8  # each holds a block of its own: more would trade memory for little
+_MAX_THREADS = 8  # each thread holds its own block: more threads need more memory and gain little
 
 
 def resolve_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
-    """Return the device that ``compute.device`` names; ``auto`` is the GPU where there is one.
+    """Return the device for the setting ``compute.device``; ``auto`` is the GPU if there is one.
 
     Raises:
-        ConfigError: ``cuda`` was asked for and this machine has none.
+        ConfigError: ``cuda`` is set and this machine has no GPU.
     """
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
@@ -27,13 +27,13 @@ def resolve_device(name: Literal["auto", "cpu", "cuda"]) -> torch.device:
 
 
 class Workers(ExitStack):
-    """Threads that share pieces of work among them, while each tensor operation stays on one thread.
+    """Threads that share a list of pieces of work, while each tensor operation uses a single thread.
 
-    The order of a parallel sum depends on the number of threads, and training soon magnifies the difference in the
-    last bit: weights and users would depend on the machine's cores. A fixed division into pieces, each computed by one
-    thread, gives the same bytes on any number of cores.
+    The order of a parallel sum depends on the number of threads, and training soon amplifies a difference in the last
+    bit: weights and users would depend on the machine's number of cores. A fixed division into pieces, each computed by
+    one thread, gives the same bytes on any number of cores.
 
-    Inside ``with``, torch is set to one thread a tensor operation; on a GPU one thread does all pieces.
+    Inside ``with``, torch uses one thread per tensor operation; on a GPU one thread computes all pieces.
     """
 
     def __init__(self, device: torch.device) -> None:

@@ -1,4 +1,4 @@
-"""Training of the denoiser on the frozen VAE's latents: one flat loop."""
+"""Training of the denoiser on the latents of the frozen VAE."""
 
 import copy
 from collections.abc import Callable
@@ -24,7 +24,7 @@ _VALIDATION_DRAWS = 8192
 
 
 class Posteriors(NamedTuple):
-    """Users as the diffusion sees them.
+    """The input of the diffusion model: posteriors and activity of the users.
 
     Attributes:
         mean: (n_users, latent_dim) posterior means.
@@ -38,7 +38,7 @@ class Posteriors(NamedTuple):
 
     @classmethod
     def of(cls, vae: MultiVAE, user_items: csr_matrix, *, reference: np.ndarray, seed: int) -> "Posteriors":
-        """Encode users; ``reference`` are the training users' item counts that activity is scored against."""
+        """Encode users; ``reference`` are the training users' item counts, from which activity scores are computed."""
         mean, log_variance = encode_users(vae, user_items)
         rng = numpy_stream(seed, STAGE, "activity", user_items.shape[0])
         scores = normal_scores(np.diff(user_items.indptr), reference=reference, rng=rng)
@@ -61,13 +61,13 @@ def train_denoiser(
     workers: Workers,
     on_epoch: OnEpoch,
 ) -> tuple[Denoiser, tuple[EpochReport, ...]]:
-    """Train the denoiser on fresh posterior samples until its averaged weights denoise V no better.
+    """Train the denoiser on fresh posterior samples until its averaged weights stop improving on the validation users.
 
-    An epoch is ``config.epoch_steps`` gradient steps, whatever the number of users. If none is better than the
-    untrained network, which makes Gaussian latents, that is what comes back.
+    An epoch is ``config.epoch_steps`` gradient steps, whatever the number of users. If no epoch is better than the
+    untrained network, which generates Gaussian latents, the untrained network is returned.
 
     Returns:
-        The denoiser with the best averaged weights, frozen, and one report an epoch.
+        The denoiser with the best averaged weights, frozen, and one report per epoch.
 
     Raises:
         TrainingError: the loss is not finite.
@@ -101,7 +101,7 @@ def train_denoiser(
 
 
 def _loss_pieces(denoiser: Denoiser, train: Posteriors, *, batch_users: int, seed: int) -> list[Callable[[], Tensor]]:
-    """Return the parts of a batch's loss; each draws its own users and noise at every call."""
+    """Return the parts of a batch's loss; each part samples new users and noise at every call."""
     device = train.mean.device
     n_pieces = batch_pieces(device)
     n_draws = -(-batch_users // n_pieces)

@@ -1,4 +1,4 @@
-"""From latents to items: only publishable ones, each at most once, as many as the user's activity says."""
+"""From latents to items: only publishable items, each at most once per user, as many as the user's activity gives."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,32 +16,33 @@ from sdrm_core.model.vae import MultiVAE
 
 FEW = 2  # items of fewer than FEW * k_anonymity training users count as rare
 _SPARSE = 3  # data are fully sparse if rare items hold one third of the interactions
-_MOST_TIMES = 4  # a user's temperature is from a fourth of the given one to four times as high
+_MOST_TIMES = 4  # a user's temperature is a fourth to four times the given one
 
 
 def reliance_on_few(popularity: np.ndarray, *, k_anonymity: int) -> float:
-    """Return a number in [0, 1]: how much of the data is rare items, on which each single user has much influence.
+    """Return a number in [0, 1]: how much of the data consists of rare items.
 
-    1 where items of fewer than ``FEW * k_anonymity`` training users hold a third of all interactions or more.
+    Each single user has much influence on these. 1 if items of fewer than ``FEW * k_anonymity`` training users hold a
+    third or more of all interactions.
 
     Args:
-        popularity: (n_publishable,) training users an item has.
-        k_anonymity: training users.
+        popularity: (n_publishable,) number of training users that have an item.
+        k_anonymity: number of training users that an item must have to be published.
     """
     of_few = popularity[popularity < FEW * k_anonymity]
     return min(1.0, _SPARSE * float(of_few.sum() / popularity.sum()))
 
 
 def target_popularity(popularity: np.ndarray, *, k_anonymity: int) -> np.ndarray:
-    """Return the popularity that synthetic users aim at: in sparse data that of rare items is levelled.
+    """Return the popularity that synthetic users should have: that of the training users, with rare items levelled.
 
-    A user who has many rare items would be exposed by all of them being a little more popular. So the popularities of
-    rare items move towards each other, their sum unchanged, the more, the more the data relies on them
+    If all rare items of one user were a little more popular, that would expose the user. So the popularities of rare
+    items are moved towards each other with their sum unchanged; more so, the more the data relies on rare items
     (``reliance_on_few``).
 
     Args:
-        popularity: (n_publishable,) training users an item has.
-        k_anonymity: training users.
+        popularity: (n_publishable,) number of training users that have an item.
+        k_anonymity: number of training users that an item must have to be published.
     """
     published = popularity.astype(np.float64)
     is_rare = popularity < FEW * k_anonymity
@@ -52,11 +53,11 @@ def target_popularity(popularity: np.ndarray, *, k_anonymity: int) -> np.ndarray
 
 @dataclass(frozen=True, eq=False)
 class Offsets:
-    """What is added to the log odds that items are drawn, whatever the temperature.
+    """Values that are added to the items' logits in the draw; the temperature does not scale them.
 
     Attributes:
-        items: (n_publishable,) to each item's.
-        pairs: (n_publishable, n_publishable) symmetric; row i is added once item i is drawn.
+        items: (n_publishable,) offset of each item.
+        pairs: (n_publishable, n_publishable) symmetric; row i is added to the logits once item i is drawn.
     """
 
     TENSORS: ClassVar = ("margins", "pair_starts", "pair_items", "pair_offsets")
@@ -65,7 +66,7 @@ class Offsets:
 
     @classmethod
     def none(cls, n_publishable: int, *, device: torch.device) -> Self:
-        """Return offsets that change nothing."""
+        """Return offsets of zero."""
         no_pairs = binary_matrix(np.zeros(0, np.int32), np.zeros(n_publishable, np.int64), n_items=n_publishable)
         return cls(torch.zeros(n_publishable, device=device), no_pairs)
 
@@ -75,33 +76,33 @@ class Offsets:
         return self.pairs.nnz // 2
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return all there is to store, by the names of ``TENSORS``."""
+        """Return the tensors to store, by the names in ``TENSORS``."""
         parts = (self.pairs.indptr, self.pairs.indices, self.pairs.data)
         return dict(zip(self.TENSORS, (self.items, *map(torch.from_numpy, parts)), strict=True))
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], *, device: torch.device) -> Self:
-        """Return what ``tensors()`` came from."""
+        """Return the offsets that ``tensors()`` was called on."""
         items, indptr, indices, values = (tensors[name] for name in cls.TENSORS)
         pairs = csr_matrix((values.numpy(), indices.numpy(), indptr.numpy()), shape=(len(items), len(items)))
         return cls(items.to(device), pairs)
 
 
 class ItemDraw:
-    """The decoder's last layer, cut down to the items that may be published, and the random draw behind it."""
+    """The decoder's last layer, reduced to the publishable items, and the random draw from its logits."""
 
     def __init__(
         self, vae: MultiVAE, publishable: np.ndarray, *, temperature: float, usual_count: float | None = None
     ) -> None:
-        """Take all that does not depend on the users.
+        """Store what does not depend on the users.
 
         Args:
             vae: trained.
             publishable: (n_publishable,) columns, ascending.
-            temperature: above 0; how little a user's taste counts beside what all users have in common.
-            usual_count: items of a user drawn at just ``temperature``. Who has twice as many is drawn at twice as high
-                a one, down to a fourth and up to four times: where each item more tells more of what it was learnt
-                from. None: all are drawn alike.
+            temperature: above 0; higher makes the draw more random: the user's features are divided by it.
+            usual_count: number of items for which ``temperature`` holds exactly. A user's temperature is proportional
+                to the user's number of items, from a fourth of ``temperature`` to four times: with more items, each
+                item reveals more of the training data. None: the same temperature for all users.
         """
         columns = torch.from_numpy(publishable).to(vae.device)
         self.publishable = publishable
@@ -121,9 +122,9 @@ class ItemDraw:
         between seeds, while each single user is distributed as without stratification.
 
         Args:
-            features: (n_users, latent_dim or decoder_units) as ``MultiVAE.decoder_features`` gives them.
-            counts: (n_users,) items to draw, at most the number of publishable ones.
-            offsets: added to the items' log odds.
+            features: (n_users, latent_dim or decoder_units) from ``MultiVAE.decoder_features``.
+            counts: (n_users,) items to draw, at most the number of publishable items.
+            offsets: added to the items' logits.
             generator: on the features' device.
 
         Returns:

@@ -1,4 +1,4 @@
-"""Fitting the whole model on a trained VAE: diffusion over its latents, then a draw as random as privacy asks."""
+"""Fitting the whole model on a trained VAE: the diffusion on its latents, then the randomness that privacy requires."""
 
 from collections.abc import Callable
 from functools import cache
@@ -18,19 +18,20 @@ from sdrm_core.model.vae import MultiVAE
 from sdrm_core.randomness import stream_seed
 from sdrm_core.records import Leak
 
-_MAX_LEAK_USERS = 20_000  # synthetic users drawn to see what leaks: more tell more, but take time
+_MAX_LEAK_USERS = 20_000  # synthetic users drawn to measure the leak; more are more precise but slower
 
 _LeakAt = Callable[[float, bool], Leak]
-"""Takes a temperature, and whether it is in proportion to a user's number of items."""
+"""Takes a temperature, and whether it is proportional to a user's number of items; returns the leak."""
 
 
 class Fitted(NamedTuple):
-    """What a fit comes to.
+    """The result of a fit.
 
     Attributes:
         model: ready to sample.
-        reports: one an epoch of the diffusion and a round of the margins; those of rehearsals are not among them.
-        temperature_is_found: by what leaks; False where it was given, or where there are too few people to tell.
+        reports: one per epoch of the diffusion and one per round of offset fitting; without those of rehearsals.
+        temperature_is_found: True if the temperature was chosen by the measured leak; False if it was given, or if
+            there are too few users to measure the leak.
     """
 
     model: SdrmModel
@@ -53,13 +54,13 @@ def fit_sdrm(
     Args:
         vae: trained, frozen.
         train: (n_train_users, n_items) binary, no user without items; the only source of target statistics.
-        validation: (n_validation_users, n_items) binary; decides when to stop, and how random the draw has to be.
+        validation: (n_validation_users, n_items) binary; used for early stopping and to measure the leak.
         config: the run's configuration.
         device: where to fit.
-        leak: decides how random the draw has to be, and whether more so for people with many items, as far as the
-            configuration does not say; not asked if it does. A temperature that is to be found is found in
-            rehearsals if there are few validation users.
-        on_epoch: called after each epoch of the diffusion and each round of the margins, in rehearsals too.
+        leak: measures the leak. It decides the temperature, and whether the temperature is higher for users with many
+            items, as far as the configuration leaves these open. If the temperature is open and there are few
+            validation users, the leak is measured in rehearsals (``rehearsal``).
+        on_epoch: called after each epoch of the diffusion and each round of offset fitting, also in rehearsals.
 
     Raises:
         TrainingError: a loss is not finite.
@@ -68,7 +69,7 @@ def fit_sdrm(
     trained = train_on_latents(vae, train, validation, config=config, device=device, on_epoch=on_epoch)
     temperature, by_activity = config.sampling.temperature, config.sampling.temperature_by_activity
     if by_activity is None and trained.is_sparse:
-        by_activity = False  # there it is not many items that give people away, but items of few people
+        by_activity = False  # in sparse data rare items identify people, not large numbers of items
     is_found = False
     if temperature is None or by_activity is None:
         leak_at = _leak_at(trained, train, validation, config=config, device=device, leak=leak, on_epoch=on_epoch)
@@ -88,7 +89,10 @@ def _leak_at(
     leak: LeakMeasure,
     on_epoch: OnEpoch,
 ) -> _LeakAt | None:
-    """Return what says how much leaks of a draw, of the trained model's or of those in rehearsals; None: nobody can."""
+    """Return a function that measures the leak at a temperature; None if there are too few users to measure it.
+
+    The users are drawn from the trained model, or from the models of the rehearsals.
+    """
     rehearsed = rehearsals(train, validation, seed=config.seed) if config.sampling.temperature is None else []
     sides = rehearsed or [Rehearsal(train, validation)]
     leak_of = leak(sides, n_train=train.shape[0], config=config.privacy, seed=config.seed, device=device)
@@ -112,7 +116,7 @@ def _leak_at(
 def _rehearse(
     learners: csr_matrix, validation: csr_matrix, *, config: PipelineConfig, device: torch.device, on_epoch: OnEpoch
 ) -> TrainedModel:
-    """Train a model of the learners as the real one was trained; reports say that they are of a rehearsal."""
+    """Train a model on the learners exactly like the real model; its epoch reports are marked as of a rehearsal."""
 
     def report(epoch: EpochReport) -> None:
         on_epoch(epoch.model_copy(update={"stage": f"rehearsal, {epoch.stage}"}))
@@ -122,7 +126,7 @@ def _rehearse(
 
 
 def _how_random(temperature: float | None, by_activity: bool | None, *, leak_at: _LeakAt | None) -> tuple[float, bool]:
-    """Return both as they are given, and by what leaks where they are None."""
+    """Return both settings: as given, or chosen by the measured leak if None."""
     if leak_at is None:
         return UNJUDGED if temperature is None else temperature, bool(by_activity)
     if by_activity is None:
@@ -133,7 +137,7 @@ def _how_random(temperature: float | None, by_activity: bool | None, *, leak_at:
 
 
 def _some_users(model: SdrmModel, *, config: PipelineConfig) -> csr_matrix:
-    """Draw as many users as show what leaks."""
+    """Draw synthetic users to measure the leak on."""
     return model.sample(
         0,
         min(config.sampling.users or len(model.activity), _MAX_LEAK_USERS),

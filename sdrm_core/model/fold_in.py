@@ -1,4 +1,4 @@
-"""How well a VAE knows the items that a user hid from it: what early stopping looks at."""
+"""How well a VAE predicts the hidden items of users; used for early stopping."""
 
 import numpy as np
 import torch
@@ -13,14 +13,14 @@ _BATCH_USERS = 512
 
 
 def fold_in(user_items: csr_matrix, *, rng: np.random.Generator) -> Fold:
-    """Divide each user's items at random, ``INPUT_SHARE`` of them to the input; users with one item are left out."""
+    """Divide each user's items at random, ``INPUT_SHARE`` of them as input; users with one item are left out."""
     user_items = user_items[np.diff(user_items.indptr) >= 2]
     return split_items(user_items, rng.random(user_items.nnz), input_share=INPUT_SHARE)
 
 
 @torch.no_grad()
 def fold_in_ndcg(vae: MultiVAE, users: Fold) -> float:
-    """Return the mean binary ndcg@100 over users, at least one, input items masked."""
+    """Return the mean binary ndcg@100 over the users (at least one), with the input items masked."""
     n_users = users.inputs.shape[0]
     cutoff = min(NDCG_CUTOFF, vae.n_items)
     discount = 1 / torch.log2(torch.arange(2, cutoff + 2, dtype=torch.float64, device=vae.device))
@@ -38,7 +38,7 @@ def fold_in_ndcg(vae: MultiVAE, users: Fold) -> float:
 
 @torch.no_grad()
 def fold_in_log_likelihood(vae: MultiVAE, users: Fold) -> float:
-    """Return the mean log-likelihood of the target items in nats, given the input items; of at least one user."""
+    """Return the mean log-likelihood, in nats, of a target item given the input items, of at least one user."""
     total, targets = 0.0, users.targets
     for start in range(0, targets.shape[0], _BATCH_USERS):
         batch = slice(start, start + _BATCH_USERS)

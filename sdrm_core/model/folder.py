@@ -1,4 +1,4 @@
-"""A fitted model's folder: what is in it, and the refusal of a file that is not what was written."""
+"""The files in a fitted model's folder; a file that was changed after it was written is refused."""
 
 import hashlib
 import json
@@ -22,32 +22,32 @@ _ITEM_COLUMN = "item_id"
 
 
 def write_items(folder: Path, item_ids: pa.Array) -> Artifact:
-    """Write the source's item ids, in the order of the matrix's columns."""
+    """Write the item ids of the source, in the order of the matrix columns."""
     table = pa.table({_ITEM_COLUMN: item_ids})
     return write_artifact(folder / ITEMS, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
 
 
 def load_item_ids(folder: Path) -> pa.Array:
-    """Return the (n_items,) source ids of the model's columns, with the source's own type.
+    """Return the (n_items,) source ids of the model's columns, in the source's own type.
 
     Raises:
-        ArtifactError: a file is missing or is not what was written.
+        ArtifactError: a file is missing or was changed.
     """
     column = pq.read_table(model_file(folder, ITEMS))[_ITEM_COLUMN]
     return column.combine_chunks()
 
 
 def write_description(folder: Path, files: Sequence[Artifact], *, about: dict[str, Any]) -> Artifact:
-    """Write ``model.json``: what the model is, its files' digests and a digest over all of this."""
+    """Write ``model.json``: a description of the model, the digests of its files, and a digest of all of this."""
     body = {**about, "files": {file.path.name: file.sha256 for file in files}}
     return write_json(folder / DESCRIPTION, {**body, "sha256": _digest(body)})
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """Return what ``write_description`` wrote.
+    """Return the description that ``write_description`` wrote.
 
     Raises:
-        ArtifactError: there is none, or it was changed.
+        ArtifactError: the file is missing or was changed.
     """
     path = folder / DESCRIPTION
     if not path.is_file():
@@ -64,16 +64,16 @@ def read_description(folder: Path) -> dict[str, Any]:
 
 
 def is_model(folder: Path, digest: str) -> bool:
-    """Say whether the folder holds the model whose description has this digest."""
+    """Return whether the folder contains the model whose description has this digest."""
     path = folder / DESCRIPTION
     return path.is_file() and sha256_of(path) == digest
 
 
 def model_file(folder: Path, name: str) -> Path:
-    """Return the path of one of the model's files after its digest was found as recorded.
+    """Return the path of one of the model's files, after checking its digest.
 
     Raises:
-        ArtifactError: it is missing or was changed.
+        ArtifactError: the file is missing or was changed.
     """
     return checked(Artifact(path=folder / name, sha256=read_description(folder)["files"][name]))
 

@@ -1,11 +1,11 @@
-"""What all networks share: seeded initial weights and a running average of the weights."""
+"""Helpers for all networks: seeded initial weights and a running average of weights."""
 
 import torch
 from torch import nn
 
 
 def initialise(network: nn.Module, *, generator: torch.Generator) -> None:
-    """Set weights to Xavier-uniform draws of ``generator`` and biases to 0, whatever the global seed."""
+    """Draw Xavier-uniform weights from ``generator`` and set biases to 0, independent of torch's global seed."""
     for layer in network.modules():
         if isinstance(layer, nn.Linear | nn.EmbeddingBag):
             nn.init.xavier_uniform_(layer.weight, generator=generator)
@@ -15,6 +15,6 @@ def initialise(network: nn.Module, *, generator: torch.Generator) -> None:
 
 @torch.no_grad()
 def average_weights(average: nn.Module, network: nn.Module, *, decay: float) -> None:
-    """Move ``average`` a share ``1 - decay`` of the way to ``network``, in place."""
+    """Update the exponential moving average in place: ``average`` moves by ``1 - decay`` towards ``network``."""
     for slow, fast in zip(average.parameters(), network.parameters(), strict=True):
         slow.lerp_(fast, 1 - decay)

@@ -1,7 +1,7 @@
-"""Offsets to the log odds of items, fitted until drawn users have the training users' item popularity and item pairs.
+"""Offsets to the item logits, fitted so that drawn users match the training users' item popularity and item pairs.
 
-The decoder alone favours the head of the catalogue; of all corrections the items' offsets restore most. Those of pairs
-add the small, sharp groups of items that a few latent dimensions cannot hold.
+The decoder alone over-represents popular items. Of all corrections, the offsets of items restore most. The offsets of
+pairs add the many small groups of co-occurring items that a few latent dimensions cannot represent.
 """
 
 from collections.abc import Callable
@@ -21,30 +21,30 @@ from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.model.training import EpochReport, OnEpoch
 from sdrm_core.randomness import stream_seed, torch_stream
 
-_ITEM_GAIN = 0.6  # share of the missing log odds that a round adds: not all, for what is missing is known from one draw
-_MOST_MISSING = 2.0  # log odds counted at most: an item that was not drawn at all may be just short of being drawn
-_PAIR_GAIN = 0.7  # as that of items; halved whenever item popularity swings
-_SWING = 1.2  # times the smallest distance so far: chance alone makes less
-_SHRINKAGE_EXPONENT = 5  # of the temperature: the higher, the more a pair that few users share is shrunk
-_MAX_PAIR_OFFSET = 6.0  # log odds; those of several partners that a user has add up
-_RESOLUTION: Resolution = "full"  # users of fewer steps have the same frequencies with the same offsets
+_ITEM_GAIN = 0.6  # share of the missing log odds added per round: not all, as one draw gives only a noisy estimate
+_MOST_MISSING = 2.0  # log odds, at most: an item that was not drawn at all may need only a small offset
+_PAIR_GAIN = 0.7  # the same for pairs; halved after each swing (``_n_swings``)
+_SWING = 1.2  # times the smallest distance so far counts as a swing; chance alone makes less
+_SHRINKAGE_EXPONENT = 5  # of the temperature; a higher exponent shrinks pairs of few users more
+_MAX_PAIR_OFFSET = 6.0  # log odds; the offsets of a user's several partner items add up
+_RESOLUTION: Resolution = "full"  # the same offsets also fit users with fewer reverse steps
 _EXPECTED_ROUNDS = 3
 _FINDING_ROUNDS = 8
 
 _Round = Callable[[np.ndarray, list[float]], tuple[np.ndarray, float]]
-"""Takes the offsets, and the distances of item popularity in earlier rounds; returns the change, and the distance."""
+"""Takes the offsets and the popularity distances of earlier rounds; returns the change and the new distance."""
 
 
 @dataclass(frozen=True, eq=False)
 class OffsetFit:
-    """Fits the offsets of a model of which all else is fixed.
+    """Fits the offsets of a model whose other parts stay fixed.
 
-    Offsets are vectors here: those of the publishable items, then those of the pairs.
+    Here the offsets form one vector: first those of the publishable items, then those of the pairs.
 
     Attributes:
-        popularity: (n_publishable,) training users an item is to have.
-        k_anonymity: training users that must have both items of a pair.
-        config: rounds and users per round.
+        popularity: (n_publishable,) target popularity of each item, in training users.
+        k_anonymity: number of training users that must have both items of a pair.
+        config: number of rounds and of users per round.
         seed: the run's seed.
         on_epoch: called after each round.
     """
@@ -56,17 +56,17 @@ class OffsetFit:
     on_epoch: OnEpoch
 
     def __call__(self, model: SdrmModel, pairs: Pairs) -> tuple[Offsets, tuple[EpochReport, ...]]:
-        """Make drawn items as popular as they are to be, and ``pairs`` as frequent as training users have them.
+        """Fit offsets so that item popularity reaches its target and ``pairs`` are as frequent as among training users.
 
-        Above temperature 1 the target frequency of a pair is lowered, the more, the fewer users share the pair: the
-        draw flattens the decoder's item probabilities there, and what few users contributed is flattened with them.
+        Above temperature 1 the target frequency of a pair is lowered, more so for pairs that few users share: there the
+        draw flattens the decoder's item probabilities, and the contribution of few users must be flattened too.
 
         Args:
-            model: all but the offsets fitted.
-            pairs: of publishable items.
+            model: complete except for its offsets.
+            pairs: pairs of publishable items.
 
         Returns:
-            The offsets, and one report a round.
+            The offsets, and one report per round.
         """
         with Workers(model.vae.device) as workers:
             users = self._fixed_users(model, workers)
@@ -77,13 +77,13 @@ class OffsetFit:
             return users.offsets(offsets, pairs), (*reports, *more)
 
     def find_pairs(self, model: SdrmModel, train: csr_matrix) -> Pairs:
-        """Return the pairs that the model makes too rarely once its item popularity is fitted.
+        """Return the pairs that the model makes too rarely after its item popularity is fitted.
 
-        All users are drawn at the same temperature. Otherwise the pairs that a higher temperature hides of users with
-        many items would count as missing, and their offsets would bring them back.
+        All users are drawn at the same temperature. With higher temperatures for users with many items, the pairs that
+        these temperatures suppress would count as missing, and their offsets would restore them.
 
         Args:
-            model: all but the offsets fitted.
+            model: complete except for its offsets.
             train: (n_train_users, n_publishable) the training users' publishable items.
         """
         if not self.config.pair_rounds:
@@ -133,7 +133,7 @@ class OffsetFit:
     def _item_step(self, drawn: csr_matrix) -> tuple[np.ndarray, float]:
         target, popularity = self.popularity / self.popularity.sum(), item_popularity(drawn)
         n_users = drawn.shape[0]
-        # In log odds, as offsets are: between nine tenths of the users and all of them lies a long way.
+        # In log odds, like the offsets: on this scale 90 % and 100 % of the users are far apart.
         wanted, found = (
             np.log((users + 1) / (np.maximum(n_users - users, 0) + 1))
             for users in (target * popularity.sum(), popularity)
@@ -144,7 +144,7 @@ class OffsetFit:
     def _iterate(
         self, step: _Round, start: np.ndarray, *, stage: str, rounds: int
     ) -> tuple[np.ndarray, tuple[EpochReport, ...]]:
-        """Iterate and return the mean of the later half of the rounds, which averages out the noise of their draws."""
+        """Iterate; return the mean of the later half of the rounds, which averages out the noise of the draws."""
         offsets, distances, reports = [start], list[float](), list[EpochReport]()
         for number in range(1, rounds + 1):
             change, distance = step(offsets[-1], distances)
@@ -159,10 +159,10 @@ class OffsetFit:
 
 
 def _n_swings(distances: list[float]) -> int:
-    """Return in how many rounds item popularity was a fifth further off than in the best round before.
+    """Return in how many rounds the popularity distance exceeded the best earlier one by more than a fifth.
 
-    The offsets of thousands of pairs of popular items add up: too large a step overshoots, and item popularity swings
-    ever wider. The first round does not count: in it pairs had no offsets yet.
+    The offsets of thousands of pairs of popular items add up: if the step is too large it overshoots, and item
+    popularity oscillates with growing amplitude. The first round is ignored, because its pairs have no offsets yet.
     """
     since = np.array(distances[1:])
     return int((since > _SWING * np.minimum.accumulate(since)).sum())
@@ -170,14 +170,14 @@ def _n_swings(distances: list[float]) -> int:
 
 @dataclass(frozen=True, eq=False)
 class _FixedUsers:
-    """Synthetic users whose tastes and numbers of items stay the same over the rounds; only their items are redrawn.
+    """Synthetic users whose latents and numbers of items are fixed over the rounds; only their items are redrawn.
 
     Attributes:
-        model: all but the offsets fitted.
-        draw_items: draws their items.
+        model: complete except for its offsets.
+        draw_items: draws the users' items.
         workers: share the blocks of users.
-        features: block by block, (n_block_users, n_features) of the decoder.
-        counts: block by block, (n_block_users,) items per user.
+        features: for each block, (n_block_users, n_features) decoder features.
+        counts: for each block, (n_block_users,) items per user.
         seed: of the draws.
     """
 
@@ -207,7 +207,7 @@ class _FixedUsers:
         return Offsets(items, none.pairs if pairs is None else pairs.matrix(values[n_items:], n_items=n_items))
 
     def draw(self, offsets: Offsets, phase: str, round_number: int) -> csr_matrix:
-        """Return (n_users, n_publishable) items."""
+        """Return the (n_users, n_publishable) drawn items."""
 
         def draw_block(number: int) -> csr_matrix:
             generator = torch_stream(self.seed, phase, round_number, number, device=offsets.items.device)

@@ -1,7 +1,7 @@
-"""Pairs of items that more training users share than a low-rank model makes: small, sharp groups of items.
+"""Item pairs that more training users share than a low-rank model generates: small groups of co-occurring items.
 
-A few latent dimensions cannot hold many small groups. What stands out of them, held by enough people to be nobody's
-secret, is kept pair by pair.
+A few latent dimensions cannot represent many small groups. The significant pairs, if enough training users have them
+to reveal no single user, are corrected one by one.
 """
 
 from typing import NamedTuple, Self
@@ -16,10 +16,10 @@ from sdrm_core.randomness import numpy_stream
 
 _FALSE_DISCOVERIES = 0.01
 _MAX_PRODUCTS = 4e8
-"""Pairs of a user's items that are looked at, over all users: seconds, and some hundred MiB."""
+"""Pairs of a user's items, summed over users, that are counted at most: some seconds and some hundred MiB."""
 _MAX_COPIED = 1 << 23
-"""Entries of the items' columns that are looked at together."""
-_HALF_A_USER = 0.5  # what was not drawn is not impossible
+"""Entries of item columns that are copied at once, which limits memory."""
+_HALF_A_USER = 0.5  # added to counts: a pair that was not drawn is not impossible
 
 
 class Pairs(NamedTuple):
@@ -27,9 +27,9 @@ class Pairs(NamedTuple):
 
     Attributes:
         first: (n_pairs,) columns.
-        second: (n_pairs,) columns, above ``first``.
-        users: (n_pairs,) training users who have both.
-        log_odds: (n_pairs,) that a training user who has the rarer item also has the other.
+        second: (n_pairs,) columns, greater than ``first``.
+        users: (n_pairs,) number of training users that have both items.
+        log_odds: (n_pairs,) log odds that a training user who has the rarer item also has the other.
     """
 
     first: np.ndarray
@@ -39,12 +39,12 @@ class Pairs(NamedTuple):
 
     @classmethod
     def none(cls) -> Self:
-        """Return no pairs."""
+        """Return an empty set of pairs."""
         none = np.zeros(0, dtype=np.int32)
         return cls(none, none, users=none, log_odds=np.zeros(0))
 
     def log_odds_in(self, user_items: csr_matrix) -> np.ndarray:
-        """Return (n_pairs,) the log odds among these users; half a user on either side keeps them finite."""
+        """Return (n_pairs,) the log odds among these users; half a user is added to each count to keep them finite."""
         columns, popularity = user_items.tocsc(), item_popularity(user_items)
         copied = np.cumsum(popularity[self.first] + popularity[self.second]) // _MAX_COPIED
         chunks = np.split(np.arange(len(copied)), np.flatnonzero(np.diff(copied)) + 1)
@@ -64,19 +64,19 @@ class Pairs(NamedTuple):
 
 
 def outstanding_pairs(train: csr_matrix, drawn: csr_matrix, *, k_anonymity: int, seed: int) -> Pairs:
-    """Return the pairs that training users have more often than drawn users, by more than chance explains.
+    """Return the pairs that training users have significantly more often than drawn users.
 
-    The test is binomial: given all users who have a pair, how many of them are training users. Pairs that at least
-    ``k_anonymity`` training users have are tested, at a false discovery rate of 1 % (Benjamini and Hochberg 1995).
-    Because the pairs were selected by the same counts, the true rate is higher: 7 % beside 600 true pairs in a trial.
-    Testing the rarer pairs too would lose those that exactly ``k_anonymity`` users have, which sparse data mostly
-    consists of. Of very large data a random subset of the users is counted.
+    The test is binomial: of all users who have a pair, how many are training users? Pairs that at least ``k_anonymity``
+    training users have are tested, at a false discovery rate of 1 % (Benjamini and Hochberg 1995). The pairs were
+    selected by the same counts, so the true rate is higher: 7 % beside 600 true pairs in a trial. Testing rarer pairs
+    too would lose those that exactly ``k_anonymity`` users have, which are most of the pairs in sparse data. For very
+    large data a random subset of the users is counted.
 
     Args:
         train: (n_train_users, n_items) binary.
-        drawn: (n_users, n_items) binary, of the model without pairs. The more, the rarer the pairs that can stand out.
-        k_anonymity: users that have to have both items.
-        seed: of the run; decides which users are looked at.
+        drawn: (n_users, n_items) binary, drawn from the model without pair offsets. More users reveal rarer pairs.
+        k_anonymity: number of users that must have both items.
+        seed: of the run; decides which users are counted.
     """
     train, drawn = _affordable(train, seed=seed), _affordable(drawn, seed=seed)
     counted = count_pairs(train, drawn, at_least=k_anonymity)

@@ -1,4 +1,4 @@
-"""Pretraining of the VAE: one flat loop."""
+"""Pretraining of the VAE."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -29,23 +29,23 @@ from sdrm_core.model.vae import (
 from sdrm_core.randomness import numpy_stream, torch_stream
 
 STAGE = "vae"
-_MAX_VALIDATION_USERS = 2_500  # more tell no better when to stop
+_MAX_VALIDATION_USERS = 2_500  # more validation users do not improve early stopping
 
 
 class Loss(Protocol):
-    """What a gradient step lowers."""
+    """The loss of a batch."""
 
     def __call__(self, vae: MultiVAE, bags: ItemBags, *, beta: float, generator: torch.Generator) -> Tensor:
         """Return the mean over the users of a batch, in nats."""
 
 
 class Objective(NamedTuple):
-    """What a VAE is trained for.
+    """The training objective of a VAE.
 
     Attributes:
         loss: of a batch.
-        quality: of the VAE on validation users, higher is better; decides when to stop.
-        starts_popular: whether training starts where everyone likes what most like, or where everyone likes all alike.
+        quality: of the VAE on validation users, higher is better; used for early stopping.
+        starts_popular: True: the output bias starts at the log popularity of the items; False: at zero.
     """
 
     loss: Loss
@@ -54,10 +54,10 @@ class Objective(NamedTuple):
 
 
 PREDICT_HIDDEN = Objective(prediction_loss, fold_in_log_likelihood, starts_popular=True)
-"""Tell items a user hides: what this pipeline trains for."""
+"""Predict the items that a user hides: the objective of this pipeline."""
 
 REPEAT_INPUT = Objective(reconstruction_loss, fold_in_ndcg, starts_popular=False)
-"""Tell all items of a user, the shown ones too: Liang et al. 2018, for the arms from the literature."""
+"""Reconstruct all items of a user, also the shown ones: Liang et al. 2018, for the arms from the literature."""
 
 
 def train_vae(
@@ -70,23 +70,23 @@ def train_vae(
     on_epoch: OnEpoch,
     objective: Objective = PREDICT_HIDDEN,
 ) -> tuple[MultiVAE, tuple[EpochReport, ...]]:
-    """Train a MultiVAE until it knows validation users' hidden items no better.
+    """Train a MultiVAE with early stopping on the validation users.
 
-    An epoch is a pass over the training users, or ``config.epoch_steps`` gradient steps of it: what there is to learn
-    of very many users takes fewer passes.
+    An epoch is a pass over the training users, but at most ``config.epoch_steps`` gradient steps: with very many users
+    fewer passes are enough.
 
     Args:
         train: (n_train_users, n_items) binary.
-        validation: (n_validation_users, n_items) binary; decides when to stop, nothing else. Of very many a
-            random part is looked at.
+        validation: (n_validation_users, n_items) binary; only used for early stopping; a random part if there are
+            very many.
         config: the VAE's settings.
         seed: the run's seed.
         device: where to train.
         on_epoch: called after each epoch.
-        objective: what it is trained for.
+        objective: loss and quality measure.
 
     Returns:
-        The VAE with the weights of its best epoch, frozen, and one report an epoch.
+        The VAE with the weights of its best epoch, frozen, and one report per epoch.
 
     Raises:
         TrainingError: the loss is not finite, or no validation user has two items.
@@ -128,7 +128,7 @@ def train_vae(
 
 
 def log_popularity(user_items: csr_matrix) -> Tensor:
-    """Return (n_items,) logits under which everyone likes what most like."""
+    """Return (n_items,) logits: the log share of users that have each item, after adding one user with all items."""
     shares = (item_popularity(user_items) + 1) / (user_items.shape[0] + 1)
     return torch.from_numpy(np.log(shares).astype(np.float32))
 
@@ -142,7 +142,7 @@ def _loss_pieces(
     generators: Sequence[torch.Generator],
     n_train: int,
 ) -> list[Callable[[], Tensor]]:
-    """Return a loss for each part of the batch, weighted with its share of the users."""
+    """Return a loss for each part of the batch, weighted by its share of the batch's users."""
     n_users = batch.shape[0]
     parts = [part for part in np.array_split(np.arange(n_users), len(generators)) if len(part)]
 

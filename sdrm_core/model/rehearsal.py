@@ -1,4 +1,8 @@
-"""Who can say what a model gives away: people it has not seen. Where they are few, rehearsals make more."""
+"""Rehearsals: models trained without some training users, to measure the leak when validation users are few.
+
+The leak of a model can only be measured with users it was not trained on. Such users are called *onlookers*. If there
+are too few validation users, a rehearsal model leaves out some training users, who are then onlookers too.
+"""
 
 from typing import NamedTuple
 
@@ -7,17 +11,17 @@ from scipy.sparse import csr_matrix, vstack
 
 from sdrm_core.randomness import numpy_stream
 
-_ENOUGH = 2_500  # onlookers tell a small leak from chance
-_ONE_OF = 5  # training users looks on at most: a model of fewer gives away more of each
-_MOST = 2  # rehearsals: each costs a training
+_ENOUGH = 2_500  # onlookers are enough to distinguish a small leak from chance
+_ONE_OF = 5  # at most one training user in 5 is an onlooker: a model of fewer learners leaks more about each
+_MOST = 2  # rehearsals at most: each one trains a model
 
 
 class Rehearsal(NamedTuple):
-    """A model that is only judged: by whom, and whom it is trained on.
+    """The two groups of users of a model that is trained only to measure its leak.
 
     Attributes:
-        learners: (n_learners, n_items) training users, in their order.
-        onlookers: (n_onlookers, n_items) users that are not among them.
+        learners: (n_learners, n_items) training users the model is trained on, in their original order.
+        onlookers: (n_onlookers, n_items) users the model is not trained on.
     """
 
     learners: csr_matrix
@@ -25,15 +29,15 @@ class Rehearsal(NamedTuple):
 
 
 def rehearsals(train: csr_matrix, validation: csr_matrix, *, seed: int) -> list[Rehearsal]:
-    """Return what has to be rehearsed to know how much a model of all training users gives away.
+    """Return the rehearsals needed to measure how much a model of all training users leaks.
 
-    Enough validation users judge the model itself: then there is none. Where they are fewer, some training users judge
-    beside them, in each rehearsal others, and a model of all others is judged in its place.
+    If there are enough validation users, they are onlookers of the model itself and no rehearsal is needed. Otherwise
+    each rehearsal makes other training users onlookers, in addition to the validation users, and trains on the rest.
 
     Args:
         train: (n_train_users, n_items).
         validation: (n_validation_users, n_items).
-        seed: of the run; decides who looks on.
+        seed: of the run; decides which training users become onlookers.
     """
     n_train, n_missing = train.shape[0], max(0, _ENOUGH - validation.shape[0])
     most = n_train // _ONE_OF

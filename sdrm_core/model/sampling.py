@@ -1,4 +1,4 @@
-"""The reverse process: from noise to latents, each user as far as its own number of steps leads."""
+"""The reverse process: from noise to latents, with an individual number of steps for each user."""
 
 from collections.abc import Callable
 
@@ -12,20 +12,20 @@ Velocity = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def reverse_process(velocity: Velocity, noise: Tensor, *, steps: Tensor, of_steps: int) -> Tensor:
-    """Solve the probability-flow ODE from pure noise to data by the midpoint method, of second order.
+    """Solve the probability-flow ODE from pure noise to data by the midpoint method, which has second order.
 
-    A user with fewer steps stops early and keeps the remaining noise; mean and variance stay right, and less of the
-    learned structure is in it. Users are ordered by their number of steps, so that those still on their way are always
-    the first rows: half the steps cost half the time.
+    A user with fewer steps stops early and keeps the remaining noise: mean and variance stay right, but the latent
+    contains less of the learned structure. Users are sorted by their number of steps, so that the active users are
+    always the first rows: with half the steps the cost is halved.
 
     Args:
-        velocity: the network; the angle's derivative of a noisy latent, as expected from the latent itself.
+        velocity: the network; predicts the derivative of a noisy latent by the angle.
         noise: (n_users, latent_dim) standard normal.
-        steps: (n_users,) whole numbers of at least 1, on the CPU; each costs two calls of ``velocity``.
-        of_steps: how many lead from noise to data.
+        steps: (n_users,) integers of at least 1, on the CPU; each step calls ``velocity`` twice.
+        of_steps: number of steps from pure noise to data.
 
     Returns:
-        (n_users, latent_dim) latents at mean 0 and variance 1, as far as ``velocity`` is exact.
+        (n_users, latent_dim) latents with mean 0 and variance 1, as far as ``velocity`` is exact.
     """
     order = torch.argsort(steps, descending=True, stable=True)
     steps, rows = steps[order], order.to(noise.device)

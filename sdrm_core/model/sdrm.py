@@ -1,4 +1,4 @@
-"""The fitted model as a whole: makes any range of synthetic users, and goes to a folder and back."""
+"""The fitted model: it samples any range of synthetic users, and can be saved and loaded."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,16 +33,17 @@ VARIANT = "sdrm"
 
 @dataclass(frozen=True, eq=False)
 class SdrmModel:
-    """VAE, diffusion and draw, fitted.
+    """The fitted VAE, diffusion model and item draw.
 
     Attributes:
         vae: decodes latents.
-        denoiser: makes latents.
-        activity: (n_train_users,) what ``publishable_activity`` makes of the training users' numbers of items.
+        denoiser: generates latents.
+        activity: (n_train_users,) the training users' numbers of items, after ``publishable_activity``.
         publishable: (n_publishable,) columns that may be drawn, ascending.
-        offsets: what sets the frequencies of items and pairs of items.
+        offsets: correct the frequencies of items and item pairs.
         temperature: randomness of the item draw.
-        usual_count: items of a user drawn at just that ``temperature``; None: all are (``ItemDraw``).
+        usual_count: number of items of a user for which ``temperature`` holds exactly; None: for all users
+            (``ItemDraw``).
     """
 
     vae: MultiVAE
@@ -55,31 +56,31 @@ class SdrmModel:
 
     @cached_property
     def source(self) -> UserSource:
-        """What makes users."""
+        """The source of users: their latents and numbers of items."""
         size = block_users(len(self.publishable))
         return UserSource(denoiser=self.denoiser, activity=self.activity, users_per_block=size)
 
     @cached_property
     def draw(self) -> ItemDraw:
-        """What draws their items."""
+        """The draw of the users' items."""
         return ItemDraw(self.vae, self.publishable, temperature=self.temperature, usual_count=self.usual_count)
 
     def sample(self, start: int, stop: int, *, seed: int, resolution: Resolution, batch_users: int) -> csr_matrix:
-        """Make the synthetic users [start, stop).
+        """Generate the synthetic users [start, stop).
 
-        User i depends on the model, the seed, the resolution and i, and on nothing else: any division of a
-        range gives the same users, and a longer range begins with a shorter one. (On the CPU to the byte;
-        on a GPU a sum's last bit may differ with the batch.)
+        User i depends only on the model, the seed, the resolution and i: any division of a range gives the same users,
+        and a longer range begins with the same users as a shorter one. On the CPU the result is identical to the byte;
+        on a GPU the last bit of a sum may differ with the batch.
 
         Args:
             start: first user, from 0.
             stop: one after the last user.
             seed: the release's seed.
             resolution: ``full`` or ``multi``.
-            batch_users: users denoised together on a GPU; without effect on the CPU.
+            batch_users: users denoised together on a GPU; no effect on the CPU.
 
         Returns:
-            (stop - start, n_items) canonical binary matrix; every user has an item, all are publishable.
+            (stop - start, n_items) canonical binary matrix; every user has an item, all items are publishable.
         """
         size = self.source.users_per_block
         first, last = start // size, -(-stop // size)
@@ -107,20 +108,21 @@ class SdrmModel:
         return stack_users(parts, n_items=self.vae.n_items)
 
     def shards(self, n_users: int, *, about: int) -> list[tuple[int, int]]:
-        """Return the ranges [start, stop) of about so many users that make up ``n_users``.
+        """Return ranges [start, stop) of about ``about`` users each that together cover ``n_users``.
 
-        They end where blocks end, unless a block is larger: one that two shards share is made twice.
+        They end at block boundaries, unless a block is larger than ``about``; then a block that two shards share is
+        generated twice.
         """
         size = self.source.users_per_block
         stride = about // size * size or about
         return [(start, min(start + stride, n_users)) for start in range(0, n_users, stride)]
 
     def save(self, folder: Path, *, item_ids: pa.Array) -> tuple[Artifact, ...]:
-        """Write the model, and what its columns stand for, as files that need no pickle.
+        """Write the model and the item ids of its columns, as files without pickle.
 
         Args:
-            folder: created if need be; a model already there is replaced, its description last.
-            item_ids: (n_items,) the source's ids, in the order of the columns.
+            folder: created if needed; a model already there is replaced, its description last.
+            item_ids: (n_items,) the source's ids, in column order.
 
         Returns:
             The files written, ``model.json`` last.
@@ -157,13 +159,13 @@ class SdrmModel:
 
     @classmethod
     def load(cls, folder: Path, *, device: torch.device) -> "SdrmModel":
-        """Return the model that ``save`` wrote, each file's digest checked first.
+        """Return the model that ``save`` wrote, after checking the digest of each file.
 
         Raises:
             ArtifactError: a file is missing, damaged, changed or of another model.
         """
         description = files.read_description(folder)
-        variant = description.get("variant", description.get("arm"))  # other arms are described by ``save_arm``
+        variant = description.get("variant", description.get("arm"))  # ``save_arm`` writes the key "arm"
         if variant != VARIANT:
             raise ArtifactError(f"{folder} holds a model of variant {variant!r}; {VARIANT!r} was expected")
         item_digest = description["files"][files.ITEMS]

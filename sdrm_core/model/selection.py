@@ -1,4 +1,4 @@
-"""The best items of each user, at once or a part at a time: by compiled loops, on a GPU by tensor operations."""
+"""Selection of each user's highest-scoring items, all at once or in parts: compiled loops on CPU, tensors on GPU."""
 
 import numpy as np
 import torch
@@ -10,17 +10,17 @@ from sdrm_core.loops import compiled
 
 _PARTS = 4
 _Csr = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Where rows start, columns, values."""
+"""Row starts, columns, values."""
 
 
 def best_items(scores: Tensor, counts: np.ndarray, *, pairs: csr_matrix) -> csr_matrix:
-    """Return the ``counts`` best items of each user.
+    """Return the ``counts`` highest-scoring items of each user.
 
-    With offsets for pairs they are taken in quarters, and what is taken moves the scores of the rest.
+    With pair offsets the items are taken in four parts, and each part changes the scores of the remaining items.
 
     Args:
         scores: (n_users, n_items) float32; overwritten.
-        counts: (n_users,) items to take, at most all.
+        counts: (n_users,) number of items to take, at most n_items.
         pairs: (n_items, n_items) symmetric, float32; row i is added to a user's scores once item i is taken.
 
     Returns:
@@ -35,7 +35,7 @@ def best_items(scores: Tensor, counts: np.ndarray, *, pairs: csr_matrix) -> csr_
 
 
 def best_by_tensors(scores: Tensor, counts: np.ndarray, *, pairs: csr_matrix) -> csr_matrix:
-    """Return the same on a GPU; ties may be broken differently."""
+    """Do the same as ``best_items`` with tensor operations, for a GPU; ties may be broken differently."""
     device, n_parts = scores.device, _n_parts(pairs)
     wanted, most = torch.from_numpy(counts).to(device), -(-int(counts.max(initial=0)) // n_parts)
     pair_offsets, taken = _sparse(pairs, device=device), torch.zeros_like(scores, dtype=torch.bool)
@@ -56,7 +56,7 @@ def _n_parts(pairs: csr_matrix) -> int:
 
 @compiled
 def _largest(values: np.ndarray, n: int) -> np.ndarray:
-    """Return the ``n`` largest values, the smallest of them first: far fewer are wanted than there are."""
+    """Return the ``n`` largest values as a heap, the smallest of them first; fast if ``n`` is small."""
     heap = values[:n].copy()
     for place in range(n // 2 - 1, -1, -1):
         _sift_down(heap, place)
@@ -82,7 +82,7 @@ def _sift_down(heap: np.ndarray, place: int) -> None:
 
 @compiled
 def _take_best(row: np.ndarray, columns: np.ndarray) -> None:
-    """Write the places of a row's best values to ``columns``, as many as fit; of equal ones the first."""
+    """Write the positions of a row's largest values to ``columns``, as many as fit; of equal values the first."""
     best = _largest(row, len(columns))
     n_equal_to_least, taken = (best == best[0]).sum(), 0
     for column in range(len(row)):
@@ -94,7 +94,7 @@ def _take_best(row: np.ndarray, columns: np.ndarray) -> None:
 
 @compiled
 def _move(row: np.ndarray, taken: np.ndarray, pairs: _Csr, moved: np.ndarray) -> None:
-    """Add to a row what the items taken mean for their partners, and take them out; ``moved`` is 0 before and after."""
+    """Add the pair offsets of the taken items to a row and exclude these items; ``moved`` is 0 before and after."""
     starts, partners, offsets = pairs
     for item in taken:
         for place in range(starts[item], starts[item + 1]):
@@ -108,7 +108,7 @@ def _move(row: np.ndarray, taken: np.ndarray, pairs: _Csr, moved: np.ndarray) ->
 
 @compiled
 def _take(scores: np.ndarray, starts: np.ndarray, columns: np.ndarray, pairs: _Csr, n_parts: int) -> None:
-    """Write each user's items to ``columns`` [starts[user], starts[user + 1])."""
+    """Write each user's items to ``columns[starts[user]:starts[user + 1]]``."""
     moved = np.zeros(scores.shape[1], dtype=np.float32)
     for user in range(len(starts) - 1):
         row, count, first = scores[user], starts[user + 1] - starts[user], starts[user]

@@ -1,4 +1,4 @@
-"""Latin hypercube samples: statistics over users vary less, while each single user is distributed as before."""
+"""Latin hypercube samples: statistics over users vary less, but each single user has the same distribution."""
 
 from collections.abc import Sequence
 from itertools import count
@@ -10,18 +10,18 @@ from torch import Tensor
 
 from sdrm_core.loops import compiled
 
-_LEAST = 2.0**-24  # what is made of them by logarithms or quantiles is finite
+_LEAST = 2.0**-24  # keeps logarithms and normal quantiles of the numbers finite
 
 
 def stratified_uniform(shape: Sequence[int], generator: torch.Generator) -> Tensor:
-    """Return (n_users, n_columns) in (0, 1), a Latin hypercube sample: in a column no two users share a stratum.
+    """Return a Latin hypercube sample (n_users, n_columns) in (0, 1): within a column no two users share a stratum.
 
-    Every column gives each user another stratum, by an affine map of its own of the users' numbers modulo a prime. So
-    a user's numbers are uniform and independent, and no two users are closer to each other than any other two.
+    In every column a user's stratum is a random affine function of the user's number, modulo a prime. So one user's
+    numbers are uniform and independent, and every pair of users has the same joint distribution.
 
     Args:
         shape: numbers of users and columns.
-        generator: on the device where the numbers are to be.
+        generator: on the device where the sample is to be.
 
     Source: McKay, Beckman and Conover 1979, "A Comparison of Three Methods for Selecting Values of Input Variables".
     """
@@ -39,7 +39,7 @@ def stratified_uniform(shape: Sequence[int], generator: torch.Generator) -> Tens
 
 @compiled
 def spread_by_loops(uniform: np.ndarray, strata: np.ndarray, factors: np.ndarray, n_strata: int) -> None:
-    """Move each number into its user's stratum, in place, without the remainders that cost tensors most of the time."""
+    """Move each number into its user's stratum, in place; avoids the modulo operation, the slowest part on tensors."""
     for user in range(uniform.shape[0]):
         for column in range(uniform.shape[1]):
             stratum = strata[column]
@@ -49,7 +49,7 @@ def spread_by_loops(uniform: np.ndarray, strata: np.ndarray, factors: np.ndarray
 
 
 def spread_by_tensors(uniform: Tensor, shifts: Tensor, factors: Tensor, n_strata: int) -> None:
-    """Do the same, to the bit, where a loop cannot go."""
+    """Do the same as ``spread_by_loops`` with tensor operations, equal to the last bit."""
     strata = torch.arange(uniform.shape[0], device=uniform.device).unsqueeze(1) * factors
     strata += shifts
     strata %= n_strata
@@ -57,5 +57,5 @@ def spread_by_tensors(uniform: Tensor, shifts: Tensor, factors: Tensor, n_strata
 
 
 def _prime_from(least: int) -> int:
-    """Return the smallest prime that is not below ``least``."""
+    """Return the smallest prime that is at least ``least``."""
     return next(n for n in count(max(least, 2)) if all(n % divisor for divisor in range(2, isqrt(n) + 1)))

@@ -1,6 +1,6 @@
-"""The temperature of the draw: as low as privacy allows.
+"""The temperature of the item draw: as low as privacy allows.
 
-The lower it is, the more useful the users are and the more they give away of those who trained the model.
+At a lower temperature the synthetic users are more useful, but reveal more about the training users.
 """
 
 from bisect import bisect_left
@@ -14,34 +14,35 @@ from sdrm_core.config import PrivacyConfig
 from sdrm_core.records import Leak
 
 OWN = 1.0
-"""The model's own: tastes count as it has them."""
+"""The model's own temperature: the logits are used unchanged."""
 
 LADDER = tuple(round(1.1**step, 2) for step in range(-7, 4))
-"""Temperatures tried: from half the model's own randomness to a third above it, each a tenth above the one before."""
+"""Temperatures tried: from half of the model's own to a third above it, in steps of 10 %."""
 
 LAST_RESORT = tuple(round(1.1**step, 2) for step in range(4, 8))
-"""Higher ones, taken only if they keep the leak small for certain: there usefulness drops faster than the leak."""
+"""Higher temperatures, used only if the leak's upper bound is small: here usefulness drops faster than the leak."""
 
 UNJUDGED = LADDER[-1]
-"""Taken where nothing can tell what leaks."""
+"""Used if the leak cannot be measured."""
 
-_SECOND_TRY = 1.1**3  # three rungs: at it membership on MovieLens-1M shows half of what it showed
-_LEAST_SECOND = 1.1**5  # of eight verdicts on MovieLens-1M all pass there, of those at 1.33 five
+_SECOND_TRY = 1.1**3  # three steps of 10 %; halved the membership leak on MovieLens-1M
+_LEAST_SECOND = 1.1**5  # eight of eight verdicts on MovieLens-1M passed there, five at 1.33
 
 TOLERATED = 0.8
-"""Share of the gates' margins that is used: the gates compare with other users, so chance needs room."""
+"""Share of the gates' margins that may be used; the rest is for chance, as the gates compare with other users."""
 
 
 def more_random(temperature: float) -> float:
-    """Return the temperature to draw at after users drawn at ``temperature`` gave too much away.
+    """Return the temperature for the second attempt, after users drawn at ``temperature`` were refused.
 
-    It is the last attempt, so it should pass: after a low temperature, too, it is one at which hardly any gate fails.
+    The second attempt is the last one, so it should pass: even after a low temperature it uses one at which hardly any
+    gate failed.
     """
     return round(max(_SECOND_TRY * temperature, _LEAST_SECOND), 2)
 
 
 class LeakMeasure(Protocol):
-    """Says what synthetic users give away of the people a model was trained on."""
+    """Measures how much synthetic users reveal about the users a model was trained on."""
 
     def __call__(
         self,
@@ -52,11 +53,11 @@ class LeakMeasure(Protocol):
         seed: int,
         device: torch.device,
     ) -> Callable[[Sequence[csr_matrix]], Leak] | None:
-        """Return what judges synthetic users (n_users, n_items) of each model of a side; None: nothing can.
+        """Return a function that takes each side's synthetic users (n_users, n_items); None if too few users.
 
         Args:
-            sides: whom a model was trained on, and who looks on.
-            n_train: users of the model that is meant, which a side's model of fewer users stands for.
+            sides: for each model, the users it was trained on and its onlookers (users it was not trained on).
+            n_train: number of training users of the model whose leak is wanted; a side's model may have fewer.
             config: margins and limits.
             seed: of the run.
             device: where users are compared.
@@ -64,15 +65,18 @@ class LeakMeasure(Protocol):
 
 
 def choose_temperature(leak_at: Callable[[float], Leak]) -> float:
-    """Return the lowest temperature at which little leaks.
+    """Return the lowest temperature with a small leak.
 
-    On the ladder from 1 on it is enough that no leak beyond ``TOLERATED`` shows. Below 1, where users are more typical
-    than the model makes them, leaks that do not show must be bounded by as much. Above the ladder, too: of few people a
-    leak may be out of sight and still there, and then the usefulness is lost for nothing. If every temperature leaks
-    more than that: the lowest one that the gates would still pass. If there is none: the highest on the ladder.
+    - From 1 to the top of ``LADDER`` the measured leak must be at most ``TOLERATED``.
+    - Below 1 the leak's upper bound must be so too, because there users are more typical than the model's own.
+    - On ``LAST_RESORT`` the upper bound must be so too: with few users a leak may exist without being measurable, and
+      then usefulness would be lost for nothing.
+
+    If no temperature meets this: the lowest of the tried ones at which the gates would still pass (limit 1 in place of
+    ``TOLERATED``); if there is none, the top of ``LADDER``.
 
     Args:
-        leak_at: the leak of users drawn at a temperature; taken to fall as it rises, so that halving finds it.
+        leak_at: the leak of users drawn at a temperature; assumed to fall as the temperature rises, for the bisection.
     """
     leaks: dict[float, Leak] = {}
 

@@ -1,4 +1,4 @@
-"""A model trained on the latents of a VAE, whose draw of items can still be fitted at any temperature."""
+"""A model trained on the latents of a VAE, whose item draw can still be fitted at any temperature."""
 
 from dataclasses import dataclass, field, replace
 
@@ -19,19 +19,19 @@ from sdrm_core.model.temperature import OWN
 from sdrm_core.model.training import EpochReport, OnEpoch
 from sdrm_core.model.vae import MultiVAE
 
-_MOSTLY = 0.5  # of the data relies on items of few people
+_MOSTLY = 0.5  # reliance on rare items (``reliance_on_few``) above which data count as sparse
 
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """A model of which all is trained but the draw.
+    """A model that is trained except for its item draw.
 
     Attributes:
         model: without offsets, at its own temperature.
-        pairs: pairs of items that are to have offsets.
+        pairs: pairs of items that get offsets.
         fit_offsets: fits the offsets of items and pairs.
-        reports: of the diffusion, one an epoch.
-        is_sparse: whether items of few people make up most of the data.
+        reports: of the diffusion, one per epoch.
+        is_sparse: whether rare items have more than a sixth of the interactions (``reliance_on_few`` above 1/2).
     """
 
     model: SdrmModel
@@ -42,18 +42,18 @@ class TrainedModel:
     _fitted: dict[tuple[float, bool], tuple[Offsets, tuple[EpochReport, ...]]] = field(default_factory=dict, init=False)
 
     def drawing_at(self, temperature: float, *, by_activity: bool) -> tuple[SdrmModel, tuple[EpochReport, ...]]:
-        """Return the model with its draw fitted, and one report a round; fitted once however often it is asked for.
+        """Return the model with its draw fitted, and one report per round; repeated calls reuse the fit.
 
         Args:
             temperature: of the draw.
-            by_activity: whether it is that of users with the median number of items, and others' in proportion to
-                theirs.
+            by_activity: False: for all users. True: for users with the median number of items; that of other users is
+                proportional to their number of items.
         """
         usual_count = float(np.median(self.model.activity)) if by_activity else None
         model = replace(self.model, temperature=temperature, usual_count=usual_count)
         if (temperature, by_activity) not in self._fitted:
             self._fitted[temperature, by_activity] = self.fit_offsets(model, self.pairs)
-        offsets, rounds = self._fitted[temperature, by_activity]  # not the model: one that has drawn is large
+        offsets, rounds = self._fitted[temperature, by_activity]  # not the model: it is large after drawing
         return replace(model, offsets=offsets), rounds
 
 
@@ -66,15 +66,15 @@ def train_on_latents(
     device: torch.device,
     on_epoch: OnEpoch,
 ) -> TrainedModel:
-    """Train the diffusion on the latents of a trained VAE, and find the pairs of items that it makes too seldom.
+    """Train the diffusion on the latents of a trained VAE, and find the item pairs that it generates too rarely.
 
     Args:
         vae: trained, frozen.
         train: (n_train_users, n_items) binary, no user without items; the only source of target statistics.
-        validation: (n_validation_users, n_items) binary; decides when to stop.
+        validation: (n_validation_users, n_items) binary; used for early stopping.
         config: the run's configuration.
         device: where to train.
-        on_epoch: called after each epoch of the diffusion, and later after each round of a draw's offsets.
+        on_epoch: called after each epoch of the diffusion, and later after each round of offset fitting.
 
     Raises:
         TrainingError: a loss is not finite.

@@ -1,4 +1,4 @@
-"""What both training loops share: reports by epoch, the best weights so far, and a step that checks its loss."""
+"""Shared by the training loops: epoch reports, the best weights so far, and a gradient step that checks its loss."""
 
 import copy
 import math
@@ -17,13 +17,13 @@ class EpochReport(Record):
     """One epoch of one stage, for progress displays and training curves.
 
     Attributes:
-        stage: ``vae``, ``diffusion``, ``margins`` or ``pairs``; arms from the literature have stages of their own.
+        stage: ``vae``, ``diffusion``, ``margins`` or ``pairs``; arms from the literature have their own stages.
         epoch: from 1.
-        of_epochs: epochs at most; early stopping may end before.
+        of_epochs: maximum number of epochs; early stopping may end sooner.
         loss: mean training loss of the epoch.
-        validation: log-likelihood of hidden items for the VAE, ndcg@100 for one that repeats its input (higher is
-            better); denoising loss for the diffusion, total-variation distance of item popularity for the offsets and
-            the arms' own losses (lower is better).
+        validation: log-likelihood of hidden items for the VAE, ndcg@100 for a VAE that reconstructs its input (higher
+            is better); denoising loss for the diffusion, total-variation distance of item popularity for the offsets,
+            and the own losses of other arms (lower is better).
         best: best ``validation`` so far.
     """
 
@@ -39,15 +39,15 @@ OnEpoch = Callable[[EpochReport], None]
 
 
 def batch_pieces(device: torch.device) -> int:
-    """Return into how many parts a batch is divided, to be computed at once.
+    """Return the number of parts into which a batch is divided for parallel computation.
 
-    More than two would keep more cores busy, but each part adds work. A GPU is busy with one.
+    More than two would use more cores, but each part adds work. A GPU needs only one.
     """
     return 2 if device.type == "cpu" else 1
 
 
 class Progress:
-    """Collects a stage's reports, keeps the weights of its best epoch and says when to stop waiting for a better."""
+    """Collects a stage's reports, keeps the weights of the best epoch, and decides early stopping."""
 
     def __init__(
         self,
@@ -71,11 +71,11 @@ class Progress:
         self.reports: list[EpochReport] = []
 
     def start(self, *, validation: float) -> None:
-        """Let the weights before any training be the best so far."""
+        """Record the untrained weights as the best so far."""
         self._best, self._weights = validation, copy.deepcopy(self._network.state_dict())
 
     def end_epoch(self, losses: Sequence[float], *, validation: float) -> bool:
-        """Record an epoch, keep its weights if it is the best so far; return whether to go on.
+        """Record an epoch and keep its weights if it is the best so far; return whether to continue.
 
         Raises:
             TrainingError: ``validation`` is not finite.
@@ -98,7 +98,7 @@ class Progress:
         return epoch - self._best_epoch < self._patience_epochs
 
     def restore_best(self) -> None:
-        """Put the weights of the best epoch back into the network and freeze it in evaluation mode."""
+        """Load the weights of the best epoch into the network and freeze it in evaluation mode."""
         self._network.load_state_dict(self._weights)
         self._network.eval().requires_grad_(False)
 
@@ -111,17 +111,17 @@ def gradient_step(
     stage: str,
     epoch: int,
 ) -> float:
-    """Take one step down the loss and return its value.
+    """Take one gradient step and return the loss.
 
     Args:
-        pieces: each computes its share of the batch's loss; the loss is their sum.
+        pieces: each computes its part of the batch's loss; the loss is their sum.
         optimizer: of all the network's parameters.
-        workers: share the pieces; gradients are added in the pieces' order.
-        stage: for the error.
-        epoch: for the error.
+        workers: share the pieces; gradients are added in the order of the pieces.
+        stage: for the error message.
+        epoch: for the error message.
 
     Raises:
-        TrainingError: the loss is not finite; the weights are left as they were.
+        TrainingError: the loss is not finite; the weights are not changed.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
 

@@ -1,7 +1,7 @@
-"""Synthetic users before they have items: activity and latents, each a function of the user's number alone.
+"""Synthetic users before they have items: activity and latents, determined by the user's number.
 
-Users are made in blocks whose size depends on the model only, each block from its own random stream. So batch size,
-shards, threads and the requested range never change a user, and memory does not grow with the number of users.
+Users are generated in blocks whose size depends on the model only, each block from its own random stream. So batch
+size, shards, threads and the requested range never change a user, and memory does not grow with the number of users.
 """
 
 from dataclasses import dataclass
@@ -33,8 +33,8 @@ class UserBlock(NamedTuple):
 
     Attributes:
         latents: (n_users, latent_dim) of the VAE.
-        counts: (n_users,) int64, items each user is to get.
-        generator: goes on to draw their items.
+        counts: (n_users,) int64, number of items to draw for each user.
+        generator: the block's random generator, next used to draw the items.
     """
 
     latents: Tensor
@@ -44,11 +44,11 @@ class UserBlock(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class UserSource:
-    """Everything that makes users.
+    """Generates users without items.
 
     Attributes:
         denoiser: the trained denoiser.
-        activity: (n_train_users,) what ``publishable_activity`` makes of the training users' numbers of items.
+        activity: (n_train_users,) the training users' numbers of items, after ``publishable_activity``.
         users_per_block: size of every block.
     """
 
@@ -58,9 +58,9 @@ class UserSource:
 
     @torch.no_grad()
     def blocks(self, numbers: range, *, seed: int, resolution: Resolution) -> list[UserBlock]:
-        """Return the blocks of these numbers, denoised together.
+        """Return the blocks with these numbers, denoised together.
 
-        Block b holds the users [b * users_per_block, (b + 1) * users_per_block).
+        Block b contains the users [b * users_per_block, (b + 1) * users_per_block).
         """
         device = self.denoiser.latent_factor.device
         generators = [torch_stream(seed, "users", number, device=device) for number in numbers]
@@ -90,7 +90,7 @@ class UserSource:
         ]
 
     def _steps(self, number: int, *, seed: int, resolution: Resolution) -> Tensor:
-        """Return each user's number of reverse steps: all of them, or uniformly from 1 to all."""
+        """Return each user's number of reverse steps: the maximum for ``full``, else uniform from 1 to the maximum."""
         full = self.denoiser.config.reverse_steps
         if resolution == "full":
             return torch.full((self.users_per_block,), full)

@@ -1,7 +1,7 @@
-"""MultiVAE (Liang et al. 2018): a user's items to a latent and back to a distribution over items.
+"""MultiVAE (Liang et al. 2018): encodes a user's items to a latent and decodes it to a distribution over items.
 
 It is trained to predict hidden items. Trained to reconstruct its input, as in the paper, it would use its latents to
-tell the training users apart, which leaks single users and does not help to recommend.
+distinguish single training users, which leaks them and does not improve recommendations.
 """
 
 import copy
@@ -19,7 +19,7 @@ from sdrm_core.model.networks import initialise
 
 
 class ItemBags(NamedTuple):
-    """The items of a batch of users, one after another.
+    """The items of a batch of users, concatenated.
 
     Attributes:
         items: (n_interactions,) int64 columns.
@@ -31,30 +31,30 @@ class ItemBags(NamedTuple):
 
     @classmethod
     def of(cls, user_items: csr_matrix, *, device: torch.device) -> "ItemBags":
-        """Return the bags of a (n_users, n_items) binary matrix."""
+        """Return the bags of an (n_users, n_items) binary matrix."""
         return cls(
             items=torch.from_numpy(user_items.indices.astype(np.int64)).to(device),
             offsets=torch.from_numpy(user_items.indptr.astype(np.int64)).to(device),
         )
 
     def counts(self) -> Tensor:
-        """Return (n_users,) numbers of items."""
+        """Return the (n_users,) numbers of items."""
         return self.offsets.diff()
 
     def users(self) -> Tensor:
-        """Return (n_interactions,) the number of the user who has each item."""
+        """Return (n_interactions,) the user of each item, by position in the batch."""
         counts = self.counts()
         users = torch.arange(len(counts), device=counts.device)
         return users.repeat_interleave(counts, output_size=len(self.items))
 
 
 class MultiVAE(nn.Module):
-    """One tanh layer, a Gaussian latent, and a decoder that is linear or has one tanh layer too.
+    """An encoder with one tanh layer, a Gaussian latent, and a decoder that is linear or has one tanh layer.
 
-    The first layer sums the vectors of a user's items instead of multiplying by a row of zeros and ones.
+    The first layer sums the vectors of a user's items, which equals multiplying by the user's binary row.
 
     Raises:
-        ConfigError: the configuration leaves the number of latent dimensions open.
+        ConfigError: the configuration does not set the number of latent dimensions.
     """
 
     def __init__(self, n_items: int, *, config: VaeConfig) -> None:
@@ -73,22 +73,22 @@ class MultiVAE(nn.Module):
 
     @classmethod
     def untrained(cls, n_items: int, *, config: VaeConfig, generator: torch.Generator) -> "MultiVAE":
-        """Return a network with the initial weights that ``generator`` (on the CPU) draws."""
+        """Return a network whose initial weights are drawn from ``generator`` (on the CPU)."""
         vae = cls(n_items, config=config)
         initialise(vae, generator=generator)
         return vae
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         return self.input_bias.device
 
     def encode(self, bags: ItemBags, *, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance, (n_users, latent_dim) each, of the users' posteriors.
 
         Args:
-            bags: the users; one without items gets the posterior of an empty vector.
-            weights: (n_interactions,) what each item counts; None: each user's items are a vector of length 1.
+            bags: the users; a user without items gets the posterior of a zero vector.
+            weights: (n_interactions,) weight of each item; None: each user's input vector has length 1.
         """
         if weights is None:
             weights = unit_weights(bags, is_shown=torch.ones_like(bags.items, dtype=torch.bool))
@@ -97,7 +97,7 @@ class MultiVAE(nn.Module):
         return mean, log_variance
 
     def decoder_features(self, latents: Tensor) -> Tensor:
-        """Return what the items' logits are linear in: the latents, or the decoder's hidden layer."""
+        """Return the input of the output layer: the latents, or the decoder's hidden layer."""
         return latents if self.decoder_hidden is None else torch.tanh(self.decoder_hidden(latents))
 
     def decode(self, latents: Tensor) -> Tensor:
@@ -108,11 +108,11 @@ class MultiVAE(nn.Module):
     def with_shrunk_item_vectors(self, popularity: np.ndarray, *, half_at: float) -> Self:
         """Return a copy whose decoder scales each item's vector by n / (n + half_at), for n training users of the item.
 
-        What a vector learned from few users would point at them.
+        A vector learned from few users would reveal them.
 
         Args:
-            popularity: (n_items,) training users an item has.
-            half_at: training users at which half of the vector is left; 0: all of it.
+            popularity: (n_items,) number of training users that have an item.
+            half_at: number of training users at which the vector is halved; 0: no scaling.
         """
         copied = copy.deepcopy(self)
         kept = torch.from_numpy(popularity / np.maximum(popularity + half_at, 1)).to(self.output.weight)
@@ -121,7 +121,7 @@ class MultiVAE(nn.Module):
 
 
 def sample_posterior(mean: Tensor, log_variance: Tensor, *, generator: torch.Generator) -> Tensor:
-    """Return one draw of each user's latent."""
+    """Return one sample of each user's latent."""
     noise = torch.randn(mean.shape, generator=generator, device=mean.device)
     return mean + noise * (log_variance / 2).exp()
 
@@ -140,7 +140,7 @@ def reconstruction_loss(vae: MultiVAE, bags: ItemBags, *, beta: float, generator
 
 
 def prediction_loss(vae: MultiVAE, bags: ItemBags, *, beta: float, generator: torch.Generator) -> Tensor:
-    """Return the mean over users of the negative log-likelihood of the items not shown plus beta times KL, in nats."""
+    """Return the mean over users of the negative log-likelihood of the hidden items plus beta times KL, in nats."""
     is_shown = _shown_items(vae, bags, generator)
     latents, divergence = _posterior_draw(vae, bags, unit_weights(bags, is_shown=is_shown), generator)
     negative_log_likelihood = -hidden_log_probabilities(vae.decode(latents), bags, is_shown=is_shown).sum()
@@ -148,7 +148,7 @@ def prediction_loss(vae: MultiVAE, bags: ItemBags, *, beta: float, generator: to
 
 
 def hidden_log_probabilities(logits: Tensor, bags: ItemBags, *, is_shown: Tensor) -> Tensor:
-    """Return the log-probability of each item not shown, among all items that the user was not shown.
+    """Return the log-probability of each hidden item, with the softmax over all items except the user's shown ones.
 
     Args:
         logits: (n_users, n_items).
@@ -156,7 +156,7 @@ def hidden_log_probabilities(logits: Tensor, bags: ItemBags, *, is_shown: Tensor
         is_shown: (n_interactions,) bool.
 
     Returns:
-        (number of items not shown,), in their order in ``bags``.
+        (number of hidden items,), in their order in ``bags``.
     """
     users, items = bags.users(), bags.items
     shown = torch.zeros(logits.shape, dtype=torch.bool, device=logits.device)
@@ -166,7 +166,7 @@ def hidden_log_probabilities(logits: Tensor, bags: ItemBags, *, is_shown: Tensor
 
 
 def unit_weights(bags: ItemBags, *, is_shown: Tensor) -> Tensor:
-    """Return (n_interactions,) weights that make each user's shown items a vector of length 1."""
+    """Return (n_interactions,) weights that give each user's vector of shown items length 1."""
     users = bags.users()
     n_shown = torch.zeros(len(bags.counts()), device=users.device).index_add_(0, users, is_shown.float())
     weights: Tensor = is_shown * n_shown.clamp(min=1).rsqrt()[users]
@@ -174,7 +174,7 @@ def unit_weights(bags: ItemBags, *, is_shown: Tensor) -> Tensor:
 
 
 def item_penalty(vae: MultiVAE) -> Tensor:
-    """Return the negative log-density of the decoder's item vectors under their Gaussian prior, but for a constant."""
+    """Return the negative log-density of the decoder's item vectors under their Gaussian prior, up to a constant."""
     return vae.config.item_precision / 2 * vae.output.weight.square().sum()
 
 
@@ -186,21 +186,21 @@ def _shown_items(vae: MultiVAE, bags: ItemBags, generator: torch.Generator) -> T
 def _posterior_draw(
     vae: MultiVAE, bags: ItemBags, weights: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Draw a latent of each user; beside them the summed divergence of the posteriors from N(0, I)."""
+    """Sample a latent for each user; return the latents and the summed KL divergence of the posteriors from N(0, I)."""
     mean, log_variance = vae.encode(bags, weights=weights)
     divergence = (mean.square() + log_variance.exp() - 1 - log_variance).sum() / 2
     return sample_posterior(mean, log_variance, generator=generator), divergence
 
 
 def as_dense(bags: ItemBags, *, n_items: int) -> Tensor:
-    """Return a batch as (n_users, n_items) zeros and ones."""
+    """Return a batch as a dense binary (n_users, n_items) tensor."""
     dense = torch.zeros(len(bags.counts()), n_items, device=bags.items.device)
     dense[bags.users(), bags.items] = 1.0
     return dense
 
 
 def annealed_beta(epoch: int, *, config: VaeConfig) -> float:
-    """Return the KL weight of an epoch (from 1): a straight line from 0 to ``beta``, then flat."""
+    """Return the KL weight of an epoch (from 1): it rises linearly to ``beta`` and then stays constant."""
     return config.beta * min(1.0, epoch / config.anneal_epochs) if config.anneal_epochs else config.beta
 
 

@@ -1,4 +1,4 @@
-"""Weights as files: safetensors that say in their header what they are, and no pickle."""
+"""Weights as safetensors files, without pickle; the header describes the content."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -18,16 +18,16 @@ from sdrm_core.model.vae import MultiVAE
 from sdrm_core.records import Artifact
 from sdrm_core.storage import write_artifact
 
-_HEADER = "sdrm"  # one entry: safetensors writes several in any order, and the bytes would differ
+_HEADER = "sdrm"  # a single entry: safetensors writes several in arbitrary order, so the bytes would differ
 
 
 def save_weights(path: Path, tensors: dict[str, Tensor], *, about: dict[str, Any]) -> Artifact:
-    """Write tensors and, in the header, what they are.
+    """Write tensors and a description in the header.
 
     Args:
         path: the file.
         tensors: by name.
-        about: JSON-compatible; the tensors' shapes are added under ``shapes``.
+        about: the description, JSON-compatible; the tensors' shapes are added under ``shapes``.
     """
     shapes = {name: list(tensor.shape) for name, tensor in tensors.items()}
     header = {_HEADER: json.dumps({**about, "shapes": shapes}, sort_keys=True)}
@@ -36,7 +36,7 @@ def save_weights(path: Path, tensors: dict[str, Tensor], *, about: dict[str, Any
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the tensors, on the CPU, and what they are.
+    """Return the tensors, on the CPU, and the description.
 
     Raises:
         ArtifactError: the file is missing, damaged, or was not written by ``save_weights``.
@@ -53,14 +53,14 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 @contextmanager
 def explained(path: Path, *, missing: str = "setting") -> Iterator[None]:
-    """Turn the errors of reading what ``path`` should hold into one that says what to do.
+    """Replace the errors of reading the content of ``path`` by an error that says what to do.
 
     Args:
         path: the file.
-        missing: what a missing key is.
+        missing: what a missing key stands for, for the message.
 
     Raises:
-        ArtifactError: something is missing, or a setting is none of this version's.
+        ArtifactError: something is missing, or a setting is unknown in this version.
     """
     try:
         yield
@@ -71,7 +71,7 @@ def explained(path: Path, *, missing: str = "setting") -> Iterator[None]:
 
 
 def load_into(network: nn.Module, tensors: dict[str, Tensor], *, path: Path) -> None:
-    """Fill a network and freeze it in evaluation mode.
+    """Load the tensors into a network and freeze it in evaluation mode.
 
     Raises:
         ArtifactError: names or shapes differ from the network's.
@@ -84,15 +84,15 @@ def load_into(network: nn.Module, tensors: dict[str, Tensor], *, path: Path) -> 
 
 
 def require_catalogue(about: Mapping[str, Any], *, item_digest: str, path: Path) -> None:
-    """Refuse weights that were trained on other items: columns of equal number would silently stand for others.
+    """Refuse weights trained on another item catalogue: with as many columns they would silently stand for other items.
 
     Args:
-        about: the header of the weights.
-        item_digest: digest of the item map that they are to be used with.
-        path: their file.
+        about: the description in the weights' header.
+        item_digest: digest of the item map that the weights are to be used with.
+        path: the file of the weights.
 
     Raises:
-        ArtifactError: the header has another digest, or none.
+        ArtifactError: the description has another digest, or none.
     """
     if about.get("item_digest") != item_digest:
         message = f"{path} is of another catalogue of items than the one it is used with. Train the model again"
@@ -100,7 +100,7 @@ def require_catalogue(about: Mapping[str, Any], *, item_digest: str, path: Path)
 
 
 def save_vae(vae: MultiVAE, path: Path, *, item_digest: str) -> Artifact:
-    """Write a VAE with its configuration and the digest of the item map its columns stand for."""
+    """Write a VAE with its configuration and the digest of the item map of its columns."""
     about = {"kind": "vae", "n_items": vae.n_items, "config": vae.config.model_dump(), "item_digest": item_digest}
     return save_weights(path, vae.state_dict(), about=about)
 
@@ -110,11 +110,11 @@ def load_vae(path: Path, *, item_digest: str, device: torch.device | None = None
 
     Args:
         path: the file.
-        item_digest: as given to ``save_vae``: of the item map that the VAE is to be used with.
-        device: where to; None: the CPU.
+        item_digest: digest of the item map that the VAE is to be used with, as given to ``save_vae``.
+        device: target device; None: the CPU.
 
     Raises:
-        ArtifactError: the file is missing, damaged, of another catalogue, or holds something else.
+        ArtifactError: the file is missing, damaged, of another catalogue, or contains something else.
     """
     tensors, about = load_weights(path)
     if about.get("kind") != "vae":

@@ -1,4 +1,4 @@
-"""Membership attacks: given a user's items and the release, was this user in the training set?"""
+"""Membership inference attacks: given a user's items and the release, was this user in the training set?"""
 
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -11,12 +11,12 @@ from sdrm_core.privacy.evidence import Evidence, RealUsers
 from sdrm_core.privacy.statistics import Estimate
 
 FALSE_POSITIVE_RATE = 0.01
-_TENTH = 0.1
-_GROUPS = 20
-_LEAST_ALIKE = 20  # users, among whom a rank still tells something
+_TENTH = 0.1  # size of the subgroups with the rarest items and with the most items
+_GROUPS = 20  # by number of items, within which ``among_like`` ranks users
+_LEAST_ALIKE = 20  # users per group at least: a rank among fewer says too little
 _MIN_DIVISIONS = 3
 _MAX_DIVISIONS = 25
-_MAX_ATTACKS = 500_000  # users times divisions: the attacks on many users rank alike however they are divided
+_MAX_ATTACKS = 500_000  # users times divisions: with many users the result hardly depends on the division
 _TINY = 1e-12
 
 
@@ -24,8 +24,8 @@ def membership_scores(evidence: Evidence) -> dict[str, np.ndarray]:
     """Return each attack's (n_real,) scores; higher means more likely a training user.
 
     - nearest: similarity to the nearest synthetic user.
-    - nearest less reference: that, less the similarity to the nearest other real user (what the attacker expects).
-    - density ratio: log kernel density of the synthetic users at the user, less that of the other real users.
+    - nearest less reference: the same, minus the similarity to the nearest other real user (what the attacker expects).
+    - density ratio: log kernel density of the synthetic users at the user, minus that of the other real users.
     - rare items: similarity to the nearest synthetic user where rare items weigh more.
     """
     found, normal = evidence.real_to_synthetic, evidence.people.complete_to_complete
@@ -38,23 +38,23 @@ def membership_scores(evidence: Evidence) -> dict[str, np.ndarray]:
 
 
 def measure_membership(evidence: Evidence, draw: np.random.Generator) -> dict[str, Estimate]:
-    """Estimate how well an attacker does who knows of half of the users whether they were trained on.
+    """Estimate how well an attacker who knows the roles of half of the users infers the roles of the others.
 
-    The attacker takes the attack that does best on the known half; it is measured on the other half, so the choice
-    does not bias the figures. Both directions are averaged, so every user counts. As the figures of one division into
-    halves depend on who fell into which, several random divisions are made and combined (``statistics.agreed``).
+    The attacker chooses the attack that works best on the known half. The chosen attack is measured on the other half,
+    so the choice does not bias the figures. Both directions are averaged, so every user counts. The result depends on
+    how the users are divided into halves, so several random divisions are made and combined (``statistics.agreed``).
 
     Returns:
-        Estimates by name. Of the attack that does best on the known half:
+        Estimates by name. For the attack that is best on the known half:
 
-        - "auc": of all users.
+        - "auc": over all users.
         - "tpr": true positive rate at a false positive rate of 1 %.
-        - "rare taste auc": of the tenth of users whose items are the rarest.
+        - "rare taste auc": over the tenth of users whose items are the rarest.
 
-        With each score replaced by its rank among users who have about as many items (``among_like``):
+        With each score replaced by its rank among users with about as many items (``among_like``):
 
-        - "most active auc": of the attack that does best then, on the tenth of users with the most items.
-        - "auc of all at once": of a weighted sum of all attacks, its weights fitted to the known half.
+        - "most active auc": for the attack that is then best, over the tenth of users with the most items.
+        - "auc of all at once": for a weighted sum of all attacks, with weights fitted on the known half.
     """
     people, activity = evidence.people, np.diff(evidence.people.complete.indptr)
     rare, most_active = _highest_tenth(people.rarity), _highest_tenth(activity)
@@ -84,10 +84,10 @@ def measure_membership(evidence: Evidence, draw: np.random.Generator) -> dict[st
 
 
 def chance_of_activity_trend(evidence: Evidence) -> float:
-    """Return the one-sided p-value of "the best attack recognises people with more items no more surely".
+    """Return the one-sided p-value of "the best attack does not work better on users with more items".
 
-    A score test of a trend: does the lead in rank of training users over held-out users with about as many items grow
-    with the number of items? How large that lead is on average makes no difference.
+    A score test of a trend: does the rank advantage of training over held-out users with about as many items grow with
+    the number of items? The average size of the advantage makes no difference.
     """
     people, activity = evidence.people, np.diff(evidence.people.complete.indptr)
     attacks = _each_among_like(membership_scores(evidence).values(), activity)
@@ -97,14 +97,14 @@ def chance_of_activity_trend(evidence: Evidence) -> float:
 
 
 def among_like(scores: np.ndarray, activity: np.ndarray) -> np.ndarray:
-    """Return each user's rank, from 0 to 1, among the twentieth of all users who have about as many items.
+    """Return each user's rank, from 0 to 1, among users with about as many items (at most 20 groups of equal size).
 
-    Similarity and density depend first of all on the number of items: in a ranking of everybody, the little that
-    membership adds is lost in that.
+    Similarity and density depend first of all on the number of items. In a ranking of all users that dependence would
+    hide the small effect of membership.
 
     Args:
-        scores: (n,) of an attack.
-        activity: (n,) items of each user.
+        scores: (n,) scores of an attack.
+        activity: (n,) number of items of each user.
     """
     n_groups = int(np.clip(len(scores) // _LEAST_ALIKE, 1, _GROUPS))
     among: np.ndarray = np.empty(len(scores))
@@ -114,12 +114,12 @@ def among_like(scores: np.ndarray, activity: np.ndarray) -> np.ndarray:
 
 
 def _each_among_like(attacks: Iterable[np.ndarray], activity: np.ndarray) -> np.ndarray:
-    """Return (n_attacks, n) what ``among_like`` makes of each attack's scores."""
+    """Return (n_attacks, n) the result of ``among_like`` for each attack's scores."""
     return np.stack([among_like(scores, activity) for scores in attacks])
 
 
 def _halves(is_train: np.ndarray, draw: np.random.Generator) -> Iterator[np.ndarray]:
-    """Yield (n,) True for a random half of the training and a random half of the held-out users, several times."""
+    """Yield several random masks (n,), each True for half of the training users and half of the held-out users."""
     for _ in range(int(np.clip(_MAX_ATTACKS // max(len(is_train), 1), _MIN_DIVISIONS, _MAX_DIVISIONS))):
         half = np.zeros(len(is_train), bool)
         for role in (True, False):
@@ -129,23 +129,26 @@ def _halves(is_train: np.ndarray, draw: np.random.Generator) -> Iterator[np.ndar
 
 
 def _best(people: RealUsers, attacks: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Return the (n,) scores of the attack that tells the roles of ``known`` (n,) best."""
+    """Return the (n,) scores of the attack with the largest AUC on the users ``known`` (n,)."""
     found = statistics.aucs(attacks[:, known], people.is_train[known], people.taste[known])
     best: np.ndarray = attacks[np.argmax(found)]
     return best
 
 
 def _summands(attacks: np.ndarray, activity: np.ndarray) -> np.ndarray:
-    """Return (n, n_summands) what is added up of all attacks (n_attacks, n).
+    """Return (n, n_summands) the terms of the weighted sum of all attacks (n_attacks, n).
 
-    The weight of an attack depends on the user's number of items: each has a constant term and one that grows with it.
+    The best weight of an attack depends on the user's number of items, so each attack has two terms: its centred rank,
+    and that multiplied by the centred rank of the number of items.
     """
     centred = attacks.T - 0.5
     return np.column_stack([np.ones(len(centred)), centred, centred * (statistics.ranks(activity)[:, None] - 0.5)])
 
 
 def _together(people: RealUsers, summands: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Return (n,) scores: the sum of ``summands`` (n, n_summands) by weights that tell the roles of ``known`` best.
+    """Return (n,) scores: the linear combination of ``summands`` (n, n_summands) that best predicts the known roles.
+
+    known: (n,) True for the users whose roles are used to fit the weights.
 
     Source: Fisher 1936, "The use of multiple measurements in taxonomic problems", Annals of Eugenics 7.
     """

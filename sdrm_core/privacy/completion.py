@@ -1,4 +1,4 @@
-"""The completion attack: does a recommender trained on the release know what training users hide?"""
+"""The completion attack: can a recommender trained on the release predict the hidden items of training users?"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ from sdrm_core.privacy.kernels import count_hits
 from sdrm_core.privacy.statistics import Estimate, adjusted_difference
 from sdrm_core.threads import one_blas_thread
 
-MAX_ITEMS = 4_000
-MAX_USERS = 10_000  # of a role: more cost time and add hardly any precision
-_TOP = 20
+MAX_ITEMS = 4_000  # the most popular ones
+MAX_USERS = 10_000  # per role: more users cost time and add hardly any precision
+_TOP = 20  # length of the recommendation list
 _FOLDS = 3
-_MAX_DIVISIONS = 5  # any number of them would make the standard error a twentieth smaller still
-_MAX_ATTACKS = 5_000  # users times divisions: what many users tell does not hang on how their items are divided
-_RIDGE = 50.0
-_TRAIN_PER_HOLDOUT = 10  # more cost time and add hardly any precision
+_MAX_DIVISIONS = 5  # even unlimited divisions would reduce the standard error by only another twentieth
+_MAX_ATTACKS = 5_000  # users times divisions: with many users the result hardly depends on the division
+_RIDGE = 50.0  # penalty of EASE
+_TRAIN_PER_HOLDOUT = 10  # more training users cost time and add hardly any precision
 _BLOCK_ROWS = 512
 
 
 @dataclass(frozen=True)
 class Completion:
-    """The attack's gain: mean recall@20 of training users less that of held-out users, and whom it was tried on."""
+    """The attack's gain (mean recall@20 of training users minus that of held-out users) and the size of the attack."""
 
     gain: Estimate
     holdout_recall: float
@@ -37,12 +37,14 @@ class Completion:
 
 
 def measure_completion(evidence: Evidence, draw: np.random.Generator) -> Completion:
-    """Hide each item of a user once, in three folds, and let EASE trained on the synthetic users find it.
+    """Hide each item of a user once, in three folds, and let EASE trained on the synthetic users predict it.
 
-    With few users several divisions into folds are averaged: the result of one would hang on how items fell.
+    With few users, several divisions into folds are averaged, because the result of one depends on how the items were
+    divided.
 
-    The control is an item-item recommender of all real users but the attacked one: who is easy to complete is easy
-    for both. Of a catalogue of more than 4,000 items the most popular are attacked, of each role 10,000 users at most.
+    The control covariate is the recall of an item-item recommender trained on all real users except the attacked one:
+    a user who is easy to complete is easy for both. At most the 4,000 most popular items and 10,000 users per role are
+    attacked.
     """
     people = evidence.people
     holders = item_popularity(people.complete)
@@ -54,7 +56,7 @@ def measure_completion(evidence: Evidence, draw: np.random.Generator) -> Complet
     n_divisions = min(max(_MAX_ATTACKS // max(len(rows), 1), 1), _MAX_DIVISIONS)
     divisions = [_folds(users, draw) for _ in range(n_divisions)]
     nothing = np.zeros(len(items), np.float32)
-    with one_blas_thread():  # the last bits decide who just comes in
+    with one_blas_thread():  # the last bits of a weight can decide which item is the twentieth
         weights = ease_weights(item_gram(synthetic, dtype=np.float32), penalty=_RIDGE)
     recall = _recall(users, divisions, weights, own_pair=nothing)
     own_pair = (1 / np.sqrt(np.maximum(holders[items], 1))).astype(np.float32)
@@ -65,7 +67,7 @@ def measure_completion(evidence: Evidence, draw: np.random.Generator) -> Complet
 
 
 def _cosine_weights(user_items: csr_matrix, scale: np.ndarray) -> np.ndarray:
-    """Cosine of item columns; ``scale`` is one over their norms."""
+    """Return the (n_items, n_items) cosine similarity of the item columns; ``scale`` is one divided by their norms."""
     weights: np.ndarray = (user_items.T @ user_items).toarray(order="C").astype(np.float32, copy=False)
     weights *= scale[:, None] * scale[None, :]
     np.fill_diagonal(weights, 0)
@@ -73,9 +75,9 @@ def _cosine_weights(user_items: csr_matrix, scale: np.ndarray) -> np.ndarray:
 
 
 def _attacked(people: RealUsers, items: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    """Rows of users with two items or more: random ones where there are too many.
+    """Return the rows of the attacked users: users with two or more of ``items``, or a random part of them.
 
-    Too many are more than ``MAX_USERS`` of a role, and more than ten training users for each held-out one.
+    At most ``MAX_USERS`` per role, and at most ten training users for each held-out user.
     """
     has_two = np.diff(people.real[:, items].tocsr().indptr) >= 2
     train, holdout = (np.flatnonzero(has_two & (people.is_train == role)) for role in (True, False))
@@ -86,7 +88,7 @@ def _attacked(people: RealUsers, items: np.ndarray, draw: np.random.Generator) -
 
 
 def _folds(users: csr_matrix, draw: np.random.Generator) -> np.ndarray:
-    """(nnz,) the fold in which each stored item is hidden; a user's items are spread evenly over the folds."""
+    """(nnz,) the fold in which each stored item is hidden; each user's items are spread evenly over the folds."""
     return rank_within_users(users, draw.random(users.nnz)) % _FOLDS
 
 
@@ -95,7 +97,7 @@ def _recall(
 ) -> np.ndarray:
     """(n_users,) recall@20 over the folds of all divisions.
 
-    own_pair: (n_items,) what the user itself adds to ``weights[i, j]`` is own_pair[i] * own_pair[j]; taken out again.
+    own_pair: (n_items,) the user itself contributes own_pair[i] * own_pair[j] to ``weights[i, j]``; this is subtracted.
     """
     hits, possible = np.zeros(users.shape[0]), np.zeros(users.shape[0])
     rows = cell_rows(users)
@@ -110,7 +112,7 @@ def _recall(
 
 
 def _hits(given: csr_matrix, weights: np.ndarray, is_target: np.ndarray, own_share: np.ndarray) -> np.ndarray:
-    """(n_users,) targets among the best 20; each user's scores are a sum of its own, whatever the blocks."""
+    """(n_users,) number of hidden items among the best 20; a user's result does not depend on the block division."""
     hits = np.zeros(given.shape[0])
 
     def look(start: int, stop: int) -> None:

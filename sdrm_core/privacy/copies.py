@@ -1,4 +1,24 @@
-"""Copies of persons: synthetic users that equal, or nearly equal, one training user."""
+"""Copies of single people: synthetic users that equal, or nearly equal, one training user.
+
+A synthetic user *hits*, or strikes, a real user if it equals the real user's record (``unique_copies``) or is unusually
+close to it (``near_copies``); the real user is then *struck*. Each p-value below answers one question; the null
+hypothesis is always "no". The gate is ``gates._judge_copies``.
+
+====================  =================================================  ==========================================
+p-value               question                                           what the gate does
+====================  =================================================  ==========================================
+``p_versus_holdout``  Are training users struck more often than          FAIL below .01, or below the weaker level
+                      held-out users?                                    that the last two rows may set
+``p_one_person``      Is one training user struck by more synthetic      FAIL below .01
+                      users than chance explains?
+``share.p_value``     none                                               replaced by one of the two above
+``p_versus_real``     Do synthetic users hit real users more often than  below .01: the level is .15 (unique copies) or
+                      real users hit each other?                         .10 (near copies); no PASS if
+                                                                         ``p_versus_holdout`` is below 1
+``p_recurrence``      Do long records of different people recur more     below .001: FAIL if ``p_versus_holdout`` is
+                      often than among real users?                       below 1
+====================  =================================================  ==========================================
+"""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -20,30 +40,30 @@ from sdrm_core.privacy.statistics import (
     struck_p_value,
 )
 
-MIN_SET_ITEMS = 5
-_LONG_ITEMS = 10  # a record of so many items hardly recurs by chance, however typical synthetic users are
-NEAR_SHARE = 0.01
-_TAIL_SHARES = (0.05, 0.02, NEAR_SHARE, 0.005, 0.002)  # how close is close: the share of real people that are closer
-_MAX_SIZE_CLASSES = 4  # of few items it takes less to look alike
-_UNEXPECTED = 20  # times as rare as the closeness of the nearest person: closeness to a synthetic user that tells
-_SUSPECT = 0.15  # p-value of "held-out people are struck as often" from which on there is no sign of a leak
-_MIN_PEERS = 200  # among fewer a share of a hundredth is not to be seen
+MIN_SET_ITEMS = 5  # shorter records are ignored: many users share so few items, so these identify nobody
+_LONG_ITEMS = 10  # a record of ten or more items hardly recurs by chance, even if synthetic users are very typical
+NEAR_SHARE = 0.01  # "near": at most 1 % of real users of similar size have another real user as near
+_TAIL_SHARES = (0.05, 0.02, NEAR_SHARE, 0.005, 0.002)  # thresholds tried for "near"; the most significant one counts
+_MAX_SIZE_CLASSES = 4  # of users by number of items: two short records look alike more easily than two long ones
+_UNEXPECTED = 20  # a hit has at most 1/20 of the nearest other person's tail share: typical users are near by chance
+_SUSPECT = 0.15  # a p_versus_holdout above this shows no leak, so the rate of chance hits (twins) is subtracted
+_MIN_PEERS = 200  # real users per size class; with fewer, a share of 1 % cannot be estimated
 
 
 @dataclass(frozen=True)
 class Copies:
-    """How often synthetic users hit real ones, and the two tests of whether that is a leak.
+    """How often synthetic users hit real users, and the tests of whether this is a leak.
 
     Attributes:
-        share: copies of training users beyond chance, as a share of the synthetic users.
-        p_versus_holdout: training users are hit no more often than held-out users (exact, whatever the generator); 1
-            where the odds are below 1.5, which very many users would prove.
-        p_one_person: no training user is hit by more synthetic users than people hit that person.
-        p_versus_real: synthetic users hit real ones no more often than real people hit one another.
-        p_recurrence: long complete records of so many different people recur no more often than among people; 1 where
-            altered records were looked for, which a generator less diverse than people makes without leaking.
-        real_rate: share of real people that hit another one: the baseline.
-        n_synthetic: synthetic users looked at.
+        share: copies of training users as a share of the synthetic users, with chance hits subtracted where possible.
+        p_versus_holdout: of "training users are struck no more often than held-out users" (exact for every generator);
+            1 if the odds ratio is below 1.5, because with very many users even such a small ratio is significant.
+        p_one_person: of "no training user is struck by more synthetic users than real users strike that person".
+        p_versus_real: of "synthetic users hit real users no more often than real users hit each other".
+        p_recurrence: of "the long complete records of different people recur no more often than among real users";
+            1 for near copies, because a generator that is less diverse than people makes them without a leak.
+        real_rate: share of real users that hit another real user: the baseline.
+        n_synthetic: number of synthetic users examined.
     """
 
     share: Estimate
@@ -56,21 +76,21 @@ class Copies:
 
     @property
     def confirmed(self) -> bool:
-        """Whether the synthetic users hit real ones more often than people do, so that weaker proof is enough."""
+        """Whether synthetic users hit real users more often than real users do; then the gate needs weaker proof."""
         return self.p_versus_real < 0.01
 
     @property
     def is_suspicious(self) -> bool:
-        """Whether, besides, it is training users who are hit: too few to prove it, too many to pass."""
+        """Whether the gate must not pass: ``confirmed``, and ``p_versus_holdout`` is below 1 (odds ratio ≥ 1.5)."""
         return self.confirmed and self.p_versus_holdout < 1
 
 
 def unique_copies(evidence: Evidence) -> Copies:
-    """Measure synthetic users equal to a set of five items or more that exactly one real user holds.
+    """Measure synthetic users that equal a set of five or more items that exactly one real user has.
 
-    Popular sets, which many hold, betray nobody and are left out. All people and all synthetic users are looked at,
-    those not compared too. In a small catalogue people have a twin by chance, too: hits that strike training and
-    held-out users alike count as far as they are more than these.
+    Sets that several real users have identify nobody and are left out. All real and all synthetic users are examined,
+    also those outside the compared subset. In a small catalogue, real users also have twins (equal records) by chance:
+    if training and held-out users are struck about equally often, the rate of twins is subtracted from the share.
     """
     people = evidence.people
     everyone = keep_items(people.everyone, people.is_publishable)
@@ -88,7 +108,7 @@ def unique_copies(evidence: Evidence) -> Copies:
 
     any_length = min(p_beside_people(hits, least) for least in (MIN_SET_ITEMS, _LONG_ITEMS))
     share = _share(int(is_train[hits].sum()), n=n_synthetic)
-    p_versus_holdout = struck_p_value(np.searchsorted(owners, struck), is_train[owners])  # who can be struck
+    p_versus_holdout = struck_p_value(np.searchsorted(owners, struck), is_train[owners])  # only owners can be struck
     if len(twins) and p_versus_holdout > _SUSPECT:
         share = _beyond_twins(share, n_pairs=len(twins) // 2, is_train=is_train)
     return Copies(
@@ -97,7 +117,7 @@ def unique_copies(evidence: Evidence) -> Copies:
         p_one_person=_one_person(
             hits, np.zeros(0, np.int64), n_items=n_items, is_train=is_train, n_synthetic=n_synthetic
         ),
-        p_versus_real=min(2 * any_length, 1.0),  # two looks: short records have twins among people too
+        p_versus_real=min(2 * any_length, 1.0),  # Bonferroni: two tests, as short records have twins by chance
         p_recurrence=p_beside_people(struck, _LONG_ITEMS),
         real_rate=len(twins) / n_real,
         n_synthetic=n_synthetic,
@@ -105,19 +125,19 @@ def unique_copies(evidence: Evidence) -> Copies:
 
 
 def near_copies(evidence: Evidence) -> Copies:
-    """Measure synthetic users closer to a training user than all but few real people are to anyone.
+    """Measure synthetic users that are closer to a training user than almost all real users are to anyone.
 
-    How close a pair of users is, is told by a tail share: of the people of like size, how many have another person at
-    least as near (``_tail``).
+    Closeness is expressed as a tail share (``_tail``): the share of real users of similar size that have another real
+    user at least as near.
 
-    1. The tail share that counts as close is chosen among five: the one at which synthetic users are most significantly
-       closer to people than people of as many items are to one another.
-    2. A person is struck if a synthetic user is that close, and its tail share is a twentieth of that of the nearest
-       other person or less: who is like many others is close to synthetic users by chance.
-    3. Training users are compared with held-out users by how many of them are struck.
+    1. Five tail shares are tried as the threshold for "near". Chosen is the one where synthetic users are most
+       significantly closer to real users than real users of similar size are to each other.
+    2. A real user is struck if a synthetic user is within that threshold, and its tail share is at most a twentieth of
+       that of the nearest other real user. Typical users are near to synthetic users by chance; this excludes them.
+    3. The numbers of struck training and held-out users are compared.
 
-    The first two steps do not look at roles. The third leaves out people of fewer than five publishable items: among
-    held-out users there are more of these, because training users' own items help to make an item publishable.
+    Steps 1 and 2 do not use the roles. Step 3 leaves out users with fewer than five publishable items: there are more
+    of these among held-out users, because training users' own items help to make an item publishable.
     """
     people, synthetic, published = evidence.people, evidence.synthetic, evidence.people.published
     to_person, to_people = nearest(synthetic, published, device=people.device), people.published_to_published
@@ -126,7 +146,7 @@ def near_copies(evidence: Evidence) -> Copies:
     among_people = _tail(to_people.closest, published, people, are_peers=True)
     n_items = np.diff(published.indptr)
     n_synthetic, n_real = len(to_real), len(to_synthetic)
-    versus_real = {  # counted alike on both sides: of people, too, only those that can be recognised are that close
+    versus_real = {  # the same rule on both sides: a record of fewer than five items is never near
         share: excess_p_value(
             int((to_real <= share).sum()),
             n=n_synthetic,
@@ -159,21 +179,21 @@ def near_copies(evidence: Evidence) -> Copies:
     )
     if not copies.confirmed:
         return copies
-    each_once = np.flatnonzero(to_synthetic <= NEAR_SHARE)  # however many copies there are of a person
+    each_once = np.flatnonzero(to_synthetic <= NEAR_SHARE)  # each real user once, however many copies there are
     found = [_beyond_chance(struck, people.is_train, n=n_synthetic) for struck in (each_once, struck_by_synthetic)]
     return replace(copies, share=max(found, key=lambda share: share.upper))
 
 
 def _tail(similarity: np.ndarray, users: csr_matrix, people: RealUsers, *, are_peers: bool = False) -> np.ndarray:
-    """(n_users,) share of real people of like size whose nearest other person is at least as similar; 1 at 0.
+    """(n_users,) share of real users of similar size whose nearest other real user is at least as similar.
 
-    1 also for users of fewer than five items: what they share with somebody, they share with many.
+    1 where the similarity is 0, and for users of fewer than five items: many users share so few items.
 
     Args:
-        similarity: (n_users,) to the nearest person.
+        similarity: (n_users,) similarity of each user to the nearest person.
         users: (n_users, n_items).
-        people: whom they are near to.
-        are_peers: whether the users are these people themselves, each of whom is then compared with the others.
+        people: the real users.
+        are_peers: True if ``users`` are the real users themselves; each is then compared with the others only.
     """
     normal, sizes = people.published_to_published.closest, np.diff(people.published.indptr)
     edges, n_items = _class_edges(sizes), np.diff(users.indptr)
@@ -189,12 +209,12 @@ def _tail(similarity: np.ndarray, users: csr_matrix, people: RealUsers, *, are_p
 
 
 def _class_edges(sizes: np.ndarray) -> np.ndarray:
-    """Return the sizes from which on a user belongs to the next class, ascending; each class has peers enough."""
+    """Return the smallest size of each size class but the first, ascending; each class has enough real users."""
     n_classes = min(max(len(sizes) // _MIN_PEERS, 1), _MAX_SIZE_CLASSES)
     edges: list[float] = []
     n_below, ordered = 0, np.sort(sizes)
     for edge in np.quantile(sizes, np.arange(1, n_classes) / n_classes):
-        n_smaller = int(np.searchsorted(ordered, edge))  # where many are of one size, an edge may part off hardly any
+        n_smaller = int(np.searchsorted(ordered, edge))  # if many users have equal sizes, a class may be almost empty
         if min(n_smaller - n_below, len(sizes) - n_smaller) >= _MIN_PEERS // 2:
             edges.append(float(edge))
             n_below = n_smaller
@@ -204,17 +224,19 @@ def _class_edges(sizes: np.ndarray) -> np.ndarray:
 def _one_person(
     by_synthetic: np.ndarray, by_people: np.ndarray, *, n_items: np.ndarray, is_train: np.ndarray, n_synthetic: int
 ) -> float:
-    """P-value, after Bonferroni, of the training user struck most, beside how often people strike that user.
+    """P-value, after Bonferroni over the training users, that one of them is struck too often by synthetic users.
 
-    A long record hardly recurs: how often people strike it, once more at least, is taken for what chance does. A short
-    one may be what people buy as a set, of whom one was there by chance: there both counts are compared.
+    The control is how often real users strike the same person. A long record hardly recurs by chance, so for long
+    records that number plus one, scaled to the number of synthetic users, is the rate of a Poisson test. A short record
+    may be a set that people often buy together and that only one real user happened to have, so for short records the
+    two counts are compared by an exact test.
 
     Args:
-        by_synthetic: (n_hits,) the real user whom each synthetic user strikes.
-        by_people: (n_hits_among_people,) the real user whom each real user strikes.
-        n_items: (n_real,) items per real user.
+        by_synthetic: (n_hits,) the real user struck, one entry for each synthetic user that strikes.
+        by_people: (n_hits_among_people,) the real user struck, one entry for each real user that strikes.
+        n_items: (n_real,) number of items of each real user.
         is_train: (n_real,) bool.
-        n_synthetic: synthetic users.
+        n_synthetic: number of synthetic users.
     """
     n_real = len(is_train)
     hits, normal = (np.bincount(struck, minlength=n_real)[is_train] for struck in (by_synthetic, by_people))
@@ -225,17 +247,17 @@ def _one_person(
 
 
 def _share(hits: int, *, n: int) -> Estimate:
-    """The share of synthetic users that hit a training user: an upper bound of the copies, chance hits included."""
+    """The share of synthetic users that hit a training user; an upper bound of the copies: it includes chance hits."""
     return Estimate(hits / n, binomial_lower(hits, n=n), binomial_upper(hits, n=n), p_value=1.0)
 
 
 def _beyond_twins(share: Estimate, *, n_pairs: int, is_train: np.ndarray) -> Estimate:
-    """What a share of synthetic users has beyond that of people whose twin is a training user.
+    """Subtract from a share of synthetic users the share of real users whose twin is a training user.
 
     Source: Newcombe 1998, "Interval estimation for the difference between independent proportions", Statistics in
     Medicine 17, method 10, with exact intervals of both.
     """
-    n_real, halves = len(is_train), 2 * is_train.mean()  # each pair is two people, whose twin may be held out
+    n_real, halves = len(is_train), 2 * is_train.mean()  # a pair makes two people with a twin; the twin may be held out
     twins, fewest, most = (
         halves * rate
         for rate in (n_pairs / n_real, binomial_lower(n_pairs, n=n_real), binomial_upper(n_pairs, n=n_real))
@@ -246,9 +268,11 @@ def _beyond_twins(share: Estimate, *, n_pairs: int, is_train: np.ndarray) -> Est
 
 
 def _beyond_chance(struck: np.ndarray, is_train: np.ndarray, *, n: int) -> Estimate:
-    """Training users struck beyond what held-out users, scaled to their number, say is chance; per synthetic user.
+    """Struck training users minus those expected by chance, as a share of the ``n`` synthetic users.
 
-    struck: real users; one may be there as often as it is struck.
+    Expected by chance is the number of struck held-out users, scaled to the number of training users.
+
+    struck: real users; a user may occur once for each synthetic user that strikes it.
     """
     if not len(struck):
         return _share(0, n=n)
@@ -263,7 +287,7 @@ def _n_items(items: bytes) -> int:
 
 
 def _item_sets(user_items: csr_matrix) -> Iterator[bytes]:
-    """Yield each user's items as bytes, a tenth of a tuple's size; nothing for fewer than five."""
+    """Yield each user's items as bytes (a tenth of the memory of a tuple); empty for users of fewer than five items."""
     items = user_items.indices.astype(np.int32, copy=False)
     for start, stop in pairwise(user_items.indptr.tolist()):
         yield items[start:stop].tobytes() if stop - start >= MIN_SET_ITEMS else b""

@@ -1,4 +1,4 @@
-"""The comparisons that all gates share: real users with each other, and synthetic users with real ones."""
+"""The comparisons that all gates share: real users with each other, and synthetic users with real users."""
 
 from dataclasses import dataclass
 
@@ -13,35 +13,37 @@ from sdrm_core.privacy.similarity import CPU, Neighbours, inverse_frequency, nea
 from sdrm_core.privacy.statistics import ranks
 from sdrm_core.randomness import numpy_stream
 
-SUBSET_USERS = 20_000
-_LIST_LENGTH = 7  # times (T + H) / H neighbours are kept: with chance exp(-7) or so none of them is held out
-_MAX_LIST = 512
+SUBSET_USERS = 20_000  # subsets are never smaller: with fewer users the gates lose too much power
+_LIST_LENGTH = 7  # times (T + H) / H neighbours are kept; the chance that none is held out is about exp(-7)
+_MAX_LIST = 512  # neighbours kept at most
 
 
 @dataclass(frozen=True)
 class RealUsers:
-    """Training and held-out users together, in a random order, and what is normal among them.
+    """Training and held-out users together in random order, and the comparisons among them that serve as the baseline.
 
-    The order carries no label, so neither do ties broken by it; everything but ``is_train`` is blind to the roles.
+    The order does not depend on the roles, so breaking ties by order favours neither role.
 
     Attributes:
-        real: (n_real, n_items), items that ``k_anonymity`` other training users have: what synthetic users face.
-        complete: (n_real, n_items), all items: what real users face among themselves.
-        published: (n_real, n_items), all items that may be published: for copies.
-        everyone: (n_everyone, n_items), all items of all people, those not compared too, training users first.
-        n_train: training users among everyone.
-        is_publishable: (n_items,) True where enough training users have the item.
-        is_train: (n_real,) True for training, False for held-out users.
-        train_row: (n_real,) the row a training user had as given; -1 for held-out users.
-        complete_to_complete: nearest *other* real users of each real user, by all items: what is known of people.
-        published_to_published: the nearest other real user by items that may be published: what is normal for copies.
-        item_weights: (n_items,) the rarer an item, the more.
-        rarity: (n_real,) mean rarity of the user's items.
-        taste: (n_real, p) what is known of a user without the synthetic set and the roles; the control of all gates.
-        compared: empty, or what was compared because the exact cost was above the limit.
-        max_pair_products: what comparing two sets of users may cost.
-        seed: of the run; decides who is compared where not all are.
-        device: where they were compared.
+        real: (n_real, n_items), items that ``k_anonymity`` *other* training users have; compared with synthetic users.
+        complete: (n_real, n_items), all items; for comparisons among real users.
+        published: (n_real, n_items), all publishable items; for the search for copies.
+        everyone: (n_everyone, n_items), all items of all real users, also outside the compared subset; training users
+            first.
+        n_train: number of training users in ``everyone``.
+        is_publishable: (n_items,) True where at least ``k_anonymity`` training users have the item.
+        is_train: (n_real,) True for training users, False for held-out users.
+        train_row: (n_real,) the user's row in the training matrix as given; -1 for held-out users.
+        complete_to_complete: nearest *other* real users of each real user by all items: the baseline.
+        published_to_published: nearest other real user by publishable items: the baseline for copies.
+        item_weights: (n_items,) larger for rarer items.
+        rarity: (n_real,) mean weight of the user's items.
+        taste: (n_real, p) covariates that do not depend on the synthetic users or the roles (activity, rarity,
+            closeness to other real users); the gates use them to reduce noise.
+        compared: empty, or a description of the random subset if comparing all users would exceed the cost limit.
+        max_pair_products: limit on the cost of comparing two sets of users.
+        seed: of the run; decides which users are in a random subset.
+        device: where the comparisons are computed.
     """
 
     real: csr_matrix
@@ -64,7 +66,7 @@ class RealUsers:
 
     @property
     def n_holdout(self) -> int:
-        """Return how many held-out users are compared."""
+        """Return the number of held-out users that are compared."""
         return int((~self.is_train).sum())
 
     @classmethod
@@ -77,11 +79,11 @@ class RealUsers:
         seed: int,
         device: torch.device = CPU,
     ) -> "RealUsers":
-        """Compare all real users with each other, or a random part where that costs more than ``max_pair_products``.
+        """Compare all real users with each other, or a random subset if the cost exceeds ``max_pair_products``.
 
-        On ``device``, as everything that is compared with them later.
+        ``device`` is also used for all later comparisons with these users.
 
-        Of more held-out than training users a random part is looked at.
+        If there are more held-out than training users, a random subset of the held-out users is used.
 
         An item counts for a user only if ``k_anonymity`` *other* training users have it. Otherwise the rule for
         publishable items would itself look like a leak: an item just at the limit is more likely to be publishable if
@@ -129,17 +131,17 @@ class RealUsers:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Who is how close to whom: synthetic users beside real ones.
+    """Similarities between the synthetic users and the real users.
 
     Attributes:
         people: the real users.
-        compared: empty, or what of either was compared because the exact cost was above the limit.
-        synthetic: (n_compared, n_items) the synthetic users compared.
+        compared: empty, or a description of the random subsets if comparing all users would exceed the cost limit.
+        synthetic: (n_compared, n_items) the synthetic users that are compared.
         synthetic_row: (n_compared,) their rows among all synthetic users.
-        released: (n_synthetic, n_items) all synthetic users, those not compared too.
+        released: (n_synthetic, n_items) all synthetic users.
         synthetic_to_real: nearest real users of each synthetic user.
-        real_to_synthetic: nearest synthetic users of each real user.
-        rare_to_synthetic: (n_real,) closest synthetic user by similarity that weighs rare items more.
+        real_to_synthetic: nearest synthetic user of each real user.
+        rare_to_synthetic: (n_real,) similarity to the nearest synthetic user, with rare items weighing more.
     """
 
     people: RealUsers
@@ -153,7 +155,7 @@ class Evidence:
 
 
 def gather(synthetic: csr_matrix, people: RealUsers) -> Evidence:
-    """Compare synthetic users with the people, or as many random ones of them as the limit affords."""
+    """Compare the synthetic users, or a random subset if the cost exceeds the limit, with the real users."""
     draw = numpy_stream(people.seed, "privacy", "synthetic users")
     notes = [people.compared] if people.compared else []
     released = keep_items(synthetic, people.is_publishable)
@@ -179,10 +181,11 @@ def gather(synthetic: csr_matrix, people: RealUsers) -> Evidence:
 def _affordable_order(
     everyone: csr_matrix, *, n_train: int, max_pair_products: float, draw: np.random.Generator
 ) -> tuple[np.ndarray, str]:
-    """Return the rows of the users to compare, shuffled, and how many they are if not all.
+    """Return the shuffled rows of the users to compare, and a description of the subset (empty if all are compared).
 
-    Held-out users go first, up to half of all: they are the fewer, and what can be told hangs on their number. A subset
-    that still costs more than the limit is cut no further: below 20,000 users the gates see too little.
+    A subset takes held-out users first, up to half of it: they are fewer, and the power of the tests depends on their
+    number. A subset of 20,000 users is not reduced further even if it costs more than the limit: with fewer users the
+    gates have too little power.
     """
     order = draw.permutation(everyone.shape[0])
     cost = pair_products(everyone, everyone)

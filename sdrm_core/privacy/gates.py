@@ -1,4 +1,4 @@
-"""The statistical gates: from what was measured to a verdict with its reasons."""
+"""The statistical gates: they turn each measurement into a verdict with a sentence that explains it."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -18,12 +18,12 @@ from sdrm_core.privacy.verdicts import SIGNIFICANT, Figure, GateVerdict, Verdict
 from sdrm_core.threads import one_blas_thread
 
 OF_COPIES: tuple[PrivacyGate, ...] = ("unique_copies", "near_copies")
-"""Their tests hold for any number of held-out users: few can still prove a leak, though not that there is none."""
+"""Their tests are valid for any number of held-out users: few of them can prove a leak, but not its absence."""
 
-# Level of "training users are struck more often than held-out ones" where real people strike one another less often
-# than synthetic users do: two findings of different make agree, so the weaker need not carry the proof alone.
+# Significance level of "training users are struck (hit by a synthetic user) more often than held-out users", used if
+# synthetic users also hit real users more often than real users hit each other: two different findings then agree.
 _CONFIRMED_LEVEL: dict[PrivacyGate, float] = {"unique_copies": 0.15, "near_copies": 0.10}
-_CERTAIN = 0.001  # of long complete records that recur: any odds that tell training from held-out users are proof
+_CERTAIN = 0.001  # below this p-value of recurring long records, any odds ratio of 1.5 or more is proof
 
 _SENTENCES: dict[PrivacyGate, dict[Verdict, str]] = {
     "unique_copies": {
@@ -57,7 +57,7 @@ _SENTENCES: dict[PrivacyGate, dict[Verdict, str]] = {
         Verdict.INCONCLUSIVE: "Whether hidden items of people trained on can be guessed better cannot be told yet.",
     },
 }
-# Said instead where synthetic users look more like copies than people do, and nothing is proven.
+# Used for INCONCLUSIVE where synthetic users hit real users more often than real users hit each other.
 _SUSPICIONS: dict[PrivacyGate, str] = {
     "unique_copies": "Some complete records of single people recur; whether by chance cannot be told yet.",
     "near_copies": "Some synthetic users are very close to people; whether by chance cannot be told yet.",
@@ -71,13 +71,13 @@ def judged(
     *,
     draw_for: Callable[[PrivacyGate], np.random.Generator],
 ) -> dict[PrivacyGate, GateVerdict]:
-    """Return the verdicts of some of the statistical gates; what cannot be computed fails.
+    """Return the verdicts of the named statistical gates; a gate that cannot be computed fails.
 
     Args:
         names: the gates.
-        evidence: what they look at.
+        evidence: the compared users.
         config: margins and limits.
-        draw_for: a stream of its own for each gate.
+        draw_for: returns a separate random stream for each gate.
     """
     judges: dict[PrivacyGate, Callable[[np.random.Generator], GateVerdict]] = {
         "unique_copies": lambda _: judge_unique_copies(evidence, config),
@@ -87,22 +87,22 @@ def judged(
         "rare_pairs": partial(judge_rare_pairs, evidence, config),
         "completion": partial(judge_completion, evidence, config),
     }
-    with one_blas_thread():  # hundreds of small least squares: threads would spend their time waiting for one another
+    with one_blas_thread():  # for hundreds of small least-squares problems, threads would only wait for each other
         return {name: fail_closed(name, partial(judges[name], draw_for(name))) for name in names}
 
 
 def judge_unique_copies(evidence: Evidence, config: PrivacyConfig) -> GateVerdict:
-    """Judge synthetic users that equal a set which exactly one person holds."""
+    """Judge synthetic users that equal an item set that exactly one real user has."""
     return _judge_copies("unique_copies", unique_copies(evidence), evidence, margin=config.margins.unique_copies)
 
 
 def judge_near_copies(evidence: Evidence, config: PrivacyConfig) -> GateVerdict:
-    """Judge synthetic users closer to a training user than people normally are to one another."""
+    """Judge synthetic users that are closer to a training user than real users normally are to each other."""
     return _judge_copies("near_copies", near_copies(evidence), evidence, margin=config.margins.near_copies)
 
 
 def judge_closer_to_train(evidence: Evidence, config: PrivacyConfig, draw: np.random.Generator) -> GateVerdict:
-    """Judge whether synthetic users lie nearer to training users than to people never seen."""
+    """Judge whether synthetic users are nearer to training users than to held-out users."""
     estimate, among_real = measure_closeness(evidence, draw)
     n = evidence.synthetic.shape[0]
     figure = Figure.judged("share closer to train", estimate, n=n, margin=config.margins.closer_to_train, null=0.5)
@@ -110,9 +110,9 @@ def judge_closer_to_train(evidence: Evidence, config: PrivacyConfig, draw: np.ra
 
 
 def judge_membership(evidence: Evidence, config: PrivacyConfig, draw: np.random.Generator) -> GateVerdict:
-    """Judge whether an attacker who knows a person's items can tell that the person was trained on."""
+    """Judge whether an attacker who knows a person's items can infer that this person was in the training set."""
     measured, margins, n = measure_membership(evidence, draw), config.margins, len(evidence.people.is_train)
-    level = SIGNIFICANT / len(measured)  # five looks at the same question
+    level = SIGNIFICANT / len(measured)  # Bonferroni: five tests of the same question
     figures = tuple(
         Figure.judged(name, measured[name], n=n, margin=margin, null=null, significance=level)
         for name, margin, null in (
@@ -127,13 +127,13 @@ def judge_membership(evidence: Evidence, config: PrivacyConfig, draw: np.random.
 
 
 def judge_rare_pairs(evidence: Evidence, config: PrivacyConfig, draw: np.random.Generator) -> GateVerdict:
-    """Judge whether rare combinations of items of training users turn up more than those of others."""
+    """Judge whether rare item pairs of training users appear in the release more often than those of held-out users."""
     found = measure_rare_pairs(evidence, k_anonymity=config.k_anonymity, draw=draw)
     figure = Figure.judged("exposure odds", found.odds, n=found.n_users, margin=config.margins.rare_pairs, null=1.0)
     at_the_edge = measure_edge_pairs(evidence, k_anonymity=config.k_anonymity)
     edge = Figure.judged(
         "edge pairs odds", at_the_edge.odds, n=at_the_edge.n_users, margin=MOST_ODDS, null=1.0, is_tolerated=False
-    )  # where few people have such pairs a bound means little: only a significant finding counts
+    )  # few people may have such pairs, so the upper bound says little: only significance counts
     n_items = evidence.people.everyone.shape[1]
     some = f"Pairs of a random {found.n_items:,} of {n_items:,} items were looked at."
     looked_at = some if found.n_items < n_items else ""
@@ -143,7 +143,7 @@ def judge_rare_pairs(evidence: Evidence, config: PrivacyConfig, draw: np.random.
 
 
 def judge_completion(evidence: Evidence, config: PrivacyConfig, draw: np.random.Generator) -> GateVerdict:
-    """Judge whether a recommender trained on the release knows more about people trained on."""
+    """Judge whether a recommender trained on the release predicts hidden items better for training users."""
     found = measure_completion(evidence, draw)
     figure = Figure.judged("recall@20 gain", found.gain, n=found.n_users, margin=config.margins.completion)
     baseline = {"holdout_recall": found.holdout_recall, "items_attacked": float(found.n_items)}
@@ -157,10 +157,10 @@ def judge_completion(evidence: Evidence, config: PrivacyConfig, draw: np.random.
 
 
 def _judge_copies(gate: PrivacyGate, copies: Copies, evidence: Evidence, *, margin: float) -> GateVerdict:
-    """Copies of persons are not tolerated in any number: a significant finding fails whatever the margin.
+    """Judge copies of single people: a significant finding fails whatever the margin, because no copy is tolerated.
 
-    However few they are among many synthetic users, those that look like leaks do not pass. Many copies of one person
-    tell nothing of the others: they are looked for by themselves.
+    Suspicious hits do not pass, however small their share of the synthetic users is. Many copies of one person count
+    as one struck person in the comparison of training and held-out users, so they have a separate test.
     """
     is_one = copies.p_one_person < SIGNIFICANT
     estimate = replace(copies.share, p_value=copies.p_one_person if is_one else copies.p_versus_holdout)
@@ -190,7 +190,10 @@ def _judge_copies(gate: PrivacyGate, copies: Copies, evidence: Evidence, *, marg
 
 
 def _what_tells_copies(copies: Copies, figure: Figure, evidence: Evidence) -> str:
-    """Return what more it would take: proof against chance hangs on the held-out users, the bound on the synthetic."""
+    """Return the sentence that says what would decide the case: more held-out users, or more synthetic users.
+
+    Proof against chance depends on the number of held-out users, the upper bound on the number of synthetic users.
+    """
     if copies.confirmed:
         n_holdout = evidence.people.n_holdout
         return f"There were {n_holdout:,} held-out users; more of them would tell."
@@ -210,16 +213,16 @@ def _verdict(
     would_tell: str = "",
     looked_at: str = "",
 ) -> GateVerdict:
-    """Return the gate's answer: that of the figure that decides, in words.
+    """Return the gate's answer in words: the verdict of the strictest figure.
 
     Args:
         gate: name of the gate.
-        figures: what was measured and judged.
-        evidence: the users compared.
-        baseline: what real people do, and what else is worth knowing and is not judged.
-        doubt: said instead of the gate's own sentence where nothing can be told.
-        would_tell: said there instead of how many held-out users would tell.
-        looked_at: said in any case, where not everything was.
+        figures: the judged figures.
+        evidence: the compared users.
+        baseline: values of real users and other useful values that are not judged.
+        doubt: replaces the gate's own sentence for INCONCLUSIVE.
+        would_tell: replaces the number of held-out users needed, for INCONCLUSIVE.
+        looked_at: added for every verdict, if only a part of the data was examined.
     """
     deciding = strictest(figures)
     sentence, needed = _SENTENCES[gate][deciding.verdict], None

@@ -1,4 +1,4 @@
-"""The privacy judgement: all gates over one set of comparisons, failing closed."""
+"""The privacy judgement: all gates on one set of comparisons. What cannot be judged does not pass."""
 
 import numpy as np
 import torch
@@ -39,11 +39,11 @@ def judge_privacy(
     Args:
         synthetic: (n_synthetic, n_items), rows in the order of the release; 1 where a user has an item.
         train: (n_train, n_items), the users the model was trained on.
-        holdout: (n_holdout, n_items), users the model never saw; fewer than 30 make most gates inconclusive.
-        user_ids: (n_synthetic,) ids under which the synthetic users are released.
+        holdout: (n_holdout, n_items), users the model never saw; with fewer than 30, most gates are inconclusive.
+        user_ids: (n_synthetic,) the released ids of the synthetic users.
         previous_ids: (n,) ids of the previous release of the same data set; None: there is none.
         config: margins and limits.
-        seed: of the run; the judgement draws from its own streams.
+        seed: of the run; the judgement uses separate random streams made from it.
         device: where users are compared.
 
     Raises:
@@ -63,7 +63,7 @@ def judge_privacy(
         for verdict in verdicts
         if verdict.verdict == Verdict.INCONCLUSIVE
         and verdict.gate in config.accept_inconclusive
-        and verdict.gate not in config.report_only  # which needs no acceptance
+        and verdict.gate not in config.report_only  # a gate that is only reported needs no acceptance
     )
     return PrivacyReport(
         verdict=overall(verdicts, accepted),
@@ -99,7 +99,10 @@ def _too_few(gate: PrivacyGate, n_holdout: int) -> GateVerdict:
 
 
 def _histograms(evidence: Evidence) -> dict[str, Histogram]:
-    """Nearest-neighbour similarities: synthetic to T' and to H, both of one size, and H to T' for comparison."""
+    """Nearest-neighbour similarities: synthetic to T' and to H, and H to T'; H are the held-out users.
+
+    T' is a random subset of the training users, as many as H.
+    """
     people = evidence.people
     holdout = people.real[~people.is_train]
     some_train = people.real[np.flatnonzero(people.is_train)[: people.n_holdout]]  # their order is random

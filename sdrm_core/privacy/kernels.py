@@ -1,4 +1,4 @@
-"""The compiled loops of the privacy gates: numba infers their types, so they are annotated in words only."""
+"""The compiled loops of the privacy gates. Numba infers the types, so only the docstrings describe them."""
 
 # mypy: disable-error-code="no-untyped-def"
 # ruff: noqa: ANN001, ANN202, ANN201, PLR0917
@@ -10,7 +10,7 @@ from sdrm_core.loops import compiled
 
 @compiled
 def _keep(user, similarity, indices, similarities):
-    """Insert into one row of the k best, kept by falling similarity, then by rising user."""
+    """Insert a user into one row of the k best, sorted by descending similarity, then by ascending user."""
     slot = len(indices) - 1
     while slot > 0 and (
         similarity > similarities[slot - 1] or (similarity == similarities[slot - 1] and user < indices[slot - 1])
@@ -32,7 +32,7 @@ def _score_all(overlap, own_weight, r_weight, indices, similarities):
         square = jaccard * jaccard
         total += jaccard
         total_fourth += square * square
-        if jaccard > worst:  # users rise, so an equal one never displaces an earlier one
+        if jaccard > worst:  # users come in ascending order, so an equal one never displaces an earlier one
             _keep(user, jaccard, indices, similarities)
             worst = similarities[-1]
     return total, total_fourth
@@ -40,7 +40,7 @@ def _score_all(overlap, own_weight, r_weight, indices, similarities):
 
 @compiled
 def _score_touched(touched, overlap, own_weight, r_weight, indices, similarities):
-    """Score the listed users, in any order; otherwise as ``_score_all``."""
+    """Score only the listed users, in any order; otherwise like ``_score_all``."""
     total, total_fourth, worst = 0.0, 0.0, 0.0
     for user in touched:
         shared = overlap[user]
@@ -58,7 +58,7 @@ def _score_touched(touched, overlap, own_weight, r_weight, indices, similarities
 
 @compiled
 def _touch(items, p_starts, p_users, weights, overlap, touched):
-    """Add up the weight shared with each reference user; list the users that share any, return their number."""
+    """Add up the weight shared with each reference user; list the users that share an item and return their number."""
     n_touched = 0
     for item in items:
         weight = weights[item]
@@ -75,9 +75,12 @@ def _touch(items, p_starts, p_users, weights, overlap, touched):
 def nearest_rows(start, stop, queries, postings, weights, own, found):
     """Fill the rows [start, stop) of ``found``.
 
-    queries: (row starts, items, summed weights) of the query users; postings: (item starts, users, summed
-    weights by user) of the reference; found: (index, similarity, mean, density), the last two as sums.
-    Row starts and users are unsigned: a signed index costs a test for Python's negative ones, half the speed.
+    queries: (row starts, items, summed weights) of the query users.
+    postings: (item starts, users, summed weights by user) of the reference users.
+    found: (index, similarity, mean, density); the last two receive sums.
+
+    Row starts and users are unsigned: with signed indices numba would check for Python's negative indexing, at half
+    the speed.
     """
     q_starts, q_items, q_weight = queries
     p_starts, p_users, r_weight = postings
@@ -90,7 +93,7 @@ def nearest_rows(start, stop, queries, postings, weights, own, found):
         n_products = 0
         for item in items:
             n_products += p_starts[item + 1] - p_starts[item]
-        if n_products >= n_reference:  # most users share something: visiting all is cheaper than remembering which
+        if n_products >= n_reference:  # most users share an item: visiting all is cheaper than listing those that do
             for item in items:
                 weight = weights[item]
                 for place in range(p_starts[item], p_starts[item + 1]):
@@ -113,8 +116,9 @@ def nearest_rows(start, stop, queries, postings, weights, own, found):
 def share_closer(index, similarity, is_holdout, miss):
     """Return the mean over rows of P(nearest in T' is nearer than nearest in H) + P(equally near) / 2.
 
-    index, similarity: (n, k) neighbours among T ∪ H, nearest first. T' is a random subset of T of H's size, and
-    ``miss[a]`` the chance that it holds none of ``a`` given users of T: the average over T' is exact, not drawn.
+    index, similarity: (n, k) neighbours among T ∪ H, nearest first. T are the training users, H the held-out users,
+    T' a random subset of T of H's size. ``miss[a]`` is the chance that T' contains none of ``a`` given users of T, so
+    the average over all T' is exact, not sampled.
     """
     total = 0.0
     n_rows, k = index.shape
@@ -139,13 +143,18 @@ def share_closer(index, similarity, is_holdout, miss):
 
 @compiled
 def rarest_pairs(start, stop, first, lists, together, release, found):
-    """Add the pairs of a block of items to what is ``found`` of the users [start, stop); blocks come in order.
+    """Update ``found`` for the users [start, stop) with the pairs of one block of items; blocks come in order.
 
-    first: the block's first item; lists: (item starts, users), (row starts, items), both ascending; together:
-    (n_block_items, n_items) numbers of people that have both items, and of synthetic users, above the diagonal;
-    release: (n_items,) synthetic users that have an item, and how many there are: chance, if items come independently;
-    found: (n_users,) the fewest people that have a pair of the user's, and (n_users, 3) number of such pairs, exposed
-    ones, and those expected to be by chance. Item by item, not user by user: a row of ``together`` stays in the cache.
+    first: the block's first item.
+    lists: (item starts, users), (row starts, items), both ascending.
+    together: two (n_block_items, n_items) co-occurrence counts, of real and of synthetic users; only pairs whose second
+        item is greater are read.
+    release: (n_items,) synthetic users that have an item, and the number of synthetic users: they give the chance that
+        a pair occurs if items were independent.
+    found: (n_users,) the smallest co-occurrence count of a user's pairs, and (n_users, 3) the number of pairs with that
+        count, how many of them are exposed, and how many would be exposed by chance.
+
+    The loop goes item by item, not user by user: a row of ``together`` stays in the cache.
     """
     ((p_starts, p_users), (u_starts, u_items)), (popularity, n_synthetic), (fewest, sums) = lists, release, found
     for row in range(len(together[0])):
@@ -168,10 +177,10 @@ def rarest_pairs(start, stop, first, lists, together, release, found):
 
 @compiled
 def count_hits(scores, starts, items, is_target, own_share, k):
-    """Return for each row how many of its target items rank among the best ``k`` of the items it was not given.
+    """Return for each row how many of its target items rank among the best ``k`` of the items that were not given.
 
-    scores: (n_rows, n_items); a target's score is first lowered by ``own_share``, what the user itself put into it.
-    An equal score counts half a place ahead.
+    scores: (n_rows, n_items), changed in place; from a target's score ``own_share`` is first subtracted, the user's own
+    contribution. Each other item with an equal score counts as half an item ahead.
     """
     n_rows, n_items = scores.shape
     hits = np.zeros(n_rows)

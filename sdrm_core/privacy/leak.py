@@ -1,4 +1,7 @@
-"""How much of the tolerated leak synthetic users show: a figure to choose settings by, never a verdict on a release."""
+"""How much of the tolerated leak synthetic users show: a figure for choosing settings, never a verdict on a release.
+
+*Onlookers* are users outside the model's training set who stand in for the held-out users.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -18,8 +21,8 @@ from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS, Figure, GateVerdict, V
 from sdrm_core.randomness import numpy_stream
 from sdrm_core.records import Leak
 
-_CHANCE = 0.02
-_ANSWERING: tuple[PrivacyGate, ...] = ("membership", "rare_pairs", "completion")  # to temperature
+_CHANCE = 0.02  # a figure with a larger p-value counts as no leak
+_ANSWERING: tuple[PrivacyGate, ...] = ("membership", "rare_pairs", "completion")  # gates that depend on temperature
 _Verdicts = Mapping[PrivacyGate, GateVerdict]
 
 
@@ -31,29 +34,33 @@ def leak_against(
     seed: int,
     device: torch.device = CPU,
 ) -> Callable[[Sequence[csr_matrix]], Leak] | None:
-    """Return a function that measures how much of the gates' margins is used, with onlookers as the holdout.
+    """Return a function that measures what share of the gates' margins is used, with onlookers in place of the holdout.
 
-    ``closer_to_train`` is left out: it hardly depends on the temperature, which is what the result is used for.
+    ``closer_to_train`` is left out: it hardly depends on the temperature, and the result is used to choose the
+    temperature.
 
-    The holdout is not used, so that its verdict on a release stays unbiased. A figure with p ≥ .02 counts as no leak
-    (over eight figures, chance exceeds that in one case of seven): few onlookers must not demand more randomness
-    than their evidence supports. Of several models the means are taken, and what leaks is taken to be in inverse
-    proportion to the number of users that a model was trained on.
+    The holdout is not used, so that its verdict on a release stays unbiased. A figure with p ≥ .02 counts as no leak:
+    otherwise few onlookers would demand more randomness than their evidence supports. (With eight figures, chance gives
+    a p-value below .02 in one case of seven.) For several models the figures are averaged. The leak is assumed to be
+    inversely proportional to the number of users a model was trained on.
 
     Args:
-        sides: of each model to be judged, the users (n_users, n_items) it was trained on, and onlookers (n_onlookers,
-            n_items), users unseen in training.
-        n_train: users of the model that is meant; as many as the first of a side, or more.
+        sides: for each model, the users (n_users, n_items) it was trained on, and its onlookers (n_onlookers, n_items).
+        n_train: number of training users of the model whose leak is wanted; at least as many as in each of ``sides``.
         config: margins and limits.
         seed: of the run.
         device: where users are compared.
 
     Returns:
-        A function of synthetic users (n_synthetic, n_items), drawn from each model. It returns the largest share of a
-        margin that any gate uses: 0 without a sign of a leak, above 1 if a margin is exceeded, infinite if there are
-        copies or a gate could not be computed; the same of what was not seen but could be there (``bound``); and
-        whether people with many items leak more (``rises_with_activity``). It raises the same ``DataError`` for bad
-        synthetic users. None if there are too few users to measure anything.
+        None if there are too few users to measure anything. Else a function of the synthetic users
+        (n_synthetic, n_items) of each model. It returns
+
+        - ``share``: the largest share of a margin that a significant figure uses; 0 without a sign of a leak, above 1
+          if a margin is exceeded, infinite if there are copies or a gate could not be computed;
+        - ``bound``: the same for the leak that was not found but cannot be excluded;
+        - ``rises_with_activity``: whether users with many items leak more.
+
+        It raises the same ``DataError`` for bad synthetic users.
 
     Raises:
         DataError: different catalogues, an empty set, or values other than 0 and 1.
@@ -100,7 +107,10 @@ def _evidence(synthetic: csr_matrix, people: RealUsers) -> Evidence:
 
 
 def _is_judged(verdicts: _Verdicts) -> bool:
-    """Return whether there are no copies and everything could be computed: what could not fails without a leak."""
+    """Return whether there are no copies and every figure could be computed.
+
+    A tolerated figure that could not be computed shows as a FAIL within its margin.
+    """
     if any(verdicts[gate].verdict == Verdict.FAIL for gate in gates.OF_COPIES):
         return False
     figures = [verdicts[gate].figures for gate in _ANSWERING]
@@ -115,7 +125,7 @@ def _by_name(verdict: GateVerdict) -> list[Figure]:
 
 
 def _together(figures: Sequence[Figure], *, learnt: Sequence[float]) -> Figure:
-    """Return what the models say together of one figure, as of a model of all training users."""
+    """Return the mean of one figure over the models, scaled to a model trained on all training users."""
     first = figures[0]
     excess = [(1 - share) * (figure.effect - figure.null) for figure, share in zip(figures, learnt, strict=True)]
     estimate = mean_of(
@@ -136,14 +146,17 @@ def _together(figures: Sequence[Figure], *, learnt: Sequence[float]) -> Figure:
 
 
 def _bound(figures: Sequence[Figure]) -> float:
-    """Return the share of the bound nearest to its margin; infinite if a gate would not pass."""
+    """Return the largest share of a margin that an upper bound reaches; infinite if a figure does not pass."""
     if any(figure.verdict != Verdict.PASS for figure in figures):
         return inf
     return max(figure.share_of_tolerance for figure in figures if figure.is_tolerated)
 
 
 def _share(figures: Sequence[Figure]) -> float:
-    """Return the share of the leak nearest to its margin; infinite where one within it fails: none is tolerated."""
+    """Return the largest share of a margin that a significant figure uses.
+
+    Infinite if a figure fails although no share exceeds its margin: such a leak is not tolerated at all.
+    """
     share = max((figure.share_of_tolerance for figure in figures if figure.p_value < _CHANCE), default=0.0)
     fails = any(figure.verdict == Verdict.FAIL for figure in figures)
     return inf if fails and share <= 1 else share

@@ -1,4 +1,7 @@
-"""Exposure of rare combinations: pairs of items that hardly anybody has together betray who has them."""
+"""Exposure of rare combinations: a pair of items that hardly anybody has together can identify its holder.
+
+A pair is *exposed* if a synthetic user has both items. A real user is *struck* if one of the user's pairs is exposed.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -13,21 +16,22 @@ from sdrm_core.privacy.kernels import rarest_pairs
 from sdrm_core.privacy.statistics import Estimate, adjusted_difference, struck_p_value
 
 _NOTHING_TO_EXPOSE = Estimate(1.0, 1.0, 1.0, 1.0)
-MOST_ODDS = 10.0  # odds beyond that, or below one over it, are not told apart
+MOST_ODDS = 10.0  # odds ratios are clipped to [1/10, 10]
 _NOTHING_KNOWN = Estimate(1.0, 1 / MOST_ODDS, MOST_ODDS, 1.0)
-_MAX_PRODUCTS = 5e9  # pairs of a user's items, over all users: half a minute to two and a half of one core
+_MAX_PRODUCTS = 5e9  # pairs of a user's items, summed over users: 0.5 to 2.5 minutes on one core
 _BLOCK_ROWS = 2048
-_HALF = 0.5  # a person on either side keeps odds finite (Haldane 1956)
+_HALF = 0.5  # added to each count, so that the odds stay finite (Haldane 1956)
 
 
 @dataclass(frozen=True)
 class RarePairs:
-    """The odds that rare pairs of training users are exposed, over those of held-out users, and what was looked at.
+    """The odds that rare pairs of training users are exposed, divided by those of held-out users.
 
     Attributes:
-        odds: exactly 1 if no training user has such a pair; anything from 1/10 to 10 if no held-out user has.
-        n_users: that have such pairs.
-        n_items: whose pairs were looked at.
+        odds: of ``measure_rare_pairs``: exactly 1 if no training user has such a pair; unknown (1, bounds 1/10 and 10)
+            if no held-out user has one, or if no training user has one but only a part of the items was examined.
+        n_users: number of users with such pairs.
+        n_items: number of items whose pairs were examined.
     """
 
     odds: Estimate
@@ -36,14 +40,15 @@ class RarePairs:
 
 
 def measure_rare_pairs(evidence: Evidence, *, k_anonymity: int, draw: np.random.Generator) -> RarePairs:
-    """Estimate the odds that a training user's rarest pairs are exposed, over those of a held-out user.
+    """Estimate the odds that a training user's rarest pairs are exposed, divided by those of a held-out user.
 
-    A user's rarest pairs are those that the fewest real users have together, if fewer than ``k_anonymity`` (or nobody
-    else); exposed means that a synthetic user has both items. Each user counts once, with the share of these pairs that
-    is exposed, less what the popularity of the single items in the release explains: it is the combination that
-    betrays. Odds, not a plain ratio: where half the pairs are exposed by chance, a ratio could not grow.
+    A user's rarest pairs are those that the fewest real users have together, if these are fewer than ``k_anonymity``
+    (or only this user). Each user counts once, with the share of these pairs that is exposed, minus what the popularity
+    of the single items in the release explains: the combination identifies a user, not the items. An odds ratio is used
+    because a ratio of shares could not grow beyond two where half of the pairs are exposed by chance.
 
-    Of very large data a random part of the items is looked at, not of the people: among some, common pairs look rare.
+    For very large data a random part of the items is examined. A part of the users would not do: common pairs look rare
+    among few users.
     """
     people = evidence.people
     items = _affordable_items(people.everyone, draw)
@@ -64,16 +69,18 @@ def measure_rare_pairs(evidence: Evidence, *, k_anonymity: int, draw: np.random.
 
 
 def measure_edge_pairs(evidence: Evidence, *, k_anonymity: int) -> RarePairs:
-    """Estimate the same odds for pairs that one person has, with an item that just ``k_anonymity`` training users have.
+    """Estimate the same odds for pairs that one person alone has, of which one item is an edge item.
 
-    Such an item counts for no training user elsewhere (``RealUsers.real``), so what is exposed of it shows here or
-    nowhere. A person is struck if a synthetic user has both items of such a pair. Whoever has both, each is as rare for
-    training as for held-out users: which items are at the edge hangs on the training users, who is struck does not.
+    An edge item is one that exactly ``k_anonymity`` training users have. It counts for no training user in the other
+    figures (``RealUsers.real``), so only this test can see its exposure. Each pair has exactly one holder, so it is
+    equally rare for training and held-out users: the training users decide which items are edge items, but not who is
+    struck.
 
-    The other item is one at the edge too, or any that may be published: few people have the former, hardly anybody of
-    whom is struck by chance, most people the latter. It is looked at both; what tells more counts, its p-value doubled.
+    Two tests are made: the other item is also an edge item, or it is any publishable item. Few users have the first
+    kind of pair, and almost none of them is struck by chance; most users have the second kind. The test with the
+    smaller p-value counts, and its p-value is doubled.
 
-    All synthetic users and all people are looked at.
+    All synthetic and all real users are examined.
     """
     people = evidence.people
     at_the_edge = np.flatnonzero(item_popularity(people.everyone[: people.n_train]) == k_anonymity)
@@ -94,7 +101,7 @@ def measure_edge_pairs(evidence: Evidence, *, k_anonymity: int) -> RarePairs:
 
 
 def _has_pair(first: csr_matrix, second: csr_matrix, pairs: csr_matrix) -> np.ndarray:
-    """(n_users,) bool: whether a user has an item of ``first`` and one of ``second`` that ``pairs`` join.
+    """(n_users,) bool: whether a user has an item of ``first`` and an item of ``second`` that form one of ``pairs``.
 
     first: (n_users, n_first). second: (n_users, n_second). pairs: (n_first, n_second).
     """
@@ -103,7 +110,10 @@ def _has_pair(first: csr_matrix, second: csr_matrix, pairs: csr_matrix) -> np.nd
 
 
 def _of_the_struck(has_any: np.ndarray, is_struck: np.ndarray, is_train: np.ndarray, *, n_items: int) -> RarePairs:
-    """Compare training and held-out users who have a pair (n_users,) by whether one of theirs is exposed (n_users,)."""
+    """Compare how many training and held-out users are struck, among the users who have a pair.
+
+    has_any, is_struck, is_train: (n_users,).
+    """
     struck, of_train = np.flatnonzero(is_struck[has_any]), is_train[has_any]
     hits = np.array([is_struck[is_train].sum(), is_struck[~is_train].sum()]) + _HALF
     others = np.array([of_train.sum(), (~of_train).sum()]) + 2 * _HALF - hits
@@ -113,7 +123,7 @@ def _of_the_struck(has_any: np.ndarray, is_struck: np.ndarray, is_train: np.ndar
 
 
 def _affordable_items(users: csr_matrix, draw: np.random.Generator) -> np.ndarray:
-    """Return the columns, ascending, whose pairs can be counted: all, or so many that they cost about the limit."""
+    """Return the columns, ascending, whose pairs are counted: all, or a random part that costs about the limit."""
     cost = float(pairs_of_users(users).sum())
     n_items = users.shape[1]
     if cost <= _MAX_PRODUCTS:
@@ -122,7 +132,7 @@ def _affordable_items(users: csr_matrix, draw: np.random.Generator) -> np.ndarra
 
 
 def _rarest_pairs(users: csr_matrix, everyone: csr_matrix, synthetic: csr_matrix, *, rare_below: int) -> np.ndarray:
-    """(3, n_users): number of a user's rarest pairs, how many are exposed, and how many would be by chance."""
+    """(3, n_users): number of each user's rarest pairs, how many are exposed, and how many would be by chance."""
     users = users.sorted_indices()
     postings = users.tocsc()
     lists = ((postings.indptr, postings.indices), (users.indptr, users.indices))
@@ -135,14 +145,14 @@ def _rarest_pairs(users: csr_matrix, everyone: csr_matrix, synthetic: csr_matrix
 
 
 def _odds_ratio(gap: Estimate, *, mean: float, share_train: float) -> Estimate:
-    """Turn the difference of two shares around a ``mean`` into a ratio of odds, its interval by the delta method."""
+    """Convert the difference of two shares with overall mean ``mean`` to an odds ratio (interval: delta method)."""
     train, holdout, pooled = np.clip(mean + np.array([1 - share_train, -share_train, 0]) * gap.effect, 1e-6, 1 - 1e-6)
     log_ratio = float(np.log(train / (1 - train)) - np.log(holdout / (1 - holdout)))
     return replace(_odds(log_ratio, gap.standard_error / (pooled * (1 - pooled))), p_value=gap.p_value)
 
 
 def _odds(log_ratio: float, standard_error: float) -> Estimate:
-    """Turn the logarithm of a ratio of odds into the ratio, within what is told apart."""
+    """Convert a log odds ratio to an odds ratio, clipped to [1 / MOST_ODDS, MOST_ODDS]."""
     on_log = Estimate.normal(log_ratio, standard_error=standard_error)
     odds = np.array([on_log.effect, on_log.lower, on_log.upper])
     within = np.clip(odds, -np.log(MOST_ODDS), np.log(MOST_ODDS))

@@ -1,4 +1,4 @@
-"""The gates that count instead of estimate: hygiene of the release, k-anonymous items, mean dissimilarity."""
+"""The gates that count exactly, without a statistical estimate: hygiene, k-anonymous items, mean dissimilarity."""
 
 import numpy as np
 from scipy import stats
@@ -8,19 +8,19 @@ from sdrm_core.data.matrix import item_popularity
 from sdrm_core.privacy.evidence import Evidence
 from sdrm_core.privacy.verdicts import GateVerdict, Verdict
 
-_ORDER_SIGNIFICANCE = 1e-6  # a chance alarm once in a million nights; real orderings are far beyond it
+_ORDER_SIGNIFICANCE = 1e-6  # one false alarm in a million releases; a real ordering has a far smaller p-value
 
 
 def judge_hygiene(
     synthetic: csr_matrix, user_ids: np.ndarray, previous_ids: np.ndarray | None, evidence: Evidence
 ) -> GateVerdict:
-    """Check ids and rows: ids new and unique, rows in no telling order, no user without items.
+    """Check that ids are new and unique, that no user is empty, and that rows and ids do not follow the training rows.
 
     Args:
         synthetic: (n_synthetic, n_items).
-        user_ids: (n_synthetic,) ids as released, row by row.
-        previous_ids: (n,) ids of the release before; None: there was none.
-        evidence: tells whom each synthetic user resembles, to see whether rows follow the training rows.
+        user_ids: (n_synthetic,) ids as released, in row order.
+        previous_ids: (n,) ids of the previous release; None: there is none.
+        evidence: gives the nearest training user of each synthetic user, to check the order of the rows.
     """
     user_ids, previous_ids = _of_one_type(user_ids, user_ids[:0] if previous_ids is None else previous_ids)
     problems = []
@@ -45,7 +45,7 @@ def judge_hygiene(
 
 
 def _of_one_type(*ids: np.ndarray) -> list[np.ndarray]:
-    """Return all ids as integers if they are, else as text: a number and its digits would not be found equal."""
+    """Return all ids as integers if all are integers, else as text; otherwise 12 and "12" would not be found equal."""
     arrays = [np.asarray(some) for some in ids]
     are_integers = all(np.issubdtype(some.dtype, np.integer) for some in arrays)
     return arrays if are_integers else [some.astype(str) for some in arrays]
@@ -65,9 +65,10 @@ def judge_k_anonymity(synthetic: csr_matrix, train: csr_matrix, *, k: int) -> Ga
 
 
 def judge_dissimilarity(evidence: Evidence, *, minimum: float) -> GateVerdict:
-    """Compare mean 1 - Jaccard over all pairs with a minimum; beside it the same among real users.
+    """Compare mean 1 - Jaccard over all pairs of a synthetic and a real user with a minimum.
 
-    It measures sparsity, not privacy: a verbatim copy of the data has nearly the same value.
+    It measures sparsity, not privacy: a verbatim copy of the data has nearly the same value. The same mean among real
+    users is the baseline.
     """
     dissimilarity = 1 - float(evidence.synthetic_to_real.mean.mean())
     is_enough = dissimilarity >= minimum
@@ -85,13 +86,13 @@ def judge_dissimilarity(evidence: Evidence, *, minimum: float) -> GateVerdict:
 
 
 def _nearest_train_rows(evidence: Evidence) -> np.ndarray:
-    """(n_compared,) the row of the training user nearest to each synthetic user; -1 where that is nobody trained on."""
+    """(n_compared,) training row of each synthetic user's nearest real user; -1 if that is no training user."""
     nearest = evidence.synthetic_to_real.index[:, 0]
     return np.where(nearest >= 0, evidence.people.train_row[nearest], -1)
 
 
 def _is_ordered(train_rows: np.ndarray) -> bool:
-    """Whether these rows rise or fall as a whole, or each is near the one before, more than a shuffled order would.
+    """Whether the rows show more order than shuffled rows would: a trend (Spearman), or neighbours alike (von Neumann).
 
     Source: Bartels 1982, "The Rank Version of von Neumann's Ratio Test for Randomness", for the second.
     """

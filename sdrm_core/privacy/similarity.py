@@ -1,6 +1,6 @@
-"""The engine under the privacy gates: exact nearest neighbours between two sets of users, by inverted lists.
+"""Exact nearest neighbours between two sets of users, by inverted lists: the basis of the privacy gates.
 
-Whoever asks gets similarities; what they mean for privacy is decided elsewhere.
+This module returns similarities; the gates decide what these mean for privacy.
 """
 
 from dataclasses import dataclass
@@ -16,19 +16,19 @@ from sdrm_core.privacy import tensors
 from sdrm_core.privacy.kernels import nearest_rows
 
 CPU = torch.device("cpu")
-_WEIGHT_UNIT = 2.0**-24
-_BLOCK_ROWS = 64  # small enough to keep every core busy to the end, large enough to pay for the scratch
+_WEIGHT_UNIT = 2.0**-24  # item weights are multiples of this, so that their sums are exact
+_BLOCK_ROWS = 64  # small enough to keep all cores busy to the end, large enough to pay for the scratch arrays
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """What each query user finds in the reference.
+    """The nearest reference users of each query user.
 
     Attributes:
-        index: (n_queries, k) int32, rows of the reference, most similar first, equally similar ones by row;
+        index: (n_queries, k) int32, rows of the reference, most similar first, ties by row;
             -1 where fewer than k reference users share an item with the query user.
-        similarity: (n_queries, k) float64 in [0, 1], beside ``index``; 0 where that is -1.
-        mean: (n_queries,) float64, mean similarity to all reference users but the query user itself.
+        similarity: (n_queries, k) float64 in [0, 1], of the users in ``index``; 0 where the index is -1.
+        mean: (n_queries,) float64, mean similarity to all reference users except the query user itself.
         density: (n_queries,) float64, mean fourth power of the similarity: a kernel density estimate.
             The Jaccard similarity is positive definite, so its powers are kernels too.
     """
@@ -57,19 +57,19 @@ def nearest(
 ) -> Neighbours:
     """Return each query user's ``k`` most similar reference users by (weighted) Jaccard similarity.
 
-    J(a, b) = w(a ∩ b) / (w(a) + w(b) - w(a ∩ b)), where w adds up the weights of a set's items. A user without
-    items has similarity 0 to everyone. Exact; the same to the last bit for any number of workers. On a GPU the
-    neighbours are the same where weights add up exactly, and the means differ in their last bits.
+    J(a, b) = w(a ∩ b) / (w(a) + w(b) - w(a ∩ b)), where w is the sum of the weights of a set's items. A user without
+    items has similarity 0 to everyone. The result is exact, and the same to the last bit for any number of workers. On
+    a GPU the neighbours are the same if sums of weights are exact; the means differ in their last bits.
 
     Args:
         queries: (n_queries, n_items), 1 where a user has an item.
         reference: (n_reference, n_items), likewise.
-        k: neighbours to keep.
+        k: number of neighbours to keep.
         item_weights: (n_items,) positive weights; None: 1 for each item.
         own_row: (n_queries,) the row of the reference that is the query user itself and is left out; -1: none.
-        workers: threads; None: one a core. Scratch memory is O(workers * n_reference).
-        device: a GPU, or the CPU. A GPU looks at every pair of users: sets so sparse that most pairs share nothing stay
-            on the CPU.
+        workers: threads; None: one per core. Scratch memory is O(workers * n_reference).
+        device: a GPU or the CPU. A GPU visits every pair of users, so sets that are so sparse that most pairs share
+            nothing are computed on the CPU.
 
     Raises:
         DataError: an empty set, different catalogues, values other than 0 and 1, or weights that are not positive.
@@ -104,15 +104,15 @@ def nearest(
 
 
 def pair_products(queries: csr_matrix, reference: csr_matrix) -> float:
-    """Return the multiply-adds of the exact comparison: Σ_i d_i(queries) · d_i(reference), d_i holders of item i."""
+    """Return the multiply-adds of the exact comparison: Σ_i d_i(queries) · d_i(reference), d_i: holders of item i."""
     holders = (item_popularity(users).astype(np.float64) for users in (queries, reference))
     return float(np.dot(*holders))
 
 
 def inverse_frequency(user_items: csr_matrix) -> np.ndarray:
-    """Return (n_items,) positive weights log(1 + n_users / (1 + holders)): the rarer an item, the more it tells.
+    """Return (n_items,) positive weights log(1 + n_users / (1 + holders)), larger for rarer items.
 
-    They are whole numbers of a small unit, so that their sums are exact in whatever order they are added up.
+    They are rounded to multiples of a small unit, so that their sums are exact in any order.
     """
     holders = item_popularity(user_items)
     units = np.log1p(user_items.shape[0] / (1.0 + holders)) / _WEIGHT_UNIT
@@ -121,9 +121,9 @@ def inverse_frequency(user_items: csr_matrix) -> np.ndarray:
 
 
 def clean(**sets: csr_matrix) -> tuple[csr_matrix, ...]:
-    """Return the same sets of users, in order, as floats with sorted items and no stored zeros.
+    """Return the sets of users in the order given, as floats with sorted items and no stored zeros.
 
-    The arguments are left alone.
+    The arguments are not changed.
 
     Raises:
         DataError: the sets do not all have the same items as columns, one is empty, or it has a value that is neither 0
@@ -134,7 +134,7 @@ def clean(**sets: csr_matrix) -> tuple[csr_matrix, ...]:
 
 
 def require_same_catalogue(**sets: csr_matrix) -> None:
-    """Refuse sets of users that do not all have the same items as columns.
+    """Raise an error unless all sets of users have the same number of item columns.
 
     Raises:
         DataError: names every set with its number of items.
@@ -152,7 +152,7 @@ def _canonical(user_items: csr_matrix, *, name: str) -> csr_matrix:
         size = f"{user_items.shape[0]} users x {user_items.shape[1]} items"
         raise DataError(Problem(name, f"is empty ({size})", "Give at least one user and one item"))
     if user_items.dtype.kind != "f":
-        user_items = user_items.astype(np.float32)  # sums of bools and of small integers go wrong without a word
+        user_items = user_items.astype(np.float32)  # sums of booleans and small integers overflow silently
     users = csr_matrix(user_items, copy=True)
     users.sum_duplicates()
     users.eliminate_zeros()
@@ -165,6 +165,6 @@ def _canonical(user_items: csr_matrix, *, name: str) -> csr_matrix:
 
 
 def _set_weights(user_items: csr_matrix, weights: np.ndarray) -> np.ndarray:
-    """Each user's summed item weights, in item order: the order the kernel adds an overlap up in."""
+    """Each user's sum of item weights, added in item order, the order in which the kernel adds up an overlap."""
     summed: np.ndarray = user_items.astype(weights.dtype) @ weights
     return summed

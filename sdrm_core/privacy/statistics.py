@@ -1,4 +1,7 @@
-"""The tests and bounds behind the gates. All are one-sided: a leak is a figure that is too large."""
+"""The tests and bounds of the gates. All are one-sided: a leak is a figure that is too large.
+
+*Struck* means hit by a synthetic user; ``copies`` and ``rare_pairs`` define what counts as a hit.
+"""
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
@@ -8,9 +11,9 @@ from scipy import stats
 
 CONFIDENCE = 0.95
 _Z = float(stats.norm.ppf(CONFIDENCE))
-_TINY, _EPSILON = np.finfo(float).tiny, np.finfo(float).eps  # what has a logarithm, and what takes 1 below 1
-_LEAST_PER_COVARIATE = 3
-_LEAST_ODDS = 1.5  # of being struck, training : held-out user; what an AUC of membership at its margin comes to there
+_TINY, _EPSILON = np.finfo(float).tiny, np.finfo(float).eps  # p-values are kept from _TINY to 1 - _EPSILON
+_LEAST_PER_COVARIATE = 3  # users per fitted coefficient; with fewer the result is "unknown"
+_LEAST_ODDS = 1.5  # odds ratio; about that of the closest users if ``membership`` is at its margin (AUC .55)
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,13 @@ class Estimate:
 
     @classmethod
     def normal(cls, effect: float, *, standard_error: float, null: float = 0.0) -> "Estimate":
-        """Return the estimate of an approximately normal figure; a standard error of 0 decides nothing (p = 1)."""
+        """Return the estimate of an approximately normal figure; with a standard error of 0 the p-value is 1."""
         p_value = float(stats.norm.sf((effect - null) / standard_error)) if standard_error > 0 else 1.0
         return cls(effect, effect - _Z * standard_error, effect + _Z * standard_error, p_value)
 
     @property
     def standard_error(self) -> float:
-        """Half the width of the interval over the normal quantile."""
+        """Half of the interval's width, divided by the normal quantile."""
         return (self.upper - self.lower) / (2 * _Z)
 
 
@@ -40,27 +43,29 @@ def binomial_upper(hits: int, *, n: int) -> float:
 
 
 def binomial_lower(hits: int, *, n: int) -> float:
-    """Return the one-sided 95 % lower bound of a share, likewise."""
+    """Return the one-sided 95 % lower bound of a share, by the same method."""
     return float(stats.beta.ppf(1 - CONFIDENCE, hits, n - hits + 1)) if hits else 0.0
 
 
 def excess_p_value(hits: int, *, n: int, control_hits: int, n_control: int) -> float:
-    """Return Fisher's exact p-value that ``hits`` of ``n`` is a larger share than that of the control.
+    """Return Fisher's exact p-value that ``hits`` of ``n`` is a larger share than ``control_hits`` of ``n_control``.
 
-    Given the margins, the hits are hypergeometric: this is also the exact permutation test of the labels.
+    Given the row and column totals the hits are hypergeometric, so this is also the exact permutation test of the
+    labels.
     """
     return float(stats.hypergeom.sf(hits - 1, n + n_control, hits + control_hits, n))
 
 
 def struck_p_value(struck: np.ndarray, is_train: np.ndarray) -> float:
-    """Return Fisher's exact p-value that training users are struck more often than held-out ones; each counts once.
+    """Return Fisher's exact p-value that training users are struck more often than held-out users.
 
-    1 where the odds are below 1.5, about what ``membership`` tolerates by default. Of few people only large odds are
-    significant, of a hundred thousand any; small ones do not tell whether the person who is struck was trained on.
+    Each user counts once. The p-value is 1 if the odds ratio is below 1.5, about the leak that ``membership`` tolerates
+    by default. With few users only large odds ratios are significant, but with a hundred thousand users a ratio just
+    above 1 is: such a ratio hardly tells whether a struck person was trained on.
 
     Args:
         struck: (n_struck,) the users struck.
-        is_train: (n_users,) True for training, False for held-out users.
+        is_train: (n_users,) True for training users, False for held-out users.
     """
     n_train, n_holdout = int(is_train.sum()), int((~is_train).sum())
     hit_train = int(is_train[struck].sum())
@@ -71,13 +76,13 @@ def struck_p_value(struck: np.ndarray, is_train: np.ndarray) -> float:
 
 
 def adjusted(values: np.ndarray, covariates: np.ndarray) -> np.ndarray:
-    """Return (n,) values less what the covariates explain of them, at the same mean.
+    """Return (n,) values minus what the covariates explain of them, with the same mean.
 
-    The fit knows no labels, so a permutation of these stays a permutation of the result; only noise is removed.
+    The fit does not use the labels, so a permutation of the labels stays valid for the result; only noise is removed.
 
     Args:
         values: (n,) one figure per real user.
-        covariates: (n, p), known of each user without looking at the synthetic set or at its role.
+        covariates: (n, p), known of each user without the synthetic users and the role.
     """
     residual, _ = _unexplained(values, covariates)
     at_mean: np.ndarray = residual + values.mean()
@@ -85,27 +90,27 @@ def adjusted(values: np.ndarray, covariates: np.ndarray) -> np.ndarray:
 
 
 def _unexplained(values: np.ndarray, covariates: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return what a mean and covariates (n, p) leave of values (n, ...) by least squares, and the rank of these."""
+    """Return the residuals of values (n, ...) on a constant and covariates (n, p), and the rank of the design."""
     design = np.column_stack([np.ones(len(values)), covariates])
     solution, _, rank, _ = np.linalg.lstsq(design, values, rcond=None)
     return values - design @ solution, int(rank)
 
 
 def adjusted_difference(values: np.ndarray, is_train: np.ndarray, covariates: np.ndarray) -> Estimate:
-    """Estimate mean(train) - mean(holdout) of users alike in their covariates, by least squares.
+    """Estimate mean(train) - mean(holdout) at equal covariates, by least squares.
 
-    Both the values and the roles lose what the covariates explain of them, so that with many covariates and few users
-    the estimate gets less certain, not biased. The bounds rest on the variance that is left beside the effect; the
-    p-value on that without one, which is not 0 where the two sides differ in everything. With hardly more users than
-    covariates nothing is known: anything from -1 to 1.
+    What the covariates explain is removed from the values and from the roles. So with many covariates and few users the
+    estimate becomes less certain, not biased. The bounds use the residual variance with the effect in the model, the
+    p-value that without the effect: it is not 0 even if the two sides are completely separated. With hardly more users
+    than covariates the result is unknown: 0, with bounds -1 and 1.
 
     Args:
         values: (n,) one figure from 0 to 1 per real user.
-        is_train: (n,) True for training, False for held-out users; some of each.
-        covariates: (n, p), known of each user without looking at the synthetic set or at its role.
+        is_train: (n,) True for training users, False for held-out users; at least one of each.
+        covariates: (n, p), known of each user without the synthetic users and the role.
 
     Raises:
-        ValueError: there is nobody on one of the sides.
+        ValueError: there is no training user or no held-out user.
 
     Source: Frisch and Waugh 1933, "Partial Time Regressions", for the estimate; its variance is that of least squares.
     """
@@ -129,17 +134,17 @@ def _tell_nothing(covariates: np.ndarray) -> bool:
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
-    """Return (n,) mid-ranks as a share of n, in (0, 1): equal values share theirs."""
+    """Return (n,) mid-ranks divided by n, in (0, 1); equal values get the same rank."""
     share: np.ndarray = (stats.rankdata(values) - 0.5) / len(values)
     return share
 
 
 def auc(scores: np.ndarray, is_train: np.ndarray, covariates: np.ndarray) -> Estimate:
-    """Estimate P(score of a training user > score of a held-out user), ties half, by ranks less their covariates.
+    """Estimate P(score of a training user > score of a held-out user), ties half, from ranks adjusted for covariates.
 
-    (mean rank of train - mean rank of holdout) / n is the AUC less one half, so adjusting the ranks adjusts the
-    AUC: the accident of who was held out, where the covariates tell it, cancels. With nobody on one side, or with
-    hardly more users than covariates, nothing is known: anything from 0 to 1.
+    (mean rank of train - mean rank of holdout) / n is the AUC minus one half, so adjusting the ranks adjusts the AUC:
+    as far as the covariates explain it, the chance of who was held out cancels. If one side is empty, or with hardly
+    more users than covariates, the result is unknown: 0.5, with bounds 0 and 1.
     """
     if is_train.all() or not is_train.any() or _tell_nothing(covariates):
         return Estimate(0.5, 0.0, 1.0, 1.0)
@@ -148,7 +153,7 @@ def auc(scores: np.ndarray, is_train: np.ndarray, covariates: np.ndarray) -> Est
 
 
 def aucs(scores: np.ndarray, is_train: np.ndarray, covariates: np.ndarray) -> np.ndarray:
-    """Return (n_attacks,) the effect alone of ``auc`` for each attack's scores (n_attacks, n), in one least squares."""
+    """Return (n_attacks,) the effect of ``auc`` for each attack's scores (n_attacks, n), by a single fit."""
     if is_train.all() or not is_train.any() or _tell_nothing(covariates):
         return np.full(len(scores), 0.5)
     role, _ = _unexplained(is_train.astype(float), covariates)
@@ -157,12 +162,14 @@ def aucs(scores: np.ndarray, is_train: np.ndarray, covariates: np.ndarray) -> np
 
 
 def true_positive_rate(scores: np.ndarray, is_train: np.ndarray, *, false_positive_rate: float) -> Estimate:
-    """Estimate the share of training users above the score that few held-out users exceed.
+    """Estimate the share of training users above the score that only few held-out users exceed.
 
-    The threshold is a quantile of few users: its noise enters through the slope of the ROC curve, taken as
-    TPR / FPR there. The p-value is exact: given how many users exceed it, those held out are hypergeometric. The
-    bounds may leave 0 and 1. Where several held-out users have the threshold itself as score, users who have it are
-    also counted in part, by the part that makes the false positive rate exact; the larger of both rates is returned.
+    The threshold is a quantile of few users. Its noise enters through the slope of the ROC curve, approximated by
+    TPR / FPR. The p-value is exact: given how many users exceed the threshold, the number of held-out ones among them
+    is hypergeometric. The bounds may be below 0 or above 1.
+
+    If several held-out users have exactly the threshold as score, a second rate counts users with that score partially,
+    by the fraction that makes the false positive rate exact; the larger of both rates is returned.
     """
     train, holdout = scores[is_train], scores[~is_train]
     threshold = np.quantile(holdout, 1 - false_positive_rate)
@@ -189,7 +196,7 @@ def averaged(first: Estimate, second: Estimate, *, null: float) -> Estimate:
 
 
 def averaged_rate(first: Estimate, second: Estimate) -> Estimate:
-    """Return the mean of two independent estimates of a share, within 0 and 1, and the p-value of their exact ones.
+    """Return the mean of two independent estimates of a share, with bounds within 0 and 1 and the combined p-value.
 
     Source: Fisher 1925, "Statistical Methods for Research Workers", section 21.1, for combining p-values.
     """
@@ -199,10 +206,10 @@ def averaged_rate(first: Estimate, second: Estimate) -> Estimate:
 
 
 def agreed(estimates: Sequence[Estimate]) -> Estimate:
-    """Combine estimates of one figure that come from the same users, divided in different ways.
+    """Combine estimates of one figure that come from different divisions of the same users.
 
-    They are correlated, and nobody knows how much. The bounds are the means of theirs, which are no narrower than the
-    bounds of the mean; the p-value is twice the median, which is valid under any dependence.
+    They are correlated to an unknown degree. The bounds are the means of the single bounds; that interval is no
+    narrower than the one of the mean. The p-value is twice the median, which is valid under any dependence.
 
     Source: Rüger 1978, "Das maximale Signifikanzniveau des Tests: Lehne H0 ab, wenn k unter n gegebenen Tests zur
     Ablehnung führen", Metrika 25, for combining p-values.
@@ -213,12 +220,12 @@ def agreed(estimates: Sequence[Estimate]) -> Estimate:
 
 
 def mean_of(estimates: Sequence[Estimate]) -> Estimate:
-    """Return the mean of estimates of one figure, no more certain than one of them: their correlation is unknown."""
+    """Return the mean of estimates of one figure, with the certainty of a single one: their correlation is unknown."""
     effect, lower, upper, _ = np.mean([astuple(estimate) for estimate in estimates], axis=0).tolist()
     return Estimate(effect, lower, upper, mean_p_value([estimate.p_value for estimate in estimates]))
 
 
 def mean_p_value(p_values: Sequence[float]) -> float:
-    """Return the p-value of the mean of the normal scores, taken as fully correlated, which makes it no smaller."""
+    """Return the p-value of the mean normal score, assuming full correlation (the cautious choice)."""
     scores = stats.norm.isf(np.clip(p_values, _TINY, 1 - _EPSILON))
     return float(stats.norm.sf(scores.mean()))

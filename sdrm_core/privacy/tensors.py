@@ -1,4 +1,4 @@
-"""The engine's comparison as tensor operations, for a GPU: the same neighbours as the compiled loops find."""
+"""The nearest-neighbour search as tensor operations, for a GPU; it finds the same neighbours as the compiled loops."""
 
 import numpy as np
 import torch
@@ -7,22 +7,22 @@ from torch import Tensor
 
 from sdrm_core.data.matrix import cell_rows
 
-_MAX_CELLS = 1 << 22  # of a block of query users × items, and × reference users: with all that is beside it .3 GiB
+_MAX_CELLS = 1 << 22  # of a block: query users × items, and query × reference users; .3 GiB with all temporaries
 
 
 def nearest_rows(
     left: csr_matrix, right: csr_matrix, *, k: int, weights: np.ndarray, own: np.ndarray, device: torch.device
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return each query user's ``k`` most similar reference users, and sums over all of them.
+    """Return each query user's ``k`` most similar reference users, and sums over all reference users.
 
-    Overlaps are sums of weights in no certain order: they are exact, and so are the neighbours, where the weights are
-    whole numbers of a small unit, as 1 and ``inverse_frequency`` are.
+    Sums of weights are added in no fixed order. They are exact, and so are the neighbours, if the weights are multiples
+    of a small unit, as 1 and ``inverse_frequency`` are.
 
     Args:
-        left: (n_queries, n_items) canonical, of ones.
+        left: (n_queries, n_items) canonical, binary.
         right: (n_reference, n_items), likewise.
-        k: neighbours to keep.
-        weights: (n_items,) of an item.
+        k: number of neighbours to keep.
+        weights: (n_items,) weight of each item.
         own: (n_queries,) the row of the reference that is the query user itself; -1: none.
         device: where to compute.
 
@@ -55,9 +55,9 @@ def nearest_rows(
 
 
 def _best(similarity: Tensor, *, k: int) -> tuple[Tensor, Tensor]:
-    """Return the (k, n_queries) rows of the largest values, equal ones by row, and the values; -1 where these are 0.
+    """Return the (k, n_queries) rows of the largest values, ties by row, and the values; row -1 where the value is 0.
 
-    ``topk`` takes any of the rows that equal the last one it takes: these are looked for by themselves.
+    ``topk`` takes arbitrary rows among those that tie at the last place, so these ties are resolved separately.
     """
     n_rows = len(similarity)
     values, rows = similarity.topk(k, dim=0)
@@ -75,7 +75,7 @@ def _best(similarity: Tensor, *, k: int) -> tuple[Tensor, Tensor]:
 
 
 def _columns(users: csr_matrix, *, device: torch.device) -> Tensor:
-    """Return the dense (n_items, n_users) of a block."""
+    """Return a block of users as a dense (n_items, n_users) tensor."""
     rows, items = _places(users, device=device)
     columns = torch.zeros(users.shape[1], users.shape[0], dtype=torch.float64, device=device)
     columns[items, rows] = 1
@@ -83,5 +83,5 @@ def _columns(users: csr_matrix, *, device: torch.device) -> Tensor:
 
 
 def _places(users: csr_matrix, *, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return the (nnz,) rows and items, in the order they are stored."""
+    """Return the (nnz,) rows and items, in storage order."""
     return torch.from_numpy(cell_rows(users)).to(device), torch.from_numpy(users.indices.astype(np.int64)).to(device)

@@ -1,4 +1,4 @@
-"""What a privacy gate answers, and the report they make together. Plain records, readable as JSON."""
+"""The answers of the privacy gates, and the report that combines them: plain records that JSON can hold."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -12,10 +12,10 @@ from sdrm_core.config import PrivacyGate
 from sdrm_core.privacy.statistics import Estimate
 from sdrm_core.records import Record
 
-LOG = logging.getLogger("sdrm.privacy")  # below the logger that the orchestrator shows
+LOG = logging.getLogger("sdrm.privacy")  # child of the logger whose records the orchestrator shows
 
-SIGNIFICANT = 0.01
-MIN_HOLDOUT_USERS = 30
+SIGNIFICANT = 0.01  # a p-value below this proves a leak
+MIN_HOLDOUT_USERS = 30  # with fewer held-out users no statistical gate passes
 NO_GUARANTEE = "no formal guarantee: the model was trained without differential privacy"
 
 
@@ -31,7 +31,7 @@ _BY_STRICTNESS = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
 
 
 def strictest_of(verdicts: Iterable[str]) -> Verdict:
-    """Return the strictest of the verdicts, PASS if there are none."""
+    """Return the strictest of the verdicts; PASS if there are none."""
     found = set(verdicts)
     return next((verdict for verdict in _BY_STRICTNESS if verdict in found), Verdict.PASS)
 
@@ -40,17 +40,17 @@ class Figure(Record):
     """One measured leak and its verdict.
 
     Attributes:
-        name: of what was measured.
+        name: what was measured.
         effect: the estimate.
         lower: its one-sided 95 % lower bound.
         upper: its one-sided 95 % upper bound.
         p_value: of "no leak".
         significance: the leak is significant if the p-value is below this.
-        n: users it was measured on.
+        n: number of users it was measured on.
         margin: the largest upper bound that passes.
-        null: the effect where there is no leak.
+        null: the effect without a leak.
         verdict: by the rule of ``judged``.
-        is_tolerated: whether a significant leak within the margin passes; if not it fails whatever the margin.
+        is_tolerated: True: a significant leak within the margin passes. False: it fails whatever the margin.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Figure(Record):
     is_tolerated: bool = True
 
     @classmethod
-    def judged(  # the rule of every statistical gate, here alone
+    def judged(  # the only place with the rule of the statistical gates
         cls,
         name: str,
         estimate: Estimate,
@@ -80,9 +80,10 @@ class Figure(Record):
     ) -> "Figure":
         """Return the figure with its verdict.
 
-        PASS if the upper bound is within the margin, else FAIL if the leak is significant, else INCONCLUSIVE. Where
-        nothing is tolerated a significant leak fails first, and where there is reason for suspicion nothing passes. A
-        figure that is not finite fails.
+        - FAIL: a number is not finite; or the leak is significant, and it is not tolerated or the upper bound exceeds
+          the margin.
+        - PASS: otherwise, if the upper bound is within the margin and the figure is not suspicious.
+        - INCONCLUSIVE: otherwise.
         """
         numbers = (estimate.effect, estimate.lower, estimate.upper, estimate.p_value)
         is_leak = estimate.p_value < significance
@@ -109,16 +110,16 @@ class Figure(Record):
 
     @property
     def share_of_tolerance(self) -> float:
-        """Return how far the upper bound reaches from no leak (0) to the margin (1)."""
+        """Return the position of the upper bound between no leak (0) and the margin (1)."""
         room, reach = self.margin - self.null, self.upper - self.null
         return reach / room if room > 0 else inf if reach > 0 else 0.0
 
     def users_needed(self, n_users: int) -> int | None:
-        """Return about how many users would tell where ``n_users`` do not; None where no number of them would do.
+        """Return about how many users would decide where ``n_users`` do not; None if no number would.
 
-        The width of the interval shrinks with the square root of the group it hangs on: mostly the smaller one, which
-        is the holdout. The answer is published, so it is rounded up to one of 1, 2 and 5 times a power of ten: from an
-        exact one the effect could be worked out.
+        The interval's width shrinks with the square root of the limiting group's size: mostly the holdout, the smaller
+        group. The answer is published, so it is rounded up to 1, 2 or 5 times a power of ten: an exact number would
+        reveal the effect.
         """
         room, width = self.margin - max(self.effect, self.null), self.upper - self.effect
         return _rounded_up(n_users * max((width / room) ** 2, 1.0) + 1) if room > 0 else None
@@ -133,10 +134,10 @@ class GateVerdict(Record):
     """The answer of one gate.
 
     Attributes:
-        figures: all that was measured; the first one decided.
-        sentence: the answer for a reader without statistics. Holds no figure an attacker could use.
-        holdout_needed: for INCONCLUSIVE: the held-out users it would take; None if more of them would not help.
-        baseline: figures that are not judged, by name: what real people do, and what else is worth knowing.
+        figures: all judged figures; the first one decided.
+        sentence: the answer for a reader without statistics. Contains no figure that helps an attacker.
+        holdout_needed: for INCONCLUSIVE: number of held-out users needed to decide; None if more would not help.
+        baseline: values by name that are not judged: those of real users, and other useful ones.
     """
 
     gate: PrivacyGate
@@ -148,9 +149,9 @@ class GateVerdict(Record):
 
 
 def fail_closed(gate: PrivacyGate, judge: Callable[[], GateVerdict]) -> GateVerdict:
-    """Return what ``judge`` finds; an error of its computation is a FAIL: what could not be judged is not safe.
+    """Return the result of ``judge``, or FAIL if its computation raises an error: what was not judged is not safe.
 
-    Errors of the computation are those of numbers, of memory, and torch's ``RuntimeError``, a GPU's memory among them.
+    Caught are numerical errors, memory errors, and torch's ``RuntimeError``, which includes a full GPU memory.
     """
     try:
         return judge()
@@ -161,14 +162,14 @@ def fail_closed(gate: PrivacyGate, judge: Callable[[], GateVerdict]) -> GateVerd
 
 
 class Histogram(Record):
-    """Users by similarity to their nearest neighbour; ``counts`` has one entry less than ``edges``."""
+    """Number of users by similarity to the nearest neighbour; ``counts`` has one entry less than ``edges``."""
 
     edges: tuple[float, ...]
     counts: tuple[int, ...]
 
     @property
     def coarse(self) -> "Histogram":
-        """The same with half as many bins: what a release may show."""
+        """The histogram with half as many bins: the resolution a release may show."""
         pairs = (self.counts[start : start + 2] for start in range(0, len(self.counts), 2))
         return Histogram(edges=(*self.edges[:-1:2], self.edges[-1]), counts=tuple(map(sum, pairs)))
 
@@ -179,15 +180,15 @@ class Histogram(Record):
 
 
 class PrivacyReport(Record):
-    """The whole judgement: for the operator alone; a release carries ``public()``.
+    """The whole judgement, for the operator only; a release contains ``public()``.
 
     Attributes:
-        verdict: FAIL if one gate fails, else INCONCLUSIVE if one that is not accepted is, else PASS.
-        accepted: gates that were inconclusive and that the configuration accepts as such.
-        compared: what was compared when the exact cost was above the limit; empty if everything was.
-        histograms: nearest-neighbour similarities of synthetic to training users ("synthetic_to_train"; a random
-            subset of training users of the holdout's size), synthetic to held-out users ("synthetic_to_holdout") and
-            held-out to training users ("holdout_to_train"): the picture of what is normal.
+        verdict: FAIL if a gate fails; else INCONCLUSIVE if a gate is inconclusive and not accepted; else PASS.
+        accepted: inconclusive gates that the configuration accepts.
+        compared: the compared subset if comparing all users would exceed the cost limit; empty if all were compared.
+        histograms: nearest-neighbour similarities of synthetic to training users ("synthetic_to_train"; a random subset
+            of training users of the holdout's size), synthetic to held-out users ("synthetic_to_holdout"), and held-out
+            to training users ("holdout_to_train"), which shows what is normal.
     """
 
     verdict: Verdict
@@ -201,7 +202,7 @@ class PrivacyReport(Record):
     histograms: dict[str, Histogram]
 
     def public(self) -> dict[str, object]:
-        """Return what may leave the house: verdicts and sentences, none of the figures an attacker could use."""
+        """Return what may be published: verdicts and sentences, none of the figures that help an attacker."""
         return {
             "verdict": self.verdict.value,
             "gates": {gate.gate: {"verdict": gate.verdict.value, "sentence": gate.sentence} for gate in self.gates},
@@ -212,12 +213,12 @@ class PrivacyReport(Record):
 
 
 def overall(gates: tuple[GateVerdict, ...], accepted: tuple[PrivacyGate, ...]) -> Verdict:
-    """Return the strictest of the gates' verdicts, accepted inconclusive ones aside."""
+    """Return the strictest verdict of the gates, without accepted inconclusive ones."""
     return strictest_of(
         gate.verdict for gate in gates if gate.verdict != Verdict.INCONCLUSIVE or gate.gate not in accepted
     )
 
 
 def strictest(figures: tuple[Figure, ...]) -> Figure:
-    """Return the figure that decides: the first that fails, else the first inconclusive one, else the first."""
+    """Return the deciding figure: the first that fails, else the first inconclusive one, else the first."""
     return next(figure for verdict in _BY_STRICTNESS for figure in figures if figure.verdict == verdict)

@@ -1,4 +1,4 @@
-"""What adding synthetic users to the real ones gains a recommender."""
+"""How much a recommender gains if synthetic users are added to the real ones."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -13,15 +13,15 @@ from sdrm_core.quality.panel import judge_candidates, rank_folds, selection_qual
 from sdrm_core.quality.utility import MetricReport, Resampled, make_folds, rank_arm, report_arms
 from sdrm_core.records import Record
 
-_WEIGHTS = (0.3, 0.03, 0.1, 1.0)  # the first is taken where validation users cannot tell
+_WEIGHTS = (0.3, 0.03, 0.1, 1.0)  # the first is used if validation quality is equal
 
 
 class JudgeGain(Record):
-    """What one recommender gains.
+    """The gain of one recommender.
 
     Attributes:
-        weight: what a synthetic user counts beside a real one, chosen on validation users.
-        metrics: metric → report; ``difference`` is the augmentation gain, ``verdict`` whether it is one.
+        weight: weight of a synthetic user relative to a real one, chosen on the validation users.
+        metrics: metric → report; ``difference`` is the augmentation gain, ``verdict`` says whether it is significant.
     """
 
     weight: float
@@ -29,7 +29,7 @@ class JudgeGain(Record):
 
 
 class AugmentationReport(Record):
-    """The gain of each recommender, on the evaluation users; empty with fewer than two of them."""
+    """The gain of each recommender on the evaluation users; empty with fewer than two of them."""
 
     evaluation_users: int
     synthetic_users: int
@@ -45,18 +45,18 @@ def measure_augmentation(
     config: UtilityConfig,
     seed: int,
 ) -> AugmentationReport:
-    """Measure real + synthetic against real alone.
+    """Compare training on real + synthetic users with training on real users alone.
 
-    The weight of the synthetic users, and with it the recommender's settings, are chosen for each recommender on the
-    validation users, with the first synthetic data set. The gain is that of all of them on the evaluation users, over
-    the recommender with the settings that are best for real users alone.
+    For each recommender, the weight of the synthetic users and the recommender's settings are chosen together on the
+    validation users, with the first synthetic data set. The gain is the mean over all synthetic data sets, measured on
+    the evaluation users, relative to the recommender with the best settings for real users alone.
 
     Args:
-        synthetics: (n_synthetic, n_items) each, of one generator under different seeds.
-        train: (n_users, n_items), the real users the generator learned from.
-        validation: (n_validation, n_items), real users to choose the weight and a judge's settings by.
-        evaluation: (n_evaluation, n_items), real users nothing has seen.
-        config: judges, folds and draws.
+        synthetics: (n_synthetic, n_items) each, from one generator with different seeds.
+        train: (n_users, n_items), the real users the generator was trained on.
+        validation: (n_validation, n_items), real users for choosing the weight and the settings.
+        evaluation: (n_evaluation, n_items), real users not used for anything else.
+        config: judges, folds and bootstrap draws.
         seed: the run's seed.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The floor every generator has to beat: independent items by popularity, as many a user as real users have."""
+"""The baseline for all generators: independent items by popularity, as many per user as real users have."""
 
 import numpy as np
 from scipy.sparse import csr_matrix, vstack
@@ -7,33 +7,33 @@ from sdrm_core.data.matrix import binary_matrix, item_popularity
 from sdrm_core.errors import DataError, Problem
 from sdrm_core.randomness import numpy_stream
 
-_SHARD_USERS = 1 << 16  # the unit of randomness and of memory
+_SHARD_USERS = 1 << 16  # users per random stream; also limits memory
 _MAX_ROUNDS = 24
 _BLOCK_CELLS = 1 << 22
 
 
 def sample_by_popularity(train: csr_matrix, *, users: int, seed: int) -> csr_matrix:
-    """Draw ``users`` like those of ``train`` (n_users, n_items), see ``sample_by_counts``."""
+    """Draw ``users`` synthetic users with the popularity and activity of ``train`` (n_users, n_items)."""
     return sample_by_counts(item_popularity(train), np.diff(train.indptr), users=users, seed=seed)
 
 
 def sample_by_counts(popularity: np.ndarray, activity: np.ndarray, *, users: int, seed: int) -> csr_matrix:
-    """Draw users whose number of items is a random training user's and whose items are independent.
+    """Draw users who have as many items as a random training user, with independent items.
 
-    A user's items are drawn one after the other, in proportion to their popularity and without replacement:
-    popularity and activity survive, who likes what together with what does not.
+    A user's items are drawn one after the other, in proportion to their popularity and without replacement. So
+    popularity and activity are preserved, but co-occurrence is not.
 
     Args:
-        popularity: (n_items,) training users an item has, at least one in all.
-        activity: (n_train,) items a training user has.
-        users: synthetic users to draw, at least 1.
+        popularity: (n_items,) number of training users that have an item; at least one in total.
+        activity: (n_train,) number of items of a training user.
+        users: number of synthetic users, at least 1.
         seed: seed of the draw.
 
     Returns:
         (users, n_items) float32 ones, canonical.
 
     Raises:
-        DataError: the training users hold no interaction.
+        DataError: the training users have no interaction.
     """
     if not popularity.any():
         raise DataError(Problem("train users", "they hold no interaction at all", "Check the filter and the roles"))
@@ -48,10 +48,10 @@ def sample_by_counts(popularity: np.ndarray, activity: np.ndarray, *, users: int
 
 
 def _draw_by_rejection(popularity: np.ndarray, counts: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Return sorted cell keys (row × n_items + item); most users are complete after a few rounds.
+    """Return sorted cell keys (row × n_items + item); after these rounds most users are complete.
 
-    Independent draws with repetitions dropped are draws without replacement. A round draws exactly what a user
-    still lacks, so that nothing is ever drawn too much and no draw has to be undone.
+    Independent draws with repetitions dropped equal draws without replacement. Each round draws only as many items as a
+    user still lacks, so there are never too many.
     """
     n_items = len(popularity)
     cumulative = np.cumsum(popularity)
@@ -69,7 +69,10 @@ def _draw_by_rejection(popularity: np.ndarray, counts: np.ndarray, generator: np
 def _draw_the_rest(
     popularity: np.ndarray, counts: np.ndarray, keys: np.ndarray, generator: np.random.Generator
 ) -> list[np.ndarray]:
-    """Return what users of nearly every item still lack, by Gumbel-top-k over the items they do not have."""
+    """Complete users who have nearly every item: Gumbel-top-k over the items they do not have.
+
+    Return the new cell keys.
+    """
     n_items = len(popularity)
     lacking = counts - _row_counts(keys, len(counts), n_items)
     incomplete = np.flatnonzero(lacking)

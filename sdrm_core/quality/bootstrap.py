@@ -1,4 +1,4 @@
-"""Intervals from a paired bootstrap over users, and Student's t over generation seeds."""
+"""Confidence intervals: a paired bootstrap over users, and Student's t over generation seeds."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ _CHUNK_CELLS = 1 << 22
 
 
 class IntervalEstimate(Record):
-    """A figure with its 95 % interval; null where the figure is undefined."""
+    """A figure with its 95 % interval; null where undefined."""
 
     value: float | None
     low: float | None
@@ -19,18 +19,18 @@ class IntervalEstimate(Record):
 
 
 def bootstrap_means(values: np.ndarray, *, draws: int, seed: int) -> np.ndarray:
-    """Return the mean of ``values`` in each resample of users, with the variation of the few generation seeds added.
+    """Return the mean of ``values`` in each resample of users, including the variation between generation seeds.
 
-    Resampling three seeds would show only two thirds of their variance and no tails. Instead the seeds get random
-    weights around 1 / n, chosen so that the weighted mean follows Student's t. With one seed the result only covers
-    chance among the users, for this one set of synthetic users.
+    Resampling three seeds would reproduce only two thirds of their variance and no tails. Instead the seeds get random
+    weights around 1 / n, such that the weighted mean follows Student's t. With one seed the result covers only the
+    variation between users, for this one set of synthetic users.
 
-    Users and weights of a resample depend only on their numbers and the seed: two arms that are measured on the same
-    users get the same resamples, and the difference of their results is paired.
+    The users and weights of a resample depend only on the numbers of users and seeds and on ``seed``. So two arms that
+    are measured on the same users get the same resamples, and the difference of their results is paired.
 
     Args:
         values: (n_seeds, n_users, n_metrics), a metric by generation seed and user.
-        draws: resamples.
+        draws: number of resamples.
         seed: the run's seed.
 
     Returns:
@@ -51,7 +51,7 @@ def bootstrap_means(values: np.ndarray, *, draws: int, seed: int) -> np.ndarray:
 
 
 def estimate(value: float, resampled: np.ndarray) -> IntervalEstimate:
-    """Return ``value`` with its percentile interval; an undefined resample leaves the interval undefined."""
+    """Return ``value`` with its percentile interval; the interval is undefined if one resample is."""
     if not np.isfinite(value):
         return IntervalEstimate(value=None, low=None, high=None)
     if not np.isfinite(resampled).all():
@@ -61,10 +61,11 @@ def estimate(value: float, resampled: np.ndarray) -> IntervalEstimate:
 
 
 def _seed_weights(generator: np.random.Generator, *, draws: int, n_seeds: int) -> np.ndarray:
-    """Return (draws, n_seeds) weights that add up to 1.
+    """Return (draws, n_seeds) weights that sum to 1.
 
-    Centred normal numbers g weigh means m so that g·m has the variance Σ(m - mean)²; over the root of an independent
-    χ² of n - 1 degrees of freedom and of n it is Student's t times the standard error of the mean.
+    For seed means m and centred standard normal numbers g, g·m has the variance Σ(m - mean)². Divided by the root of n
+    times an independent χ² variable with n - 1 degrees of freedom, it is Student's t times the standard error of the
+    mean.
     """
     weights = np.full((draws, n_seeds), 1 / n_seeds)
     if n_seeds > 1:
@@ -75,7 +76,7 @@ def _seed_weights(generator: np.random.Generator, *, draws: int, n_seeds: int) -
 
 
 def _resample_counts(generator: np.random.Generator, *, draws: int, population: int) -> np.ndarray:
-    """Return (draws, population) how often each member was drawn, with replacement."""
+    """Return (draws, population) how often each member is drawn, with replacement."""
     drawn = generator.integers(population, size=(draws, population))
     cells = (drawn + np.arange(draws)[:, None] * population).ravel()
     return np.bincount(cells, minlength=draws * population).reshape(draws, population).astype(np.float64)

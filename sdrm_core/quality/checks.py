@@ -1,4 +1,4 @@
-"""What every measure asks of its matrices before it starts."""
+"""The checks that every measure makes on its matrices first."""
 
 from collections.abc import Mapping
 
@@ -8,15 +8,15 @@ from sdrm_core.errors import DataError, Problem
 
 
 def require_comparable(*, train: csr_matrix, made: Mapping[str, csr_matrix], **others: csr_matrix) -> None:
-    """Refuse matrices that cannot be compared with the training users.
+    """Raise an error if matrices cannot be compared with the training users.
 
     Args:
         train: (n_users, n_items), the real training users.
-        made: synthetic users by name, over the same items; at least one of each. They may be without items.
+        made: synthetic users by name, over the same items; at least one user each. Users may be empty.
         **others: further real users by name, over the same items.
 
     Raises:
-        DataError: every problem found, at once.
+        DataError: lists every problem found.
     """
     problems = []
     for name, matrix in {"train": train, **others, **made}.items():

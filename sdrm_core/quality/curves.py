@@ -1,4 +1,4 @@
-"""Popularity and activity as short curves to plot, real beside synthetic."""
+"""Popularity and activity as short curves for plots, real and synthetic."""
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -11,16 +11,16 @@ _POINTS = 60
 
 
 class Curves(Record):
-    """At most 60 points a curve; shares are of users.
+    """Curves of at most 60 points each; shares are shares of users.
 
     Attributes:
-        popularity_rank: mean rank of each bin of publishable items, growing; bins are even on a logarithmic axis.
+        popularity_rank: mean rank of each bin of publishable items, ascending; bins are even on a logarithmic axis.
         popularity_real: share of training users that have an item of that rank.
-        popularity_synthetic: the same of synthetic users, items ranked by their own popularity.
-        popularity_synthetic_by_real_rank: the same of synthetic users, items ranked by the real popularity.
-        activity: numbers of items, growing, up to what at least ``k_anonymity`` training users have.
+        popularity_synthetic: the same for synthetic users, items ranked by their synthetic popularity.
+        popularity_synthetic_by_real_rank: the same for synthetic users, items ranked by their real popularity.
+        activity: numbers of items, ascending, up to a number that at least ``k_anonymity`` training users reach.
         activity_real: share of training users with at least that many items.
-        activity_synthetic: share of synthetic users with at least that many.
+        activity_synthetic: share of synthetic users with at least that many items.
     """
 
     popularity_rank: tuple[float, ...]
@@ -33,10 +33,10 @@ class Curves(Record):
 
 
 def fidelity_curves(synthetic: csr_matrix, train: csr_matrix, *, publishable: np.ndarray, k_anonymity: int) -> Curves:
-    """Return the curves of synthetic (n_synthetic, n_items) beside training (n_train, n_items) users.
+    """Return the curves of synthetic (n_synthetic, n_items) and training (n_train, n_items) users.
 
-    The curves are published: each point of a real one speaks of at least ``k_anonymity`` users, and items are the
-    ``publishable`` ones, (n_items,) bool.
+    The curves are published, so each point of a real curve is about at least ``k_anonymity`` users, and only the
+    ``publishable`` items, (n_items,) bool, are used.
     """
     n_items = int(publishable.sum())
     real = item_popularity(train)[publishable] / train.shape[0]
@@ -61,7 +61,7 @@ def _log_spaced(last: int) -> np.ndarray:
 
 
 def _bin_means(values: np.ndarray, edges: np.ndarray) -> tuple[float, ...]:
-    """Return the mean of each bin; bin b starts at ``edges[b]`` and ends where the next one starts."""
+    """Return the mean of each bin; bin b starts at ``edges[b]`` and ends where the next bin starts."""
     widths = np.diff(edges, append=len(values))
     return tuple((np.add.reduceat(values, edges) / widths).tolist())
 

@@ -1,4 +1,4 @@
-"""EASE, a linear item-to-item recommender in closed form: a strict judge, it sees fine item-item structure."""
+"""EASE, a linear item-to-item recommender in closed form. A strict judge: it uses fine item-item structure."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from scipy.sparse import csr_matrix, diags_array
 from sdrm_core.closed_form import ease_weights, item_gram
 from sdrm_core.errors import DataError, Problem
 
-MAX_ITEMS = 20_000  # to choose a penalty takes up to 20 bytes a cell of items × items: 8 GB
+MAX_ITEMS = 20_000  # choosing a penalty takes up to 20 bytes per cell of items × items: 8 GB
 
 
 @dataclass(frozen=True)
 class EaseJudge:
-    """Scores an item by a weighted sum of the user's other items.
+    """Scores an item by a weighted sum over the user's other items.
 
     Attributes:
         item_weights: (n_items, n_items) float32, zero diagonal; column j predicts item j.
@@ -31,24 +31,24 @@ def fit_ease(gram: np.ndarray, *, penalty: float) -> EaseJudge:
     """Minimise ‖X − X B‖² + λ ‖B‖² over B with a zero diagonal, in double precision; see ``ease_weights``.
 
     Args:
-        gram: XᵀX of ``learn_gram``; left as it is, for other penalties.
+        gram: XᵀX from ``learn_gram``; not changed, so it can be reused for other penalties.
         penalty: λ > 0; in units of users.
     """
     return EaseJudge(ease_weights(gram.astype(np.float64), penalty=penalty))
 
 
 def learn_gram(user_items: csr_matrix, *, user_weights: np.ndarray | None = None) -> np.ndarray:
-    """Return the (n_items, n_items) XᵀX, all that EASE learns from users.
+    """Return the (n_items, n_items) matrix XᵀX, all that EASE needs of the users.
 
     Args:
         user_items: X, (n_users, n_items) binary, canonical.
         user_weights: (n_users,) weight of each user's squared error; None: 1 each.
 
     Returns:
-        Float64, without weights float32, which counts users as exactly.
+        Float64; without weights float32, which is exact for counts of users.
 
     Raises:
-        DataError: the catalogue is too large for a dense matrix of items by items.
+        DataError: the catalogue is too large for a dense items × items matrix.
     """
     require_few_items(user_items.shape[1])
     if user_weights is None:
@@ -57,10 +57,10 @@ def learn_gram(user_items: csr_matrix, *, user_weights: np.ndarray | None = None
 
 
 def require_few_items(n_items: int) -> None:
-    """Refuse a catalogue that EASE has no memory for.
+    """Raise an error if the catalogue is too large for EASE's memory.
 
     Raises:
-        DataError: there are more than ``MAX_ITEMS``.
+        DataError: there are more than ``MAX_ITEMS`` items.
     """
     if n_items > MAX_ITEMS:
         what = f"EASE needs memory for items × items; there are {n_items} items, at most {MAX_ITEMS} are possible"

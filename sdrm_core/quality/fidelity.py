@@ -1,4 +1,4 @@
-"""Does the synthetic data look like its source: each figure beside what perfect and what naive look like."""
+"""Fidelity: how similar synthetic users are to training users, compared with held-out users and a simple sampler."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -35,19 +35,19 @@ FIGURES: dict[str, tuple[Goal, str]] = {
     "classifier_auc": ("match", "area under the ROC curve of a classifier that tells them from training users"),
 }
 
-# Of real users' uncut numbers of items, these figures would give away how many the most active users have.
+# Computed from the uncapped activity of real users, these would reveal the most active users' numbers of items.
 _TELLING = ("activity_mean", "activity_sd", "density_ratio")
 
 
 class FidelityFigure(Record):
-    """One figure of the synthetic users against the training users, and what to hold it against.
+    """One figure of the synthetic users against the training users, with values for comparison.
 
     Attributes:
-        goal: which way is better; ``match`` means near ``ideal``.
-        meaning: what is measured, as one line.
+        goal: which direction is better; ``match`` means near ``ideal``.
+        meaning: what is measured, in one line.
         ideal: the training users against themselves.
         synthetic: the synthetic users; null where undefined.
-        holdout: real users the generator never saw: what perfect looks like. Null where undefined or without any.
+        holdout: held-out real users: what a perfect generator would reach. Null where undefined or without such users.
         popularity_sampler: independent items by popularity, as many users as synthetic ones.
     """
 
@@ -65,11 +65,12 @@ class FidelityReport(Record):
     Attributes:
         figures: name → figure.
         curves: popularity and activity, real and synthetic.
-        published: mean, deviation and density again, with real users' numbers of items cut to what may be published:
-            beside these the uncut ones would give away what was cut, so those are not released.
-        train_users: users compared with.
-        synthetic_users: users measured.
-        holdout_users: users behind the column ``holdout``; few of them make its distances larger.
+        published: mean, standard deviation and density once more, with real users' numbers of items capped at what may
+            be published. These are released instead of the uncapped ones, because the two together would reveal what
+            was capped.
+        train_users: number of training users compared with.
+        synthetic_users: number of synthetic users measured.
+        holdout_users: number of users in the column ``holdout``; few users make its distances larger.
     """
 
     figures: dict[str, FidelityFigure]
@@ -96,9 +97,9 @@ def measure_fidelity(
 
     Args:
         synthetic: (n_synthetic, n_items) binary, canonical.
-        train: (n_train, n_items), the real users the generator learned from.
-        holdout: (n_holdout, n_items), real users it never saw; may be empty.
-        k_anonymity: training users that must have an item for a release to contain it.
+        train: (n_train, n_items), the real users the generator was trained on.
+        holdout: (n_holdout, n_items), held-out real users; may be empty.
+        k_anonymity: number of training users that must have an item for a release to contain it.
         seed: the run's seed.
 
     Raises:
@@ -147,7 +148,7 @@ def measure_fidelity(
 def _figures(
     measured: Mapping[str, Mapping[str, float | None]], *, ideal: Mapping[str, float | None]
 ) -> dict[str, FidelityFigure]:
-    """Return each figure of ``ideal``, in the order of ``FIGURES``, with what was measured of each kind of users."""
+    """Return each figure of ``ideal``, in the order of ``FIGURES``, with its measured values for each kind of users."""
     kinds = ("synthetic", "holdout", "popularity_sampler")
     return {
         name: FidelityFigure(

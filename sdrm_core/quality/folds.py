@@ -1,4 +1,4 @@
-"""Fold-in splits: which of an evaluation user's items are shown to a recommender and which it must find."""
+"""Fold-in splits: which items of an evaluation user are input to a recommender, and which it must predict."""
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -8,17 +8,18 @@ from sdrm_core.randomness import stream_seed
 
 MIN_POSITIVES = 5
 MIN_USERS = 2
-"""Fewer that can be ranked for have no interval."""
+"""With fewer rankable users there is no confidence interval."""
 
 
 def rankable_users(user_items: csr_matrix, *, max_users: int, seed: int) -> csr_matrix:
-    """Return the users with at least five positives; above ``max_users`` a random choice of them.
+    """Return the users with at least five positives; a random subset if there are more than ``max_users``.
 
-    Whether a user is chosen depends on the user's own items and the seed, and on others only through the limit.
+    The random priority of a user depends only on the user's own items and the seed; other users matter only through
+    the limit.
 
     Args:
         user_items: (n_users, n_items) binary, canonical.
-        max_users: rows of the result at most.
+        max_users: maximum number of rows of the result.
         seed: the run's seed.
 
     Returns:
@@ -34,11 +35,11 @@ def rankable_users(user_items: csr_matrix, *, max_users: int, seed: int) -> csr_
 def split_fold(user_items: csr_matrix, *, input_share: float, seed: int, fold: int) -> Fold:
     """Divide each user's items at random into input and target.
 
-    The randomness is a hash of the seed, the fold, the user's item set and the item: a user's division does not
-    depend on the row or on who else is there, and users with equal items are divided equally.
+    The randomness is a hash of the seed, the fold, the user's item set and the item. So a user's division does not
+    depend on the row or on other users, and users with equal items are divided equally.
 
     Args:
-        user_items: (n_users, n_items) binary, canonical, at least two items a row.
+        user_items: (n_users, n_items) binary, canonical, at least two items per row.
         input_share: share of a user's items that is input; at least one item goes to each side.
         seed: the run's seed.
         fold: number of the division.
@@ -53,7 +54,7 @@ def split_fold(user_items: csr_matrix, *, input_share: float, seed: int, fold: i
 
 
 def _row_keys(user_items: csr_matrix) -> np.ndarray:
-    """Return a (n_users,) hash of each item set, whatever the order of its items."""
+    """Return an (n_users,) hash of each item set, independent of the order of its items."""
     sums = np.zeros(user_items.nnz + 1, dtype=np.uint64)
     np.cumsum(_mix(user_items.indices.astype(np.uint64)), out=sums[1:])
     return _mix(sums[user_items.indptr[1:]] - sums[user_items.indptr[:-1]])

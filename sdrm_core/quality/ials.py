@@ -1,4 +1,4 @@
-"""iALS, matrix factorisation of implicit feedback with confidence weights: the other strict judge."""
+"""iALS, matrix factorisation of implicit feedback with confidence weights: a second strict judge."""
 
 from dataclasses import dataclass
 
@@ -15,20 +15,20 @@ _ITERATIONS = 15
 
 @dataclass(frozen=True)
 class IalsJudge:
-    """Solves for a user's factors given its items, and scores by their products with the items' factors.
+    """Solves for a user's factors given the user's items; the score of an item is the product with its factors.
 
     Attributes:
         model: the fitted factorisation.
-        confidence: weight of an interaction beyond that of its absence.
+        confidence: weight of an interaction, in addition to the weight 1 of its absence.
     """
 
     model: AlternatingLeastSquares
     confidence: float
 
     def score(self, inputs: csr_matrix) -> np.ndarray:
-        """Return x yᵀ with x solved for each row of ``inputs``."""
+        """Return x yᵀ, with the user factors x solved for each row of ``inputs``."""
         confidences = inputs * np.float32(1 + self.confidence)
-        with one_blas_thread():  # the solver brings its own threads
+        with one_blas_thread():  # the solver has its own threads
             user_factors = self.model.recalculate_user(np.arange(inputs.shape[0]), confidences)
         scores: np.ndarray = user_factors @ self.model.item_factors.T
         return scores
@@ -37,15 +37,15 @@ class IalsJudge:
 def fit_ials(
     user_items: csr_matrix, *, confidence: float, penalty: float, seed: int, user_weights: np.ndarray | None = None
 ) -> IalsJudge:
-    """Alternate least squares between users and items: an interaction counts 1 + ``confidence``, its absence 1.
+    """Fit by alternating least squares; an interaction has weight 1 + ``confidence``, its absence weight 1.
 
     Args:
         user_items: (n_users, n_items) binary, canonical.
-        confidence: α > 0, the weight of an interaction beyond that of its absence.
+        confidence: α > 0, the weight of an interaction, in addition to that of its absence.
         penalty: λ ≥ 0 on the squared factors.
-        seed: seed of the starting factors.
-        user_weights: (n_users,) how many times each user is there, in the mean: the library weighs interactions, not
-            users, so each is there as often as a random rounding of its weight says; None: 1 each.
+        seed: seed of the initial factors.
+        user_weights: (n_users,) how often each user is repeated, on average. The library cannot weight users, so each
+            weight is randomly rounded to a number of repetitions. None: 1 each.
 
     Source: Hu, Koren, Volinsky, Collaborative Filtering for Implicit Feedback Datasets, ICDM 2008.
     """

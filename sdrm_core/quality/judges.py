@@ -1,4 +1,4 @@
-"""Recommenders that judge a data set by how well they rank for real users after learning from it alone."""
+"""Judges: recommenders trained on one data set only; their ranking quality for real users rates the data set."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,12 +16,12 @@ class Judge(Protocol):
     """A fitted recommender."""
 
     def score(self, inputs: csr_matrix) -> np.ndarray:
-        """Return fresh (n_users, n_items) scores, higher is better, for users known by ``inputs`` alone."""
+        """Return new (n_users, n_items) scores, higher is better; of the users only ``inputs`` is known."""
 
 
 @dataclass(frozen=True)
 class PopularityJudge:
-    """Recommends what most users have, to everyone.
+    """Recommends the most popular items to every user.
 
     Attributes:
         popularity: (n_items,) float32, weighted number of users.
@@ -58,19 +58,19 @@ def fit_popularity(user_items: csr_matrix, *, user_weights: np.ndarray | None = 
 
     Args:
         user_items: (n_users, n_items) binary, canonical.
-        user_weights: (n_users,) how much each user counts; None: 1 each.
+        user_weights: (n_users,) weight of each user; None: 1 each.
     """
     weights = np.ones(user_items.shape[0]) if user_weights is None else user_weights
     return PopularityJudge((user_items.T @ weights).astype(np.float32))
 
 
 def fit_svd(user_items: csr_matrix, *, seed: int, user_weights: np.ndarray | None = None) -> SvdJudge:
-    """Find the leading right singular vectors by Lanczos iteration to machine precision.
+    """Compute the leading right singular vectors by Lanczos iteration to machine precision.
 
     Args:
         user_items: (n_users, n_items) binary, canonical.
-        seed: seed of the starting vector; the result does not depend on it beyond rounding, unless the last
-            singular value kept equals the first one left out.
+        seed: seed of the initial vector. Up to rounding the result does not depend on it, unless the last singular
+            value kept equals the first one dropped.
         user_weights: (n_users,) weight of each user's squared error; None: 1 each.
     """
     weighted = user_items.astype(np.float64)
@@ -81,5 +81,5 @@ def fit_svd(user_items: csr_matrix, *, seed: int, user_weights: np.ndarray | Non
         return SvdJudge(np.ones((weighted.shape[1], 1), dtype=np.float32))
     start = numpy_stream(seed, "svd-start").standard_normal(min(weighted.shape))
     _, singular_values, item_factors = svds(weighted, k=components, v0=start)
-    is_real = singular_values > 1e-7 * singular_values.max()  # a null space has no preferred directions
+    is_real = singular_values > 1e-7 * singular_values.max()  # singular vectors of value 0 are arbitrary
     return SvdJudge(item_factors[is_real].T.astype(np.float32))

@@ -1,4 +1,4 @@
-"""Figures of the two marginals, item popularity and user activity, of one set of users against the training users."""
+"""Figures of the two marginal distributions, item popularity and user activity, compared with the training users."""
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -12,10 +12,10 @@ _TAIL_SHARE = 0.8
 def popularity_figures(
     candidate: csr_matrix, reference: csr_matrix, *, publishable: np.ndarray
 ) -> dict[str, float | None]:
-    """Compare item popularity; only items that some reference user has count.
+    """Compare item popularity; only items that at least one reference user has are used.
 
     Args:
-        candidate: (n_candidate, n_items), the users looked at.
+        candidate: (n_candidate, n_items), the users to measure.
         reference: (n_reference, n_items), the training users.
         publishable: (n_items,) bool, items a release may contain.
     """
@@ -35,10 +35,10 @@ def popularity_figures(
 
 
 def activity_figures(counts: np.ndarray, known: np.ndarray) -> dict[str, float | None]:
-    """Compare the number of items a user has.
+    """Compare the number of items per user.
 
     Args:
-        counts: (n_candidate,) items per user looked at; at least one user.
+        counts: (n_candidate,) items per user to measure; at least one user.
         known: (n_reference,) items per training user.
     """
     return {
@@ -59,14 +59,14 @@ def correlation(left: np.ndarray, right: np.ndarray) -> float | None:
 
 
 def _gini(counts: np.ndarray) -> float:
-    """Return 0 for equal counts, towards 1 the fewer items hold everything."""
+    """Return the Gini coefficient: 0 for equal counts, near 1 if few items have all interactions."""
     n_items = len(counts)
     ranks = np.arange(1, n_items + 1)
     return float((2 * ranks - n_items - 1) @ np.sort(counts) / (n_items * max(1, counts.sum())))
 
 
 def _tail_membership(popularity: np.ndarray) -> np.ndarray:
-    """Return how much of each item belongs to the 80 % least popular; a tie at the border is shared out equally."""
+    """Return the fraction of each item that belongs to the 80 % least popular; ties at the border share equally."""
     below = rankdata(popularity, method="min") - 1
     ties = rankdata(popularity, method="max") - below
     membership: np.ndarray = np.clip((_TAIL_SHARE * len(popularity) - below) / ties, 0, 1)

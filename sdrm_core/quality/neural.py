@@ -1,7 +1,7 @@
-"""MLP and NeuMF, neural judges that score a pair of user and item (He et al., Neural Collaborative Filtering, 2017).
+"""MLP and NeuMF, neural judges that score a user-item pair (He et al., Neural Collaborative Filtering, 2017).
 
-A held-out user has no embedding of its own: as in FISM (Kabbur et al., 2013) a user is the sum of what its items
-say of it, over the root of their number, so that anybody can be folded in without training.
+An evaluation user has no embedding of its own. As in FISM (Kabbur et al., 2013), a user is the sum of vectors of the
+user's items, divided by the root of their number, so that new users need no training.
 """
 
 import copy
@@ -35,7 +35,7 @@ _STOPPING_METRIC = METRICS.index("ndcg@10")
 
 
 class PairNetwork(nn.Module):
-    """Scores pairs by a tower over both embeddings (MLP), and for NeuMF by their product as well."""
+    """Scores pairs by an MLP over both embeddings, and for NeuMF also by their elementwise product."""
 
     def __init__(self, n_items: int, *, with_product: bool, generator: torch.Generator) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class PairNetwork(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
-        """Return the logits of ``users`` (..., dim) with ``items`` (...), column numbers that broadcast to them."""
+        """Return the logits of ``users`` (..., dim) with ``items`` (...), column numbers that broadcast with them."""
         embedded = self.of_item[items]
         tower_users, tower_items = users[..., :_EMBEDDING_DIM], embedded[..., :_EMBEDDING_DIM]
         product = users[..., _EMBEDDING_DIM:] * embedded[..., _EMBEDDING_DIM:]  # (..., 32), or empty
@@ -77,7 +77,7 @@ class NeuralJudge:
     @one_thread()
     @torch.no_grad()
     def score(self, inputs: csr_matrix) -> np.ndarray:
-        """Return the logits of every item for users made of their input items."""
+        """Return the logits of all items, for users represented by their input items."""
         n_users, n_items = inputs.shape
         root_counts = np.sqrt(np.maximum(1, np.diff(inputs.indptr)))[:, None]
         users = torch.from_numpy((inputs @ self.network.of_user.numpy() / root_counts).astype(np.float32))
@@ -98,12 +98,12 @@ def fit_neural(
     seed: int,
     user_weights: np.ndarray | None = None,
 ) -> NeuralJudge:
-    """Tell a user's items from random others by logistic regression, until validation users gain no more.
+    """Train by logistic regression of a user's items against random other items, with early stopping.
 
     Args:
-        user_items: (n_users, n_items) binary, canonical; users without items teach nothing.
-        with_product: NeuMF; otherwise MLP.
-        validation: validation users, who decide when to stop; without any, training goes on to the last step.
+        user_items: (n_users, n_items) binary, canonical; users without items are ignored.
+        with_product: True: NeuMF; False: MLP.
+        validation: validation users for early stopping; without any, training continues to the last step.
         seed: seed of weights, batches and negatives.
         user_weights: (n_users,) weight of each user's loss; None: 1 each.
 
@@ -132,7 +132,7 @@ def fit_neural(
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-        quality = _quality(network, validation, default=float(check))  # it rises: without validation the last is best
+        quality = _quality(network, validation, default=float(check))  # the default rises: the last is best
         if quality > best_quality:
             best, best_quality, best_check = copy.deepcopy(network), quality, check
         elif check - best_check >= _PATIENCE_CHECKS:
@@ -148,7 +148,10 @@ def _quality(network: PairNetwork, fold: Fold, *, default: float) -> float:
 
 
 def _loss(network: PairNetwork, user_items: csr_matrix, weights: np.ndarray, draws: np.random.Generator) -> Tensor:
-    """Return the weighted logistic loss of a batch; a user is made of its other items where one is predicted."""
+    """Return the weighted logistic loss of a batch.
+
+    To predict one of a user's items, the user is represented by the other items.
+    """
     n_items, counts = user_items.shape[1], np.diff(user_items.indptr)
     held = cell_rows(user_items) * n_items + user_items.indices
     positives = held if len(held) <= _BATCH_POSITIVES else np.sort(draws.choice(held, _BATCH_POSITIVES, replace=False))
@@ -172,7 +175,7 @@ def _loss(network: PairNetwork, user_items: csr_matrix, weights: np.ndarray, dra
 def _random_others(
     rows: np.ndarray, held: np.ndarray, n_items: int, draws: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows and items of up to four random pairs for each of ``rows``, none of them among the ``held`` keys."""
+    """Return rows and items of up to four random negative pairs for each of ``rows``, none of them in ``held``."""
     keys = np.repeat(rows, _NEGATIVES) * n_items + draws.integers(n_items, size=len(rows) * _NEGATIVES)
     place = np.minimum(np.searchsorted(held, keys), len(held) - 1)
     keys = keys[held[place] != keys]

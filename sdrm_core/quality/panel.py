@@ -1,4 +1,4 @@
-"""The panel of judges: which name stands for which recommender, with its settings chosen on validation users."""
+"""The panel of judges: recommenders by name, with settings chosen on the validation users."""
 
 from collections.abc import Callable, Collection
 from functools import partial
@@ -17,7 +17,7 @@ from sdrm_core.quality.ranking import METRICS, rank_users
 
 SELECTION_METRIC = METRICS.index("ndcg@10")
 
-# The right penalty grows with the number of users: what is right for ten times as many must be among them too.
+# The best penalty grows with the number of users; the list also covers ten times as many users.
 _EASE_PENALTIES = (300.0, 30.0, 100.0, 1000.0, 3000.0)
 _IALS_SETTINGS = (  # confidence and penalty
     (1.0, 10.0),
@@ -34,12 +34,12 @@ _IALS_SETTINGS = (  # confidence and penalty
 
 
 class Chosen(NamedTuple):
-    """A recommender with the settings that rank best for validation users.
+    """A recommender with the settings that rank best for the validation users.
 
     Attributes:
-        judge: returns it, fitted to the users that the settings were chosen with. Where there was nothing to choose,
-            the call fits it: call it once.
-        fit: returns it fitted, with these settings, to other (n_users, n_items) interactions.
+        judge: returns the judge, fitted to the users with which the settings were chosen. If there was nothing to
+            choose, each call fits it again, so call it once.
+        fit: fits a judge with these settings to other (n_users, n_items) interactions and returns it.
     """
 
     judge: Callable[[], Judge]
@@ -47,37 +47,37 @@ class Chosen(NamedTuple):
 
 
 def require_possible(judges: Collection[JudgeName], *, n_items: int | None) -> None:
-    """Refuse judges that cannot be made, or cannot work on a catalogue of this size.
+    """Raise an error if a judge cannot be created, or cannot handle a catalogue of this size.
 
     Args:
         judges: their names.
-        n_items: of the catalogue; None: not known yet.
+        n_items: size of the catalogue; None: not known yet.
 
     Raises:
         ConfigError: a judge needs a package that is not installed.
-        DataError: a judge has no memory for so many items.
+        DataError: a judge would need too much memory for so many items.
     """
     if "ials" in judges:
-        _ials_candidates(seed=0)  # asks for its package
+        _ials_candidates(seed=0)  # raises if its package is missing
     if n_items is not None and "ease" in judges:
         require_few_items(n_items)
 
 
 def choose_judge(name: JudgeName, user_items: csr_matrix, *, validation: list[Fold], seed: int) -> Chosen:
-    """Fit the named judge with each of its settings; return it with those that rank best for validation users.
+    """Fit the named judge with each of its settings and return the one that ranks best for the validation users.
 
-    Without validation users it is the first, middling setting. The neural judges have nothing to choose but when
-    to stop, and do so while they are fitted.
+    Without validation users the first setting, a medium one, is used. The neural judges have only one setting; they use
+    the validation users for early stopping.
 
     Args:
         name: the judge.
-        user_items: (n_users, n_items), what it learns from.
+        user_items: (n_users, n_items), its training data.
         validation: folds of the validation users.
-        seed: seed of random starting points.
+        seed: seed of random initial values.
 
     Raises:
         ConfigError: the judge needs a package that is not installed.
-        DataError: the judge cannot work on a catalogue of this size.
+        DataError: the judge cannot handle a catalogue of this size.
     """
     fits_to = partial(judge_candidates, name, validation=validation, seed=seed)
     fits = fits_to(user_items)
@@ -89,7 +89,7 @@ def choose_judge(name: JudgeName, user_items: csr_matrix, *, validation: list[Fo
 
 
 def selection_quality(judge: Judge, validation: list[Fold]) -> float:
-    """Return what settings are chosen by, the higher the better; 0 without validation users."""
+    """Return the quality by which settings are chosen (higher is better); 0 without validation users."""
     return float(rank_folds(judge, validation)[:, SELECTION_METRIC].sum())
 
 
@@ -108,14 +108,14 @@ def judge_candidates(
     validation: list[Fold],
     seed: int,
 ) -> list[Callable[[], Judge]]:
-    """Return what fits the named judge to the users with each of its settings, a middling one first.
+    """Return functions that fit the named judge to the users, one for each of its settings, a medium one first.
 
     Args:
         name: the judge.
-        user_items: (n_users, n_items), what it learns from.
-        user_weights: (n_users,) how much each user counts; None: 1 each.
-        validation: folds of the validation users, who tell the neural judges when to stop.
-        seed: seed of random starting points.
+        user_items: (n_users, n_items), its training data.
+        user_weights: (n_users,) weight of each user; None: 1 each.
+        validation: folds of the validation users, for the early stopping of the neural judges.
+        seed: seed of random initial values.
     """
     fits: list[Callable[..., Judge]]
     match name:
@@ -135,7 +135,7 @@ def judge_candidates(
 
 def _ials_candidates(seed: int) -> list[Callable[..., Judge]]:
     try:
-        from sdrm_core.quality.ials import fit_ials  # here, because its library is optional
+        from sdrm_core.quality.ials import fit_ials  # imported here because its library is optional
     except ModuleNotFoundError as missing:
         remedy = "install sdrm-pipeline[judges], or leave it out"
         raise ConfigError(f"utility.judges: 'ials' needs the package {missing.name}; {remedy}") from None

@@ -1,4 +1,4 @@
-"""Ranking metrics over the full catalogue. Nothing here knows how a score came about."""
+"""Ranking metrics over the full catalogue, for the scores of any recommender."""
 
 from collections.abc import Callable
 
@@ -27,19 +27,19 @@ def rank_users(
     targets: csr_matrix,
     block_cells: int = _BLOCK_CELLS,
 ) -> np.ndarray:
-    """Return recall@k and ndcg@k of every user, averaged over the ways to break ties.
+    """Return recall@k and ndcg@k of every user, averaged over all ways to break ties.
 
-    Items of equal score are taken to stand in random order, and the metrics are the exact expectation over it:
-    no item gains from its column number, and permuting items or users changes nothing.
+    Items of equal score are treated as in random order, and the metrics are the exact expectation over that order: no
+    item gains from its column number, and permuting items or users changes nothing.
 
         recall@k = |top_k ∩ target| / min(k, |target|)
-        ndcg@k = Σ_{position ≤ k, item ∈ target} 1 / log2(position + 1), over its largest possible value
+        ndcg@k = Σ_{position ≤ k, item ∈ target} 1 / log2(position + 1), divided by its largest possible value
 
     Args:
-        score: maps (n, n_items) input rows to a fresh (n, n_items) array of scores, higher is better.
-        inputs: (n_users, n_items), what is known of each user; these items are not ranked.
-        targets: (n_users, n_items), what is to be found; at least one item a row, none of them an input.
-        block_cells: scores held at once; never changes the result.
+        score: maps (n, n_items) input rows to a new (n, n_items) array of scores, higher is better.
+        inputs: (n_users, n_items), the known items of each user; these are not ranked.
+        targets: (n_users, n_items), the items to find; at least one per row, none of them an input.
+        block_cells: number of scores in memory at once; never changes the result.
 
     Returns:
         (n_users, 12) float64 in [0, 1], columns as in ``METRICS``.
@@ -78,16 +78,17 @@ def _block_metrics(scores: np.ndarray, targets: csr_matrix) -> np.ndarray:
 
 
 def _tie_groups(scores: np.ndarray, targets: csr_matrix) -> tuple[np.ndarray, np.ndarray]:
-    """Return, for each target, how many items score higher and how many the same (itself included).
+    """Return, for each target, how many items score higher and how many score the same (itself included).
 
-    Of a target below the deepest cutoff the first number is only known to reach it, which is enough.
+    For a target beyond the deepest cutoff the first number is only a lower bound that reaches the cutoff, which is
+    enough.
     """
     n_users = scores.shape[0]
     rows = cell_rows(targets)
     wanted = scores[rows, targets.indices]
     floor = _floor(scores)
-    # Above the floor are few items, about as many a user as the deepest cutoff asks for. Each gets one whole number,
-    # by user, then by score: where a target stands in the sorted numbers says how many of its user's are above it.
+    # Only few items per user score above the floor, about as many as the deepest cutoff. Each gets an integer key,
+    # ordered by user, then by score: a target's position in the sorted keys gives the number of items above it.
     high_rows, high_items = np.nonzero(scores > floor[:, None])
     levels, level = np.unique(scores[high_rows, high_items], return_inverse=True)
     keys = np.sort(high_rows * len(levels) + level)
@@ -95,17 +96,17 @@ def _tie_groups(scores: np.ndarray, targets: csr_matrix) -> tuple[np.ndarray, np
     after = np.searchsorted(keys, wanted_keys, side="right")
     above = np.searchsorted(keys, (rows + 1) * len(levels)) - after
     ties = after - np.searchsorted(keys, wanted_keys)
-    # A target at the floor itself ties with all that is there; one below it is out of reach of every cutoff.
+    # A target at the floor ties with all items at the floor; a target below it is beyond every cutoff.
     high_counts, floor_counts = np.bincount(high_rows, minlength=n_users), (scores == floor[:, None]).sum(axis=1)
     place = [wanted > floor[rows], wanted == floor[rows]]
     return np.select(place, [above, high_counts[rows]], _DEPTH), np.select(place, [ties, floor_counts[rows]], 1)
 
 
 def _floor(scores: np.ndarray) -> np.ndarray:
-    """Return a score for each user that at least as many items reach as the deepest cutoff asks for.
+    """Return a score for each user that at least 50 items (the deepest cutoff) reach; -inf for a small catalogue.
 
-    It is the 50th highest among the maxima of groups of items: one fast pass, where a partial sort of the whole
-    row is ten times slower as soon as many items tie.
+    It is the 50th highest of the maxima of groups of items. This takes one fast pass; a partial sort of the whole row
+    is ten times slower if many items tie.
     """
     n_users, n_items = scores.shape
     groups = min(_MAX_GROUPS, n_items // 2)

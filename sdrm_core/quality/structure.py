@@ -1,4 +1,4 @@
-"""Figures of the joint structure: which items go together, and whether a classifier tells two sets of users apart."""
+"""Figures of the joint structure: co-occurrence of items, and a classifier that separates two sets of users."""
 
 import numpy as np
 from scipy.sparse import csr_matrix, triu, vstack
@@ -15,7 +15,7 @@ from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.threads import one_blas_thread
 
 _MIN_PAIR_USERS = 5
-_MAX_PAIR_ITEMS = 3000  # the most popular ones; bounds the item-by-item product
+_MAX_PAIR_ITEMS = 3000  # the most popular ones; limits the items × items product
 _MAX_PAIR_USERS = 20_000
 _MAX_CLASSIFIED_USERS = 2000
 _MIN_CLASSIFIED_USERS = 20
@@ -25,7 +25,7 @@ _CLASSIFIER_FOLDS = 5
 class CooccurrenceReference:
     """The reference's item pairs with at least five users, computed once for several candidates.
 
-    On large data a random choice of users and the most popular items stand for all.
+    For large data a random subset of the users and the most popular items are used.
     """
 
     def __init__(self, reference: csr_matrix, *, seed: int) -> None:
@@ -44,11 +44,11 @@ class CooccurrenceReference:
 
     def _co_counts(self, user_items: csr_matrix) -> csr_matrix:
         counted = some_users(user_items, _MAX_PAIR_USERS, draw=numpy_stream(self._seed, "co-occurrence"))
-        selected = counted[:, self._items].astype(np.float32, copy=False)  # a sum of small integers or bools overflows
+        selected = counted[:, self._items].astype(np.float32, copy=False)  # sums of booleans or small integers overflow
         return csr_matrix(selected.T @ selected)
 
     def _pair_cosines(self, co_counts: csr_matrix) -> np.ndarray:
-        if not len(self._rows):  # SciPy selects no array of no cells
+        if not len(self._rows):  # SciPy cannot index with empty arrays
             return np.zeros(0)
         norms = np.sqrt(co_counts.diagonal())
         scale = norms[self._rows] * norms[self._columns]
@@ -58,16 +58,16 @@ class CooccurrenceReference:
 
 
 def classifier_auc(candidate: csr_matrix, reference: csr_matrix, *, seed: int) -> float | None:
-    """Return how well gradient-boosted trees tell candidates from reference users: 0.5 not at all, 1 always.
+    """Return how well gradient-boosted trees separate candidates from reference users: 0.5 not at all, 1 perfectly.
 
-    A user's features are the activity, the mean popularity of its items and its SVD factors; popularity and factors are
-    found on both sets together, so that neither is the one they fit better. Measured by five-fold cross-validation on
-    equally many users of both sets, at most 2,000 of each.
+    A user's features are the activity, the mean log popularity of the user's items, and SVD factors. Popularity and
+    factors are computed on both sets together, so that they fit neither set better. The AUC is measured by five-fold
+    cross-validation on equally many users of both sets, at most 2,000 each.
 
     Args:
         candidate: (n_candidate, n_items).
         reference: (n_reference, n_items).
-        seed: seed of the choice of users and of the classifier.
+        seed: seed of the user subsets and of the classifier.
 
     Returns:
         The area under the ROC curve; None with fewer than 20 users on either side.
@@ -82,8 +82,8 @@ def classifier_auc(candidate: csr_matrix, reference: csr_matrix, *, seed: int) -
     random_state = stream_seed(seed, "classifier") % (1 << 32)
     classifier = HistGradientBoostingClassifier(max_leaf_nodes=15, early_stopping=False, random_state=random_state)
     folds = StratifiedKFold(_CLASSIFIER_FOLDS, shuffle=True, random_state=random_state)
-    # One thread: sums over several differ in the last bit, and waiting threads stall a busy machine. OpenMP's limit is
-    # each thread's own.
+    # One thread: sums over several threads differ in the last bit, and waiting threads slow down a busy machine. The
+    # OpenMP limit applies only to the thread that sets it.
     with one_blas_thread(), threadpool_limits(1, "openmp"):
         probability = cross_val_predict(classifier, features, is_candidate, cv=folds, method="predict_proba")[:, 1]
     return float(roc_auc_score(is_candidate, probability))

@@ -1,4 +1,4 @@
-"""Train on synthetic, test on real: what replacing the data costs a recommender."""
+"""Train on synthetic, test on real: how much a recommender loses if synthetic users replace the real ones."""
 
 from collections.abc import Mapping
 from typing import Literal, NamedTuple, Self
@@ -22,11 +22,11 @@ Outcome = Literal["better", "worse", "no difference"]
 
 
 class MetricReport(Record):
-    """One ranking metric of one arm, and how it compares with training on the real users.
+    """One ranking metric of one arm, compared with training on the real users.
 
     Attributes:
         mean: over evaluation users, folds and generation seeds.
-        ratio: to the real arm; null in the real arm itself, its values null where the real metric is 0.
+        ratio: to the real arm; null in the real arm itself; its values are null where the real metric is 0.
         difference: to the real arm; null in the real arm itself.
         verdict: "no difference" if the interval of the difference contains 0; null in the real arm itself.
     """
@@ -38,21 +38,21 @@ class MetricReport(Record):
 
 
 class ArmDifference(Record):
-    """What one arm achieves beyond another, by one ranking metric; "no difference" if the interval contains 0."""
+    """The difference between two arms in one ranking metric; "no difference" if the interval contains 0."""
 
     difference: IntervalEstimate
     verdict: Outcome
 
 
 class UtilityReport(Record):
-    """What each recommender achieves on held-out real users after learning from each arm.
+    """The ranking quality of each recommender for evaluation users, after training on each arm.
 
     Attributes:
-        verdict: INCONCLUSIVE if there are fewer than two evaluation users to rank for; then ``judges`` is empty.
+        verdict: INCONCLUSIVE if there are fewer than two rankable evaluation users; then ``judges`` is empty.
         reason: why it is inconclusive; empty otherwise.
-        evaluation_users: users ranked for; those with fewer than five positives are left out.
-        folds: divisions of each user's items.
-        bootstrap_draws: resamples behind each interval.
+        evaluation_users: number of users ranked for; users with fewer than five positives are left out.
+        folds: number of divisions of each user's items.
+        bootstrap_draws: number of resamples for each interval.
         judges: judge → arm → metric → report; arms as in ``measure_utility``, metrics as in ``METRICS``.
     """
 
@@ -64,7 +64,7 @@ class UtilityReport(Record):
     judges: dict[str, dict[str, dict[str, MetricReport]]]
 
     def ratio(self, judge: str, metric: str, *, arm: str = "synthetic") -> float | None:
-        """Return the TSTR ratio, e.g. of ``svd`` at ``recall@10``; None where it was not measured."""
+        """Return the TSTR ratio, e.g. of ``svd`` at ``recall@10``; None if it was not measured."""
         report = self.judges.get(judge, {}).get(arm, {}).get(metric)
         return report.ratio.value if report and report.ratio else None
 
@@ -78,18 +78,18 @@ def measure_utility(
     config: UtilityConfig,
     seed: int,
 ) -> UtilityReport:
-    """Measure synthetic users between the real ones and independent items by popularity.
+    """Measure the utility of synthetic users, with real users and a popularity sampler for comparison.
 
-    The arms are ``real`` (all of ``train``, the ceiling and the reference of every ratio), ``synthetic``,
-    ``popularity_sampler`` (the floor, of the same size), and, if there are fewer synthetic than training users,
-    ``real_same_size``, which tells what is lost to size alone.
+    The arms are ``real`` (all of ``train``: the upper reference, and the denominator of every ratio), ``synthetic``,
+    ``popularity_sampler`` (the lower reference, of the same size as ``synthetic``), and, if there are fewer synthetic
+    than training users, ``real_same_size``, which shows the loss caused by size alone.
 
     Args:
         synthetic: (n_synthetic, n_items).
-        train: (n_users, n_items), the real users the generator learned from.
-        validation: (n_validation, n_items), real users to choose a judge's settings by.
-        evaluation: (n_evaluation, n_items), real users nothing has seen.
-        config: judges, folds and draws.
+        train: (n_users, n_items), the real users the generator was trained on.
+        validation: (n_validation, n_items), real users for choosing a judge's settings.
+        evaluation: (n_evaluation, n_items), real users not used for anything else.
+        config: judges, folds and bootstrap draws.
         seed: the run's seed.
 
     Returns:
@@ -125,7 +125,7 @@ def measure_utility(
 
 
 def make_folds(users: csr_matrix, *, config: UtilityConfig, seed: int) -> list[Fold]:
-    """Return the configured number of divisions of the users that can be ranked for."""
+    """Return the configured number of divisions of the rankable users."""
     rankable = rankable_users(users, max_users=config.max_users, seed=seed)
     return [
         split_fold(rankable, input_share=config.input_share, seed=seed, fold=fold) for fold in range(config.fold_seeds)
@@ -137,12 +137,12 @@ def rank_arm(
 ) -> np.ndarray:
     """Return the (n_evaluation, n_metrics) ranking metrics of one judge on one arm.
 
-    The judge's settings are chosen on the validation users for each arm: a recommender that learns from ten times as
-    many users wants another penalty, and no arm shall win by having the right one.
+    The judge's settings are chosen on the validation users for each arm: a recommender trained on ten times as many
+    users needs another penalty, and no arm should win only because the settings suit it.
 
     Args:
         judge: the judge.
-        users: (n_users, n_items), the arm's.
+        users: (n_users, n_items), the arm's users.
         folds: folds of the evaluation users.
         validation: folds of the validation users.
         seed: the run's seed.
@@ -151,7 +151,7 @@ def rank_arm(
 
 
 class Resampled(NamedTuple):
-    """Each ranking metric of an arm; all arms of one seed are resampled alike.
+    """Each ranking metric of an arm with its resamples; with the same seed all arms are resampled alike.
 
     Attributes:
         mean: (n_metrics,) over evaluation users and generation seeds.
@@ -163,7 +163,7 @@ class Resampled(NamedTuple):
 
     @classmethod
     def of(cls, values: np.ndarray, *, draws: int, seed: int) -> Self:
-        """Resample (n_seeds, n_users, n_metrics), the metrics of each generation seed and user."""
+        """Resample ``values`` (n_seeds, n_users, n_metrics), the metrics of each generation seed and user."""
         return cls(values.mean(axis=(0, 1)), bootstrap_means(values, draws=draws, seed=seed))
 
     def estimates(self) -> dict[str, IntervalEstimate]:
@@ -185,7 +185,7 @@ def report_arms(arms: Mapping[str, Resampled]) -> dict[str, dict[str, MetricRepo
 
 
 def difference(first: Resampled, second: Resampled) -> dict[str, ArmDifference]:
-    """Return metric → ``first`` minus ``second``, the arm to beat; paired by seed too if both have as many."""
+    """Return metric → ``first`` minus ``second``; also paired by seed if both have equally many seeds."""
     beyond = Resampled(first.mean - second.mean, first.draws - second.draws).estimates()
     return {metric: ArmDifference(difference=found, verdict=_verdict(found)) for metric, found in beyond.items()}
 
