@@ -90,7 +90,7 @@ def test_the_home_directory_is_understood_where_results_go(sdrm, tmp_path, monke
 def test_a_home_directory_that_is_not_there_is_told(sdrm, option):
     code, lines = sdrm("sample", "model", "--users", "5", *option)
     assert code == 2
-    assert "home directory that is not there" in " ".join(lines)
+    assert "home directory that does not exist" in " ".join(lines)
 
 
 @pytest.mark.parametrize(
