@@ -15,7 +15,7 @@ from sdrm_core.config import PipelineConfig
 
 _WIDTH = 116
 _HEAD = """\
-# Every setting, with its default. Copy this file and keep only the lines you change: a default may improve.
+# Every setting, with its default. Copy this file and keep only the lines you change, so that you get improved defaults.
 # On the command line a setting is named by its path, e.g. --set vae.max_epochs=50
 """
 _BOUNDS = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}

@@ -27,7 +27,7 @@ EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (ConfigError, 2),
 )
 INTERRUPTED = 130
-_TAKEN_UP = "sdrm: interrupted; the same command takes over what is finished"
+_TAKEN_UP = "sdrm: interrupted; the same command, run again, reuses what is finished"
 DEBUG = "--debug"
 _NO_MEMORY = ("allocate memory", "out of memory")  # what PyTorch says, on the CPU and on a GPU
 _NO_SPACE = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))  # also where the error is no OSError
@@ -35,8 +35,8 @@ COMPARED_ARMS = "popularity,vae_prior,published,sdrm_full,sdrm_multi,sdrm_full@1
 SHIPPED = Path(__file__).resolve().parent.parent / "deployments"
 
 app = typer.Typer(
-    help="Synthetic user-item interactions that can be handed out without handing out the users.",
-    epilog="--debug, anywhere on the line, shows the traceback of an error.",
+    help="Make synthetic user-item interactions that can be shared without exposing the real users.",
+    epilog="With --debug anywhere on the command line, an error shows its traceback.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -53,13 +53,17 @@ def _expanded(option: typer.CallbackParam, path: Path | None) -> Path | None:
 _directory = partial(typer.Option, metavar="DIR", callback=_expanded)
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Configuration file.")]
 OptionalConfigFile = Annotated[
-    Path | None, typer.Argument(metavar="CONFIG.yaml", help="Configuration file; without one, the defaults.")
+    Path | None,
+    typer.Argument(metavar="CONFIG.yaml", help="Configuration file; without it, all settings are defaults."),
 ]
 Source = Annotated[str | None, typer.Option(metavar="URI", help="File, directory or named data set to read.")]
-Releases = Annotated[Path | None, _directory(help="Where releases are published.")]
-Work = Annotated[Path | None, _directory(help="Where working directories are kept.")]
-Seed = Annotated[int | None, typer.Option(min=0, help="The seed of the run.")]
-Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set a setting by its path.")]
+Releases = Annotated[Path | None, _directory(help="Directory in which releases are published.")]
+Work = Annotated[Path | None, _directory(help="Directory in which working directories are kept.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Seed of all random numbers of the run.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. vae.max_epochs=50; may be repeated."),
+]
 
 
 @app.command()
@@ -89,12 +93,12 @@ def demo(
 @app.command()
 def serve(
     config: ConfigFile,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the server and its pages.")] = 4200,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the server and its web pages.")] = 4200,
     cron: Annotated[str, typer.Option(help="When to run, as a cron expression.")] = "0 2 * * *",
     timezone: Annotated[str, typer.Option(help="Time zone of the schedule.")] = "UTC",
     overrides: Overrides = None,
 ) -> None:
-    """Start a local Prefect server with its pages, and the nightly schedule, until interrupted."""
+    """Start a local Prefect server with its web pages, and run the pipeline on a schedule, until interrupted."""
     from flows.serve import nightly_schedule, serve_nightly
 
     errors: list[SdrmError] = []
@@ -109,15 +113,20 @@ def serve(
 @app.command()
 def sample(
     model: Annotated[
-        Path, typer.Argument(metavar="RELEASE_OR_MODEL", help="A release, its data set's folder, or a run's model.")
+        Path,
+        typer.Argument(
+            metavar="RELEASE_OR_MODEL", help="A release, a data set's folder of releases, or a run's model."
+        ),
     ],
-    users: Annotated[int, typer.Option(min=1, help="How many synthetic users.")],
+    users: Annotated[int, typer.Option(min=1, help="Number of synthetic users.")],
     out: Annotated[Path, _directory(help="A new directory for the result.")],
-    resolution: Annotated[Resolution, typer.Option(help="Of the reverse process.")] = "full",
-    seed: Annotated[int, typer.Option(min=0, help="Another seed gives other users.")] = 0,
+    resolution: Annotated[
+        Resolution, typer.Option(help="All steps of the diffusion for each user, or a random number.")
+    ] = "full",
+    seed: Annotated[int, typer.Option(min=0, help="A different seed gives different users.")] = 0,
     work: Work = None,
 ) -> None:
-    """Draw more users from a trained model. They are measured by no gate: not a release."""
+    """Draw more users from a trained model. No gate checks these users: they are not a release."""
     from tasks.more import sample_more
 
     typer.echo(sample_more(model, users=users, out=out, resolution=resolution, seed=seed, work=work))
@@ -125,16 +134,20 @@ def sample(
 
 @app.command()
 def compare(
-    out: Annotated[Path, _directory(help="Directory of all results; a second call goes on there.")],
+    out: Annotated[Path, _directory(help="Directory for all results; a second call continues there.")],
     config: OptionalConfigFile = None,
     source: Source = None,
-    arms: Annotated[str, typer.Option(help="What makes users; arm@10 makes ten times as many.")] = COMPARED_ARMS,
-    judges: Annotated[str, typer.Option(help="The recommenders that learn from them.")] = "popularity,svd,ease",
+    arms: Annotated[
+        str, typer.Option(help="Generators to compare; arm@10 makes ten times as many users.")
+    ] = COMPARED_ARMS,
+    judges: Annotated[str, typer.Option(help="Recommenders that are trained on the users.")] = "popularity,svd,ease",
     seeds: Annotated[str, typer.Option(help="Seeds of training and sampling.")] = "0,1,2",
-    workers: Annotated[int | None, typer.Option(min=1, help="Pieces at once; default: one for two cores.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Pieces of work at the same time; default: one for every two cores.")
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
-    """Put arms × judges × seeds side by side; the last line of standard output is the table's path."""
+    """Compare generators (arms) by all judges and seeds; the last line of standard output is the table's path."""
     from tasks.compare_plan import Comparison, parse_arms, parse_judges, parse_seeds
     from tasks.source import require_files
 
@@ -165,13 +178,13 @@ def compare(
 
 @app.command()
 def tune(
-    out: Annotated[Path, _directory(help="Directory of the search; a second call goes on there.")],
+    out: Annotated[Path, _directory(help="Directory of the search; a second call continues there.")],
     config: OptionalConfigFile = None,
     source: Source = None,
-    minutes: Annotated[float, typer.Option(min=0, help="Time for trials in this call; it makes at least one.")] = 30,
+    minutes: Annotated[float, typer.Option(min=0, help="Time for trials in this call; at least one is made.")] = 30,
     overrides: Overrides = None,
 ) -> None:
-    """Search for better settings on validation users; the last line of standard output is their file's path."""
+    """Search for better settings, using validation users; the last line of standard output is their file's path."""
     from tasks.source import require_files
 
     configured = _configured(config, source=source, overrides=overrides)
@@ -191,7 +204,7 @@ def tune(
 def inspect(
     path: Annotated[Path, typer.Argument(help="A release, a sample, a model folder or a working directory.")],
 ) -> None:
-    """Say what a release, a sample, a model or a working directory contains, and whether data or model are intact."""
+    """Show what a release, sample, model or working directory contains, and whether its data or model is unchanged."""
     from tasks.describe import describe
 
     typer.echo(describe(path))
@@ -278,13 +291,13 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, SdrmError):
         return str(error)
     if isinstance(error, PermissionError) and error.filename:
-        remedy = "Give it to the user that runs the command, or choose other directories (paths.work, paths.releases)"
+        remedy = "Give the user that runs the command access, or choose other directories (paths.work, paths.releases)"
         return f"{error.filename}: no permission. {remedy}"
     if _is_of_a_full_disk(error):
-        remedy = "Free some, or choose other directories (paths.work, paths.releases)"
+        remedy = "Free some space, or choose other directories (paths.work, paths.releases)"
         return f"there is no space left on a disk ({error}). {remedy}"
     if isinstance(error, MemoryError) or any(said in str(error) for said in _NO_MEMORY):
-        remedy = "Lower vae.latent_dim, vae.hidden_units or sampling.users, or run it where there is more"
+        remedy = "Lower vae.latent_dim, vae.hidden_units or sampling.users, or use a machine with more memory"
         return f"there is not enough memory ({error}). {remedy}"
     return f"unexpected {type(error).__name__}: {error}. Run again with {DEBUG} for the traceback"
 

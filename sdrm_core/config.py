@@ -51,11 +51,13 @@ def is_section(kind: object) -> bool:
 def with_home(path: _PathOrText) -> _PathOrText:
     """Return the path; raise a ``ValueError`` if it cannot be one, or starts with ``~`` and there is no such user."""
     if "\0" in str(path):
-        raise ValueError("a path has no zero bytes")
+        raise ValueError("a path cannot contain a zero byte")
     try:
         Path(path).expanduser()
     except RuntimeError:
-        raise ValueError(f"{path} starts at a home directory that is not there; write ./~… for a name") from None
+        raise ValueError(
+            f"{path} starts at a home directory that does not exist; if ~ is part of the name, write ./~…"
+        ) from None
     return path
 
 
@@ -92,23 +94,23 @@ class Section(BaseModel):
         """Refuse ``true`` and ``false`` for a setting of another type: pydantic would read them as 1 and 0."""
         asked_for = cls.model_fields[str(info.field_name)].annotation
         if isinstance(value, bool) and bool not in {asked_for, *get_args(asked_for)}:
-            raise ValueError(f"{str(value).lower()} is a flag, and no flag is asked for")
+            raise ValueError(f"{str(value).lower()} is a boolean, and this setting is not one")
         return value
 
 
 class ColumnsConfig(Section):
-    """Which column of the source holds what."""
+    """Names of the columns of the source."""
 
     user: str = Field("user_id", description="column of the user id")
     item: str = Field("item_id", description="column of the item id")
-    rating: str | None = Field("rating", description="column of the rating; null for implicit events")
-    timestamp: str | None = Field(None, description="column of the time stamp; null if there is none")
+    rating: str | None = Field("rating", description="column of the rating; null: there is none (implicit feedback)")
+    timestamp: str | None = Field(None, description="column of the time stamp; null: there is none")
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
         names = [name for name in (self.user, self.item, self.rating, self.timestamp) if name is not None]
         if len(set(names)) < len(names):
-            raise ValueError(f"user, item, rating and timestamp must be different columns, they are {names}")
+            raise ValueError(f"user, item, rating and timestamp must be different columns; they are set to {names}")
         return self
 
 
@@ -122,10 +124,11 @@ class SourceConfig(Section):
         "movielens-100k, movielens-1m, amazon-luxury-beauty, amazon-digital-music",
     )
     format: Literal["auto", "csv", "tsv", "jsonl", "parquet"] = Field(
-        "auto", description="file format; auto goes by the file name's ending (.gz is understood, but of Parquet)"
+        "auto",
+        description="file format; auto: from the ending of the file name (.gz may follow it, except for Parquet)",
     )
     header: tuple[str, ...] | None = Field(
-        None, description="column names, in order, of a CSV or TSV file without a header line; null: it has one"
+        None, description="column names, in order, of a CSV or TSV file without a header line; null: the file has one"
     )
     delimiter: str | None = Field(
         None,
@@ -134,14 +137,15 @@ class SourceConfig(Section):
     )
     columns: ColumnsConfig = ColumnsConfig()
     feedback: Literal["explicit", "implicit"] = Field(
-        "explicit", description="explicit: a row is a rating; implicit: every row is a positive"
+        "explicit", description="explicit: each row is a rating; implicit: each row is a positive interaction"
     )
     positive_rating: float = Field(4.0, description="lowest rating that counts as positive (explicit only)")
     user_id_type: Literal["auto", "integer", "text"] = Field(
-        "auto", description="type of user ids; auto: integer if every id is one, unchanged by reading it so"
+        "auto",
+        description="type of user ids; auto: integer if every id is one and loses nothing as a number, else text",
     )
-    item_id_type: Literal["auto", "integer", "text"] = Field("auto", description="type of item ids, likewise")
-    download: bool = Field(False, description="whether a named data set may be downloaded from its official home")
+    item_id_type: Literal["auto", "integer", "text"] = Field("auto", description="type of item ids, as for users")
+    download: bool = Field(False, description="whether a named data set may be downloaded from its official site")
     sha256: str | None = Field(
         None, pattern=SHA256_PATTERN, description="expected SHA-256 of the file, or of a named data set's download"
     )
@@ -157,32 +161,35 @@ class SourceConfig(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.feedback == "explicit" and self.columns.rating is None:
-            raise ValueError("columns.rating is needed for explicit feedback; or set feedback to implicit")
+            raise ValueError("explicit feedback needs columns.rating; name the column, or set feedback to implicit")
         if _ELSEWHERE.search(self.uri) or re.search(CREDENTIALS_PATTERN, self.uri):
             raise ValueError(
-                "uri must be a local file, a directory or a named data set, and no credentials: parameters are stored "
-                "and shown. Fetch what is elsewhere, and export what is in a database, to a file before "
-                "(a name with a colon and an @ needs a path: ./name)"
+                "uri must be a local file, a directory or a named data set, without credentials, because settings are "
+                "stored and displayed. Download remote data, or export it from a database, to a local file first "
+                "(a file name with a colon and an @ needs a path: ./name)"
             )
         return self
 
 
 class FilterConfig(Section):
-    """The k-core filter: users and items below the limits are removed, repeatedly, until none is left."""
+    """The k-core filter removes users and items below these limits, repeatedly, until all that remain reach them."""
 
-    min_user_positives: int = Field(5, ge=1, description="positives a user must have")
-    min_item_positives: int = Field(5, ge=1, description="positives an item must have")
+    min_user_positives: int = Field(5, ge=1, description="positive interactions that a user must have, at least")
+    min_item_positives: int = Field(5, ge=1, description="positive interactions that an item must have, at least")
 
 
 class RolesConfig(Section):
-    """Shares of users by role; a user keeps the role on every night, by a keyed hash of the id."""
+    """Share of users in each role. A keyed hash of the user id decides, so a user keeps the role in every run."""
 
-    train: Share = Field(0.7, description="fits the model and its target statistics")
-    validation: Share = Field(0.1, description="early stopping, temperature and judges' settings, nothing else")
-    holdout: Share = Field(0.1, description="privacy comparison: users the model never saw")
-    evaluation: Share = Field(0.1, description="utility: held-out users to recommend to")
+    train: Share = Field(0.7, description="users the model is trained on and whose statistics it is fitted to")
+    validation: Share = Field(
+        0.1, description="users for early stopping, the temperature and the settings of the judges, nothing else"
+    )
+    holdout: Share = Field(0.1, description="users the model never sees, for comparison by the privacy gates")
+    evaluation: Share = Field(0.1, description="users the model never sees, on whom recommenders are tested (utility)")
     key_block: str | None = Field(
-        None, description="name of the Prefect Secret block with the hash key; null: environment SDRM_ROLE_KEY"
+        None,
+        description="name of the Prefect Secret block with the hash key; null: the environment variable SDRM_ROLE_KEY",
     )
 
     @property
@@ -193,26 +200,28 @@ class RolesConfig(Section):
     @model_validator(mode="after")
     def _sum_to_one(self) -> Self:
         if abs(sum(self.shares) - 1) > 1e-9:
-            raise ValueError(f"the four shares must add up to 1, they add up to {sum(self.shares):g}")
+            raise ValueError(
+                f"train, validation, holdout and evaluation must add up to 1; they add up to {sum(self.shares):g}"
+            )
         if min(self.shares) <= 0:
-            raise ValueError("train, validation, holdout and evaluation need a share above 0 each")
+            raise ValueError("train, validation, holdout and evaluation must each be above 0")
         return self
 
 
 class VaeConfig(Section):
-    """The variational autoencoder that maps users to latents and back."""
+    """The variational autoencoder that maps users to latent vectors and back."""
 
     hidden_units: int = Field(300, ge=1, description="units of the encoder's one hidden layer")
     decoder_units: int = Field(
-        0, ge=0, description="units of the decoder's hidden layer; 0: an item's logit is linear in the latent"
+        0, ge=0, description="units of the decoder's hidden layer; 0: none, the decoder is linear"
     )
     latent_dim: int | None = Field(
         None,
         ge=1,
-        description="dimensions of the latent space; null: a third of the root of the training users, "
+        description="latent dimensions; null: a third of the square root of the number of training users, "
         f"at least {_MIN_LATENT_DIM}",
     )
-    dropout: Share = Field(0.5, lt=1, description="share of a user's items hidden from the encoder while training")
+    dropout: Share = Field(0.5, lt=1, description="share of a user's items hidden from the encoder during training")
     beta: float = Field(0.1, ge=0, description="final weight of the KL term")
     anneal_epochs: int = Field(20, ge=0, description="epochs over which beta grows from 0")
     item_precision: float = Field(
@@ -223,11 +232,13 @@ class VaeConfig(Section):
     epoch_steps: int = Field(
         100,
         ge=1,
-        description="gradient steps between two evaluations on the validation users; one pass over the training users "
-        "if that is shorter",
+        description="gradient steps per epoch, or one pass over the training users if that is shorter; each epoch ends "
+        "with an evaluation on the validation users",
     )
-    max_epochs: int = Field(200, ge=1, description="epochs of that many steps at most")
-    patience_epochs: int = Field(15, ge=1, description="epochs without a better validation result before stopping")
+    max_epochs: int = Field(200, ge=1, description="epochs, at most")
+    patience_epochs: int = Field(
+        15, ge=1, description="epochs without a better validation result after which training stops"
+    )
 
     def sized_for(self, n_train_users: int) -> Self:
         """Return these settings with a number for ``latent_dim``.
@@ -240,57 +251,70 @@ class VaeConfig(Section):
 
 
 class DiffusionConfig(Section):
-    """The score-based diffusion model over latents (in the coordinates of ``sdrm_core.model.schedule``)."""
+    """The score-based diffusion model of the latent vectors (their coordinates: ``sdrm_core.model.schedule``)."""
 
     hidden_units: int = Field(64, ge=1, description="width of the residual denoiser")
     depth: int = Field(1, ge=1, description="residual blocks of the denoiser")
     learning_rate: float = Field(1e-3, gt=0, description="Adam's peak step size")
-    batch_users: int = Field(256, ge=1, description="latents per gradient step")
-    epoch_steps: int = Field(50, ge=1, description="gradient steps between two evaluations of the validation loss")
-    max_epochs: int = Field(5, ge=1, description="epochs of that many steps at most")
-    patience_epochs: int = Field(3, ge=1, description="epochs without a lower validation loss before stopping")
-    ema_decay: Share = Field(0.999, lt=1, description="decay of the weights' running average used to sample")
-    reverse_steps: int = Field(10, ge=2, description="steps of the reverse process at full resolution")
+    batch_users: int = Field(256, ge=1, description="latent vectors per gradient step")
+    epoch_steps: int = Field(50, ge=1, description="gradient steps per epoch, which ends with the validation loss")
+    max_epochs: int = Field(5, ge=1, description="epochs, at most")
+    patience_epochs: int = Field(
+        3, ge=1, description="epochs without a lower validation loss after which training stops"
+    )
+    ema_decay: Share = Field(0.999, lt=1, description="decay of the moving average of the weights that sampling uses")
+    reverse_steps: int = Field(10, ge=2, description="steps of the reverse diffusion at full resolution")
 
 
 class SamplingConfig(Section):
-    """How many synthetic users, and how they are drawn."""
+    """How many synthetic users are drawn, and how."""
 
-    users: int | None = Field(None, ge=1, description="synthetic users; null: as many as users in training")
+    users: int | None = Field(None, ge=1, description="number of synthetic users; null: as many as training users")
     resolution: Resolution = Field(
         "full",
-        description="full: every user takes all reverse steps; multi: each a random number of them, and keeps the rest "
-        "of the noise",
+        description="full: every user goes through all steps of the reverse diffusion; multi: each user goes through a "
+        "random number of them, and the remaining noise stays",
     )
     temperature: float | None = Field(
         None,
         ge=0.05,
         le=5,
-        description="how little a user's taste counts in the draw of items: 1 as the model has it, below more; null: "
-        "the lowest at which little leaks, judged by the privacy gates with validation users in place of the holdout; "
-        "where they are few, in rehearsals: some training users judge a model that is trained without them",
+        description="randomness of the draw of items. 1: as the model predicts; lower: a user's own preferences count "
+        "more, which is more useful and less private; null: chosen automatically, the lowest at which privacy gates "
+        "see little leakage, with validation users in place of the holdout. If these are few, some training users join "
+        "them, and models that are trained without those are judged",
     )
     temperature_by_activity: bool | None = Field(
         None,
-        description="whether the temperature is in proportion to a user's number of items, from a fourth to four times "
-        "that of the median; null: if validation users show that people with many items leak more, but not where most "
-        "items are of few people",
+        description="true: a user's temperature is proportional to the number of items, from a quarter to four times "
+        "that of a user with the median number; false: all users have the same; null: true if validation users show "
+        "that people with many items leak more, but always false if the data is sparse",
     )
-    margin_rounds: int = Field(8, ge=0, description="rounds that fit item popularity; 0 leaves it to the decoder")
+    margin_rounds: int = Field(8, ge=0, description="rounds of fitting item popularity; 0: as the decoder has it")
     pair_rounds: int = Field(
-        8, ge=0, description="rounds that fit pairs of items of small groups; 0 leaves them to the decoder"
+        8, ge=0, description="rounds of fitting the pairs of items that small groups share; 0: as the decoder has them"
     )
-    margin_users: int = Field(8192, ge=64, description="users drawn per round at least; rounded up to whole blocks")
+    margin_users: int = Field(
+        8192, ge=64, description="users drawn per round, at least; rounded up to whole blocks of sampling"
+    )
 
 
 class UtilityConfig(Section):
-    """Train on synthetic, test on real: the protocol of the recommender judges."""
+    """How usefulness is measured: recommenders (judges) are trained on synthetic users and tested on real ones."""
 
-    judges: tuple[JudgeName, ...] = Field(("popularity", "svd"), min_length=1, description="recommenders")
-    max_users: int = Field(10_000, ge=2, description="users of V and of E ranked for; of more, a random choice")
-    fold_seeds: int = Field(5, ge=1, description="random divisions of an evaluation user's items")
+    judges: tuple[JudgeName, ...] = Field(
+        ("popularity", "svd"), min_length=1, description="recommenders to train and test"
+    )
+    max_users: int = Field(
+        10_000,
+        ge=2,
+        description="users of each role (validation, evaluation) to test with, at most; of more, a random choice",
+    )
+    fold_seeds: int = Field(
+        5, ge=1, description="random splits of each evaluation user's items into input and hidden items"
+    )
     input_share: Share = Field(0.8, gt=0, lt=1, description="share of an evaluation user's items given as input")
-    bootstrap_draws: int = Field(2000, ge=100, description="resamples behind an interval")
+    bootstrap_draws: int = Field(2000, ge=100, description="bootstrap resamples for each confidence interval")
 
     @field_validator("judges")
     @classmethod
@@ -301,46 +325,65 @@ class UtilityConfig(Section):
 
 
 class PrivacyMarginsConfig(Section):
-    """The leak each privacy gate tolerates: PASS needs the one-sided 95 % upper bound at or below it."""
+    """The leak that each privacy gate tolerates. PASS needs its one-sided 95 % upper bound to be no higher."""
 
-    unique_copies: Share = Field(0.01, description="synthetic users that equal a set one training user alone holds")
-    near_copies: Share = Field(0.025, description="synthetic users closer to a training user than real people come")
-    closer_to_train: float = Field(
-        0.57, ge=0.5, le=1, description="share of synthetic users closer to training than to held-out users"
+    unique_copies: Share = Field(
+        0.01, description="share of synthetic users with exactly the items of one person alone"
     )
-    membership_auc: float = Field(0.55, ge=0.5, le=1, description="AUC of the best attack on membership")
-    membership_tpr: Share = Field(0.05, description="its true positive rate at a false positive rate of 1 %")
-    rare_taste_auc: float = Field(0.62, ge=0.5, le=1, description="its AUC among the tenth with the rarest taste")
-    most_active_auc: float = Field(0.62, ge=0.5, le=1, description="its AUC among the tenth with the most items")
-    all_attacks_auc: float = Field(0.6, ge=0.5, le=1, description="AUC of all attacks on membership added up")
-    rare_pairs: float = Field(1.4, ge=1, description="odds that a user's rarest item pair is exposed, train : holdout")
-    completion: Share = Field(0.02, description="recall@20 of training users' hidden items above held-out users'")
+    near_copies: Share = Field(
+        0.025, description="share of synthetic users that are closer to a training user than people are to one another"
+    )
+    closer_to_train: float = Field(
+        0.57,
+        ge=0.5,
+        le=1,
+        description="share of synthetic users that are closer to training users than to held-out users",
+    )
+    membership_auc: float = Field(0.55, ge=0.5, le=1, description="AUC of the best membership inference attack")
+    membership_tpr: Share = Field(0.05, description="true positive rate of that attack at a false positive rate of 1 %")
+    rare_taste_auc: float = Field(
+        0.62, ge=0.5, le=1, description="AUC of that attack among the tenth of people whose items are the rarest"
+    )
+    most_active_auc: float = Field(
+        0.62, ge=0.5, le=1, description="AUC of the best attack among the tenth of people with the most items"
+    )
+    all_attacks_auc: float = Field(0.6, ge=0.5, le=1, description="AUC of all membership inference attacks combined")
+    rare_pairs: float = Field(
+        1.4, ge=1, description="odds ratio, training to held-out users, that a person's rarest pair of items is exposed"
+    )
+    completion: Share = Field(
+        0.02, description="recall@20 of an attacker who guesses hidden items: training users minus held-out users"
+    )
 
 
 class PrivacyConfig(Section):
-    """The privacy judgement."""
+    """How the privacy gates judge a release."""
 
-    k_anonymity: int = Field(5, ge=1, description="training users an item must have to be published")
+    k_anonymity: int = Field(
+        5, ge=1, description="an item is published only if at least this many training users have it"
+    )
     attempts: int = Field(
         2,
         ge=1,
         le=2,
-        description="samplings at most: the first, and one with a new seed, which is drawn more randomly if privacy "
-        "gates alone refused the first and sampling.temperature is null",
+        description="how often users are sampled, at most. The second time has a new seed, and a higher temperature if "
+        "only privacy gates refused the first and sampling.temperature is null",
     )
     accept_inconclusive: tuple[PrivacyGate, ...] = Field(
-        (), description="gates whose INCONCLUSIVE does not block publishing; named openly in every release"
+        (), description="privacy gates whose INCONCLUSIVE does not block publishing; every release names them openly"
     )
     report_only: tuple[PrivacyGate, ...] = Field(
         (),
-        description="gates that are measured and shown but block nothing: for public data, on which the pipeline is "
-        "tried; named openly in every release",
+        description="privacy gates that are measured and shown but never block publishing: only for trying the "
+        "pipeline on public data; every release names them openly",
     )
     max_pair_products: float = Field(
-        2e11, gt=0, description="multiply-adds the exact similarity may cost; above it a random subset is compared"
+        2e11,
+        gt=0,
+        description="multiply-adds for an exact comparison, at most; beyond that random subsets of users are compared",
     )
     margins: PrivacyMarginsConfig = PrivacyMarginsConfig()
-    min_dissimilarity: Share = Field(0.5, description="mean 1 - Jaccard between synthetic and real users, at least")
+    min_dissimilarity: Share = Field(0.5, description="mean Jaccard distance of synthetic from real users, at least")
 
 
 def _require_ordered(section: Section, low: str, high: str) -> None:
@@ -353,7 +396,7 @@ def _require_ordered(section: Section, low: str, high: str) -> None:
 class RawGateConfig(Section):
     """Bounds of the gate on the raw interactions."""
 
-    min_rows: int = Field(100, ge=1, description="rows the log must have")
+    min_rows: int = Field(100, ge=1, description="rows the log must have, at least")
     min_rating: float = Field(0.0, description="lowest rating allowed")
     max_rating: float = Field(10.0, description="highest rating allowed")
     max_repeated_share: Share = Field(0.5, description="share of rows that repeat a (user, item) pair, at most")
@@ -367,10 +410,10 @@ class RawGateConfig(Section):
 class MatrixGateConfig(Section):
     """Bounds of the gate on the filtered matrix."""
 
-    min_users: int = Field(100, ge=2, description="users left after the filter")
-    min_items: int = Field(50, ge=2, description="items left after the filter")
-    min_density: Share = Field(1e-6, description="share of filled cells, at least")
-    max_density: Share = Field(0.5, description="share of filled cells, at most")
+    min_users: int = Field(100, ge=2, description="users that the filter must leave, at least")
+    min_items: int = Field(50, ge=2, description="items that the filter must leave, at least")
+    min_density: Share = Field(1e-6, description="share of filled cells of the user-item matrix, at least")
+    max_density: Share = Field(0.5, description="share of filled cells of the user-item matrix, at most")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -381,9 +424,15 @@ class MatrixGateConfig(Section):
 class SyntheticGateConfig(Section):
     """Bounds of the gate on the sampled users."""
 
-    min_density_ratio: float = Field(0.95, ge=0, description="synthetic over publishable density, at least")
-    max_density_ratio: float = Field(1.05, ge=0, description="synthetic over publishable density, at most")
-    max_activity_ks: Share = Field(0.08, description="Kolmogorov-Smirnov distance of items per user, at most")
+    min_density_ratio: float = Field(
+        0.95, ge=0, description="synthetic density over real density cut to what is publishable, at least"
+    )
+    max_density_ratio: float = Field(
+        1.05, ge=0, description="synthetic density over real density cut to what is publishable, at most"
+    )
+    max_activity_ks: Share = Field(
+        0.08, description="Kolmogorov-Smirnov distance of synthetic from real numbers of items per user, at most"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -394,13 +443,17 @@ class SyntheticGateConfig(Section):
 class ReleaseGateConfig(Section):
     """Bounds of the last gate: the measures a release must meet."""
 
-    min_popularity_spearman: float = Field(0.8, ge=-1, le=1, description="rank correlation of item popularity")
-    min_coverage: Share = Field(0.8, description="share of the publishable items that occur")
-    min_svd_recall_ratio: float = Field(0.7, ge=0, description="SVD judge: recall@10 over that of real data")
+    min_popularity_spearman: float = Field(
+        0.8, ge=-1, le=1, description="Spearman correlation of synthetic and real item popularity, at least"
+    )
+    min_coverage: Share = Field(0.8, description="share of the publishable items that synthetic users have, at least")
+    min_svd_recall_ratio: float = Field(
+        0.7, ge=0, description="recall@10 of SVD trained on synthetic users over that of SVD trained on real, at least"
+    )
 
 
 class GatesConfig(Section):
-    """Data-quality gates; each stops the run before the next stage."""
+    """Quality gates. A gate that fails stops the run before the next stage."""
 
     raw_interactions: RawGateConfig = RawGateConfig()
     matrix: MatrixGateConfig = MatrixGateConfig()
@@ -409,9 +462,9 @@ class GatesConfig(Section):
 
 
 class ComputeConfig(Section):
-    """How the work is cut and where it runs; never changes a result on the CPU."""
+    """How the work is split and where it runs. On the CPU this never changes a result."""
 
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda where there is one")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda if there is a GPU, else cpu")
     batch_users: int = Field(4096, ge=1, description="synthetic users denoised at once on a GPU")
     shard_users: int = Field(
         2_500, ge=1, description="synthetic users per file in the working directory, approximately"
@@ -419,10 +472,10 @@ class ComputeConfig(Section):
 
 
 class PathsConfig(Section):
-    """Directories; relative ones are taken from the current directory."""
+    """Directories. Relative paths start at the current directory."""
 
     releases: Path = Field(Path("releases"), description="releases are published here")
-    work: Path = Field(Path("work"), description="working directories, mode 0700: real ids stay here")
+    work: Path = Field(Path("work"), description="working directories, mode 0700; real user ids stay here")
     cache: Path = Field(Path("~/.cache/sdrm"), description="downloads of named data sets")
 
     _are_local = field_validator("releases", "work", "cache")(local_directory)
@@ -431,14 +484,14 @@ class PathsConfig(Section):
     def _apart(self) -> Self:
         if lies_within(self.releases, self.work) or lies_within(self.work, self.releases):
             raise ValueError(
-                f"releases ({self.releases}) and work ({self.work}) must lie apart, neither in the other: releases are "
-                "shared, and work holds real user ids"
+                f"releases ({self.releases}) and work ({self.work}) must be separate, neither inside the other: "
+                "releases are shared, and work holds real user ids"
             )
         return self
 
 
 class PipelineConfig(Section):
-    """Everything a night needs to know."""
+    """All settings of a run."""
 
     dataset: str = Field(
         "demo",
@@ -446,7 +499,7 @@ class PipelineConfig(Section):
         max_length=100,  # a file's name ends at 255 bytes, and some are made of this one
         description="name of the release folder, 100 characters at most",
     )
-    seed: int = Field(0, ge=0, lt=1 << 63, description="the one seed all randomness comes from")
+    seed: int = Field(0, ge=0, lt=1 << 63, description="the seed of all random numbers")
     source: SourceConfig = SourceConfig()
     filter: FilterConfig = FilterConfig()
     roles: RolesConfig = RolesConfig()
@@ -466,21 +519,21 @@ class PipelineConfig(Section):
     def _own_data_has_its_own_name(cls, source: SourceConfig, info: ValidationInfo) -> SourceConfig:
         demo = cls.model_fields["dataset"].default
         if source.uri != "embedded" and info.data.get("dataset") == demo:
-            raise ValueError(f"needs a name for its releases, e.g. dataset=shop: {demo!r} is the embedded data set")
+            raise ValueError(f"set dataset to a name of its own, e.g. dataset=shop: {demo!r} is the embedded data set")
         return source
 
     @field_validator("vae")
     @classmethod
     def _has_dropout(cls, vae: VaeConfig) -> VaeConfig:
         if not vae.dropout:
-            raise ValueError("dropout must be above 0: the VAE learns from the items that it is not shown")
+            raise ValueError("dropout must be above 0: the VAE learns by predicting items that it is not shown")
         return vae
 
     @field_validator("utility")
     @classmethod
     def _judged_by_svd(cls, utility: UtilityConfig) -> UtilityConfig:
         if "svd" not in utility.judges:
-            raise ValueError("judges need 'svd': gates.release.min_svd_recall_ratio is about it")
+            raise ValueError("judges must include 'svd': gates.release.min_svd_recall_ratio needs it")
         return utility
 
     def public_settings(self) -> dict[str, Any]:

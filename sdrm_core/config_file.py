@@ -26,10 +26,10 @@ from sdrm_core.config import (
 from sdrm_core.errors import ConfigError, SdrmError, noted, raise_all
 
 _IN_WORDS = {
-    NAME_PATTERN: "may have letters from A to Z, large and small, digits, dots, underscores and hyphens; it begins "
-    "with a letter or a digit",
-    DELIMITER_PATTERN: "is one character of ASCII, no line end and no double quote",
-    SHA256_PATTERN: "has 64 hexadecimal digits, the letters among them small",
+    NAME_PATTERN: "may contain only letters (A-Z, a-z), digits, dots, underscores and hyphens, and must begin with a "
+    "letter or a digit",
+    DELIMITER_PATTERN: "must be one ASCII character, but no line break and no double quote",
+    SHA256_PATTERN: "must be 64 hexadecimal digits in lower case",
 }
 _SIGNS = frozenset(string.punctuation + " \t") - {"~"}  # one alone is itself: YAML would begin a block or a comment
 
@@ -94,7 +94,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if tree is None:
         return {}
     if not isinstance(tree, dict):
-        raise ConfigError(f"{path}: must hold 'key: value' settings, not a {type(tree).__name__}")
+        raise ConfigError(f"{path}: must contain 'key: value' settings, not a {type(tree).__name__}")
     return tree
 
 
@@ -137,12 +137,12 @@ def _in_words(problem: Mapping[str, Any]) -> str:
     if problem["type"] == "model_type":  # what was given may be a secret: a database for `source`
         section = ".".join(map(str, problem["loc"]))
         first = next(key for key in _dotted_keys(PipelineConfig) if key.startswith(f"{section}."))
-        return f"is a group of settings, which are written one by one, e.g. {first}"
+        return f"is a group of settings; set each by its own path, e.g. {first}"
     if problem["type"] == "tuple_type":
         given = "" if problem["input"] is None else problem["input"]
-        return f"a list is written in brackets, [{given if isinstance(given, str | int | float) else '…'}]"
+        return f"must be a list in brackets: [{given if isinstance(given, str | int | float) else '…'}]"
     if problem["type"] == "string_type" and isinstance(problem["input"], int | float | date):
-        return f"text is wanted; what YAML reads as something else needs quotes, '\"{problem['input']}\"'"
+        return f"must be text; put in quotes what YAML reads as another type: '\"{problem['input']}\"'"
     if problem["type"] == "string_pattern_mismatch":
         return _IN_WORDS[problem["ctx"]["pattern"]]
     return str(problem["msg"]).removeprefix("Value error, ")

@@ -55,7 +55,7 @@ def claimed(out: Path, *, command: str, question: Mapping[str, Any], releases: P
     about = out / f"{command}.json"
     if lies_within(out, releases):
         raise ConfigError(
-            f"--out: {out} lies in {releases} (paths.releases), which is shared, and real user ids are kept in it. "
+            f"--out: {out}, which is to hold real user ids, lies in {releases} (paths.releases), which is shared. "
             "Name a directory elsewhere"
         )
     if out.is_dir() and not about.is_file() and any(path.name != _LOCK for path in out.iterdir()):
@@ -82,8 +82,8 @@ def _make_private(out: Path) -> None:
     try:
         out.chmod(PRIVATE)
     except OSError as error:
-        what = f"cannot be made readable by you alone: {error.strerror}"
-        raise DataError(Problem(f"{out} (--out)", what, "Choose a directory of your own")) from None
+        what = f"its mode cannot be set so that only you can read it: {error.strerror}"
+        raise DataError(Problem(f"{out} (--out)", what, "Choose a directory that belongs to you")) from None
 
 
 @contextmanager
@@ -111,8 +111,8 @@ def bind_input(out: Path, *, command: str, input_digest: str) -> None:
     known = parse_json(about)
     if known["input"] not in (None, input_digest):
         raise ConfigError(
-            f"--out: the results in {out} are about other data: the source has changed since, or the users' roles "
-            "were given by another SDRM_ROLE_KEY. Name a new directory, or bring the data back"
+            f"--out: the results in {out} come from other data: the source has changed since, or another SDRM_ROLE_KEY "
+            "has assigned the users' roles. Name a new directory, or restore the data and the key"
         )
     write_json(about, {**known, "input": input_digest})
 
@@ -126,7 +126,7 @@ def _require_same(known: Mapping[str, Any], asked: Mapping[str, Any], *, out: Pa
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     raise ConfigError(
         f"--out: {out} was made by sdrm {command} with another configuration: {shown}{more}. "
-        "Name a new directory, or set them back"
+        "Name a new directory, or use the earlier settings"
     )
 
 

@@ -109,24 +109,24 @@ def require(report: GateReport) -> None:
         return
     headline = f"Gate {report.gate} failed: {len(report.unmet)} of {len(report.results)} expectations are not met."
     if any(result.examples and result.rows > 1 for result in report.unmet):
-        headline += " Rows are counted over all files, without header lines."
+        headline += " Rows are numbered through all files, without header lines."
     lines = [f"- {result.rule}: {finding(result)}. {result.remedy}" for result in report.unmet]
     raise GateFailed("\n".join([headline, *lines]), gate=report.gate, report=report.model_dump(mode="json"))
 
 
 def finding(result: ExpectationResult) -> str:
-    """Return what was found, in words, e.g. ``not so in 3 of 1,000 rows, for example row 17 (11.0)``."""
+    """Return what was found, in words, e.g. ``not true in 3 of 1,000 rows, for example row 17 (11.0)``."""
     if result.reason:
         return result.reason
     if result.unexpected is None:
         return f"found {in_words(result.observed)}"
     if result.unexpected == 0:
-        return "so in every row"
+        return "true in every row"
     first = result.examples[0]
     if result.rows == 1 and "value" in first:
         return f"found {in_words(first['value'])}"
     value = f" ({in_words(first['value'])})" if "value" in first else ""
-    return f"not so in {result.unexpected:,} of {result.rows:,} rows, for example row {first['row'] + 1}{value}"
+    return f"not true in {result.unexpected:,} of {result.rows:,} rows, for example row {first['row'] + 1}{value}"
 
 
 def gate_markdown(report: GateReport) -> str:
@@ -163,13 +163,13 @@ def _read(validation: "ExpectationValidationResult") -> _Answer:
     observed = found.get("observed_value")
     reason = ""
     if _raised(validation.exception_info):
-        reason = "it could not be evaluated on what the table holds"
+        reason = "it could not be evaluated on the values of the table"
     elif validation.success is None:
         reason = "there is no verdict"
     elif isinstance(observed, float) and not math.isfinite(observed):
-        reason = f"the observed value {observed} is not a number one can judge"
+        reason = f"the observed value {observed} cannot be compared with a bound"
     elif found.get("element_count") and found.get("missing_count") == found["element_count"]:
-        reason = "there is no value to look at"
+        reason = "all values are missing"
     return _Answer(success=validation.success is True and not reason, found=found, reason=reason)
 
 

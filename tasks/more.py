@@ -72,10 +72,10 @@ def judgement(folder: Path) -> str:
     told = [f"were refused by gate {refused_by}"] if refused_by else []
     told += [f"did not pass {missed}"] if missed else []
     if not told:
-        return "none: these users were not judged"
-    of_its_run = f"those of the model's own run {' and '.join(told)}"
-    LOG.warning("these users may give people away: %s", of_its_run)
-    return f"none: these users were not judged, and {of_its_run}"
+        return "none: no gate has judged these users"
+    of_its_run = f"the users of the run that trained the model {' and '.join(told)}"
+    LOG.warning("these users may expose real people: %s", of_its_run)
+    return f"none: no gate has judged these users, and {of_its_run}"
 
 
 def _missed_privacy_gates(reports: Mapping[str, Any]) -> list[str]:
@@ -106,8 +106,8 @@ def model_folder(source: Path, *, work: Path) -> Path:
     raise DataError(
         Problem(
             str(source),
-            "holds no trained model, and the working directory has not the model, or no longer, that made it",
-            f"Give a run's model folder, or say with --work where its working directories are (looked in {work})",
+            "contains no trained model, and the model that made it is not, or no longer, in the working directory",
+            f"Give the model folder of a run, or say with --work where the working directories are (searched: {work})",
         )
     )
 
@@ -130,7 +130,7 @@ def _models_of_run(directory: Path) -> list[Path]:
 
 def _require_new(out: Path) -> None:
     if out.exists():
-        raise DataError(Problem(str(out), "exists already", "Give the name of a new directory"))
+        raise DataError(Problem(str(out), "exists already", "Name a new directory"))
     if problem := unwritable(out.parent, name="--out", is_private=False):
         raise DataError(problem)
 

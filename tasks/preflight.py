@@ -63,17 +63,17 @@ def _require_its_key(config: PipelineConfig, before: Mapping[str, Any], *, mark:
     known = next(filter(None, marks), None)
     if mark and not known:
         LOG.warning(
-            "roles: it cannot be told whether the key is still that of the latest release of %s: %s has no line of the "
-            "night that published it. Under another key people it was trained on become people the model never saw. "
-            "Bring the file back, or make sure of the key",
+            "roles: cannot check whether the role key is still that of the latest release of %s: %s has no line of the "
+            "run that published it. With another key, people that release was trained on would count as people the "
+            "model never saw. Restore the file, or make sure that the key is the same",
             config.dataset,
             config.paths.work / JOURNAL,
         )
     if mark is None or known not in (None, mark):
         raise ConfigError(
-            f"roles: the latest release of {config.dataset} has roles by a secret key, and there is "
-            f"{'none' if mark is None else 'another'} now. People it was trained on would become people the model "
-            f"never saw. Give the same key again, in {KEY_VARIABLE} or roles.key_block; if the change is meant, "
+            f"roles: the latest release of {config.dataset} has roles by a secret key, and now there is "
+            f"{'none' if mark is None else 'another'}. People that release was trained on would count as people the "
+            f"model never saw. Set the same key again, in {KEY_VARIABLE} or roles.key_block; if you want the change, "
             "publish under another name (dataset)"
         )
 
@@ -104,7 +104,9 @@ def unwritable(path: Path, *, name: str, is_private: bool) -> Problem | None:
             return None
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        return Problem(f"{path} ({name})", f"cannot be written: {reason}", "Choose a directory this user may write to")
+        return Problem(
+            f"{path} ({name})", f"cannot be written: {reason}", "Choose a directory that this user can write to"
+        )
 
 
 def require_there(path: Path) -> None:
@@ -123,7 +125,7 @@ def require_space(path: Path, *, users: int, interactions_per_user: float) -> No
         raise DataError(
             Problem(
                 str(path),
-                f"{users:,} synthetic users need about {needed / 1e9:,.1f} GB, {free / 1e9:,.1f} GB are free",
+                f"{users:,} synthetic users need about {needed / 1e9:,.1f} GB, but only {free / 1e9:,.1f} GB are free",
                 f"Ask for at most {fitting:,} users, or free some space",
             )
         )

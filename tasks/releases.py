@@ -39,7 +39,7 @@ def release_at(path: Path) -> Path:
     try:
         return path / str(parse_json(pointer)["version"])
     except (ArtifactError, KeyError, TypeError) as error:
-        remedy = 'Remove it, or let it name a release that is there: {"version": …}'
+        remedy = 'Remove it, or make it name an existing release: {"version": …}'
         raise ArtifactError(f"{pointer} does not name a release ({error}). {remedy}") from None
 
 
@@ -49,12 +49,14 @@ def latest_release(config: PipelineConfig) -> Path | None:
     if not pointer.exists():
         return None
     if not pointer.is_file():
-        raise ArtifactError(f"{pointer} is no file, so no release can be named in it. Move it away")
+        raise ArtifactError(f"{pointer} is not a file, so it cannot name a release. Move it away")
     latest = release_at(pointer.parent)
     if (latest / MANIFEST).is_file():
         return latest
     left = sorted(manifest.parent for manifest in pointer.parent.glob(f"[!.]*/{MANIFEST}"))  # hidden: never published
-    LOG.warning("%s names a release that is gone; left is %s", pointer, left[-1] if left else "none")
+    LOG.warning(
+        "%s names a release that no longer exists; the newest one left: %s", pointer, left[-1] if left else "none"
+    )
     return left[-1] if left else None
 
 
@@ -137,6 +139,6 @@ def _readable(release: Path) -> Iterator[None]:
         yield
     except (ArtifactError, KeyError, TypeError, pa.ArrowInvalid) as error:
         raise ArtifactError(
-            f"{release}, the latest release, is not as it was published ({error}): a new one cannot be compared with "
-            "it. Move it away, or bring it back as it was"
+            f"{release}, the latest release, is not as it was published ({error}), so a new release cannot be compared "
+            "with it. Move it away, or restore it from a backup"
         ) from None

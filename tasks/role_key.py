@@ -27,7 +27,7 @@ def role_secret(config: RolesConfig) -> bytes | None:
         try:
             key = str(Secret.load(config.key_block).get())  # type: ignore[union-attr]
         except ValueError as error:
-            raise ConfigError(f"roles.key_block: {error}. Create the Secret block, or unset the setting") from None
+            raise ConfigError(f"roles.key_block: {error}. Create the Secret block, or remove the setting") from None
         return _hard_to_guess(key, name="roles.key_block")
     key = os.environ.get(KEY_VARIABLE, "")
     return _hard_to_guess(key, name=KEY_VARIABLE) if key else None
@@ -53,7 +53,7 @@ def sealed(digest: str, secret: bytes | None) -> str:
 def _hard_to_guess(key: str, *, name: str) -> bytes:
     if len(key.strip()) < _LEAST_CHARACTERS or key != key.strip():
         raise ConfigError(
-            f"{name}: the key has fewer than {_LEAST_CHARACTERS} characters, or blanks around them. "
-            "Make one that nobody guesses: openssl rand -hex 32"
+            f"{name}: the key has fewer than {_LEAST_CHARACTERS} characters, or spaces before or after them. "
+            "Make one that nobody can guess: openssl rand -hex 32"
         )
     return key.encode()

@@ -50,26 +50,26 @@ def raw_interactions_suite(
     optional = [*([RATING] if is_explicit else []), *([TIMESTAMP] if source.columns.timestamp else [])]
     log_columns = [USER, ITEM, *optional]
     remedy = "Check source.columns, source.format and the file."
-    id_why = "an id read as a number of another kind loses digits or leading zeros"
+    id_why = "an id that is read as another type can lose digits or leading zeros"
     return [
-        columns_are([*log_columns, IS_REPEATED], why="later stages address columns by name", remedy=remedy),
+        columns_are([*log_columns, IS_REPEATED], why="later stages find columns by name", remedy=remedy),
         row_count(
             config.min_rows,
             None,
-            why="a cut-off delivery must not become a release",
-            remedy="Check that the source is whole, or lower gates.raw_interactions.min_rows.",
+            why="a truncated file must not become a release",
+            remedy="Check that the source is complete, or lower gates.raw_interactions.min_rows.",
         ),
         has_type(USER, _ID_DTYPES[user_id_type], why=id_why, remedy=remedy),
         has_type(ITEM, _ID_DTYPES[item_id_type], why=id_why, remedy=remedy),
-        *(not_null(column, why="a row without it cannot be assigned", remedy=remedy) for column in log_columns),
+        *(not_null(column, why="a row without this value cannot be used", remedy=remedy) for column in log_columns),
         *(_ratings(config, source) if is_explicit else []),
         has_type(IS_REPEATED, "bool", why="a flag is set or not, never missing", remedy="Run the ingest stage again."),
         in_set(
             IS_REPEATED,
             [False],
             min_share=1 - config.max_repeated_share,
-            why="many repeated (user, item) pairs mean a log delivered twice",
-            remedy="Remove the doubled part; where events recur, as plays and clicks do, raise "
+            why="many repeated (user, item) pairs suggest that the log was delivered twice",
+            remedy="Remove the duplicate rows; if repeated events are normal, such as plays and clicks, raise "
             "gates.raw_interactions.max_repeated_share.",
         ),
     ]
@@ -78,17 +78,23 @@ def raw_interactions_suite(
 def matrix_suite(config: MatrixGateConfig, filter_config: FilterConfig) -> Suite:
     """Return what the filtered matrix must be; its table is the one row of ``gate_frames.matrix_frame``."""
     remedy = "Point source at a larger log, or lower the limits in filter or in gates.matrix."
-    core = "the filter removes what is below its limits; an empty row or column can teach nothing"
-    fault = "Remove the run's matrix directory and run again; if it recurs, the filter is at fault."
+    core = "the filter removes users and items below its limits; nothing can be learned from empty ones"
+    fault = "Remove the run's matrix directory and run again; if this recurs, the filter has a bug."
     return [
-        row_count(1, 1, why="one matrix, one row of facts", remedy=fault),
-        *fact("users", config.min_users, None, why="too few users to learn from or to hide among", remedy=remedy),
-        *fact("items", config.min_items, None, why="too few items to recommend", remedy=remedy),
+        row_count(1, 1, why="one matrix gives one row of facts", remedy=fault),
+        *fact(
+            "users",
+            config.min_users,
+            None,
+            why="fewer users are too few to learn from and to hide among",
+            remedy=remedy,
+        ),
+        *fact("items", config.min_items, None, why="fewer items are too few to recommend from", remedy=remedy),
         *fact(
             "density",
             config.min_density,
             config.max_density,
-            why="an odd density means wrongly mapped columns or a wrong threshold",
+            why="an unusual density suggests wrong columns or a wrong rating threshold",
             remedy="Check source.columns and source.positive_rating, or move the bounds in gates.matrix.",
         ),
         *fact("fewest_user_positives", filter_config.min_user_positives, None, why=core, remedy=fault),
@@ -103,20 +109,20 @@ def synthetic_users_suite(*, users: int) -> Suite:
     Args:
         users: synthetic users that were asked for.
     """
-    remedy = "Remove the run's samples directory and run again; if it recurs, the draw of items is at fault."
+    remedy = "Remove the run's samples directory and run again; if this recurs, the draw of items has a bug."
     never = {
-        "repeated_items": "a user has an item once at most",
-        "foreign_items": "an item outside the catalogue cannot be named",
-        "unpublishable_items": "an item that too few training users have could point at one of them",
+        "repeated_items": "a user has each item at most once",
+        "foreign_items": "an item outside the catalogue has no id",
+        "unpublishable_items": "an item of too few training users could identify one of them",
     }
     columns = ["user", "items", *never]
     return [
-        columns_are(columns, why="the checks below address columns by name", remedy=remedy),
-        row_count(users, users, why="as many users as were asked for", remedy=remedy),
+        columns_are(columns, why="the checks below find columns by name", remedy=remedy),
+        row_count(users, users, why="there must be as many users as were asked for", remedy=remedy),
         *(has_type(column, "int64", why="numbers and counts are whole", remedy=remedy) for column in columns),
-        *(not_null(column, why="what is missing cannot be checked", remedy=remedy) for column in columns),
-        unique("user", why="a repeated number is a shard read twice", remedy=remedy),
-        between("items", 1, None, why="an empty user is worthless and conspicuous", remedy=remedy),
+        *(not_null(column, why="a missing value cannot be checked", remedy=remedy) for column in columns),
+        unique("user", why="a repeated number means that a shard was read twice", remedy=remedy),
+        between("items", 1, None, why="a user without items is useless and conspicuous", remedy=remedy),
         *(between(column, 0, 0, why=why, remedy=remedy) for column, why in never.items()),
     ]
 
@@ -149,13 +155,11 @@ def release_suite(
     """
     bounds = gates.release
     remedy = "See the run's fidelity and utility reports; more data or longer training helps. Bounds: gates.release."
-    popular, covered = "what is popular must stay popular", "the catalogue must not shrink to its head"
-    useful_remedy = (
-        f"{remedy} A lower sampling.temperature is more useful too, as far as the privacy gates let it through."
-    )
+    popular, covered = "popular items must stay popular", "the catalogue must not shrink to its most popular items"
+    useful_remedy = f"{remedy} A lower sampling.temperature helps too, as long as the privacy gates pass."
     useful = "a recommender trained on it must serve real users"
-    ranked = f"{remedy} Items that privacy.k_anonymity keeps back count as well: the higher it is, the lower this."
-    unranked = "Equally popular items cannot be ranked; if few are published, see privacy.k_anonymity."
+    ranked = f"{remedy} Items that privacy.k_anonymity withholds count too: a higher limit lowers this figure."
+    unranked = "If all items are equally popular, there is no ranking; if few are published, see privacy.k_anonymity."
     return [
         _one_row(),
         *fact(
@@ -180,25 +184,37 @@ def _ratings(config: RawGateConfig, source: SourceConfig) -> Suite:
             RATING,
             config.min_rating,
             config.max_rating,
-            why="a rating off the scale makes positives of dislikes, or the reverse",
-            remedy=f"Correct the source's column {source.columns.rating!r}, or {bounds}.",
+            why="a rating outside the scale can turn a dislike into a positive, or the reverse",
+            remedy=f"Correct column {source.columns.rating!r} of the source, or change {bounds}.",
         ),
     ]
 
 
 def _one_row() -> Expectation:
-    return row_count(1, 1, why="one result, one row of facts", remedy="Run the measuring stage again.")
+    return row_count(1, 1, why="one result gives one row of facts", remedy="Run the measuring stage again.")
 
 
 def _likeness(config: SyntheticGateConfig) -> Suite:
     remedy = (
-        "See the training curves: the model may not have learned. Where few users have most items, chance alone moves "
-        "the density. Bounds: gates.synthetic."
+        "See the training curves: the model may not have learned. If a few users have most of the items, chance alone "
+        "can change the density. Bounds: gates.synthetic."
     )
     low, high = config.min_density_ratio, config.max_density_ratio
     return [
-        *fact("density_ratio", low, high, why="users have as many items as of real ones may show", remedy=remedy),
-        *fact("activity_ks", 0, config.max_activity_ks, why="light and heavy users stay as they are", remedy=remedy),
+        *fact(
+            "density_ratio",
+            low,
+            high,
+            why="users must have as many items as real users, cut to what is publishable",
+            remedy=remedy,
+        ),
+        *fact(
+            "activity_ks",
+            0,
+            config.max_activity_ks,
+            why="users with few and with many items must be as frequent as in the real data",
+            remedy=remedy,
+        ),
     ]
 
 
@@ -207,16 +223,16 @@ def _privacy(gate: PrivacyGate, config: PrivacyConfig, *, answer: str) -> Suite:
     remedy = f"{answer} See gate {gate} in privacy.html, in the run's working directory.".lstrip()
     missing = not_null(column, why="a privacy gate without a verdict has not passed", remedy=remedy)
     if gate in config.report_only:
-        openly = "the configuration only reports this gate, for data that is public anyway, and names it openly"
+        openly = "the configuration only reports this gate, for public data, and each release names it openly"
         return [missing, in_set(column, ["PASS"], why=openly, remedy=remedy, severity="warning")]
-    why = answer or "nothing that leaks is published"
+    why = answer or "a release that leaks must not be published"
     if gate not in config.accept_inconclusive:
         remedy += (
-            " After a FAIL: more users, or no release."
-            f" INCONCLUSIVE, never FAIL, may be accepted: add {gate} to privacy.accept_inconclusive."
+            " After a FAIL: use more users, or do not publish."
+            f" INCONCLUSIVE can be accepted, FAIL cannot: add {gate} to privacy.accept_inconclusive."
         )
         return [missing, in_set(column, ["PASS"], why=why, remedy=remedy)]
-    openly = "INCONCLUSIVE is accepted here by the configuration, and named openly"
+    openly = "the configuration accepts INCONCLUSIVE for this gate, and each release says so openly"
     return [
         missing,
         in_set(column, ["PASS", "INCONCLUSIVE"], why=why, remedy=remedy),

@@ -27,40 +27,49 @@ _CERTAIN = 0.001  # below this p-value of recurring long records, any odds ratio
 
 _SENTENCES: dict[PrivacyGate, dict[Verdict, str]] = {
     "unique_copies": {
-        Verdict.PASS: "The release repeats no more complete records of single people than chance would.",
-        Verdict.FAIL: "The release contains complete records of single people the model was trained on.",
-        Verdict.INCONCLUSIVE: "Whether complete records of single people recur cannot be told yet.",
+        Verdict.PASS: "The release repeats hardly more complete records of individual people than chance explains.",
+        Verdict.FAIL: "The release contains complete records of individual people the model was trained on.",
+        Verdict.INCONCLUSIVE: "It cannot be decided whether the release repeats complete records of individual people.",
     },
     "near_copies": {
-        Verdict.PASS: "Hardly any synthetic user is closer to a person than people normally are to one another.",
+        Verdict.PASS: "Hardly any synthetic user is more like a real person than real people are like one another.",
         Verdict.FAIL: "The release contains slightly altered records of people the model was trained on.",
-        Verdict.INCONCLUSIVE: "Whether slightly altered records of people are among them cannot be told yet.",
+        Verdict.INCONCLUSIVE: "It cannot be decided whether the release contains slightly altered records of people.",
     },
     "closer_to_train": {
-        Verdict.PASS: "Synthetic users are hardly closer to the people trained on than to people the model never saw.",
-        Verdict.FAIL: "Synthetic users are systematically closer to the people the model was trained on.",
-        Verdict.INCONCLUSIVE: "Whether synthetic users are closer to the people trained on cannot be told yet.",
+        Verdict.PASS: "Synthetic users are hardly more like the people the model was trained on than like "
+        "other people.",
+        Verdict.FAIL: "Synthetic users are systematically more like the people the model was trained on "
+        "than like other people.",
+        Verdict.INCONCLUSIVE: "It cannot be decided whether synthetic users are more like the people the model was "
+        "trained on.",
     },
     "membership": {
-        Verdict.PASS: "Someone who knows a person's items can hardly tell from the release if the person took part.",
-        Verdict.FAIL: "Someone who knows a person's items can tell from the release that the person took part.",
-        Verdict.INCONCLUSIVE: "Whether participation can be inferred from the release cannot be told yet.",
+        Verdict.PASS: "Someone who knows a person's items can hardly tell whether the model was trained on "
+        "that person.",
+        Verdict.FAIL: "Someone who knows a person's items can tell from the release whether the model was "
+        "trained on that person.",
+        Verdict.INCONCLUSIVE: "It cannot be decided whether the release reveals which people the model was trained on.",
     },
     "rare_pairs": {
-        Verdict.PASS: "Rare combinations of items turn up hardly more for people trained on than for others.",
-        Verdict.FAIL: "The release exposes rare combinations of items that point at people trained on.",
-        Verdict.INCONCLUSIVE: "Whether rare combinations of items are exposed cannot be told yet.",
+        Verdict.PASS: "The release exposes rare combinations of items of people the model was trained on "
+        "hardly more than those of others.",
+        Verdict.FAIL: "The release exposes rare combinations of items that point to people the model was trained on.",
+        Verdict.INCONCLUSIVE: "It cannot be decided whether the release exposes rare combinations of items.",
     },
     "completion": {
-        Verdict.PASS: "What people trained on would hide can be guessed hardly better than what others would hide.",
-        Verdict.FAIL: "What people trained on would hide can be guessed from the release better than for others.",
-        Verdict.INCONCLUSIVE: "Whether hidden items of people trained on can be guessed better cannot be told yet.",
+        Verdict.PASS: "Unknown items can be guessed hardly better for people the model was trained on than "
+        "for other people.",
+        Verdict.FAIL: "From the release, unknown items can be guessed better for people the model was "
+        "trained on than for others.",
+        Verdict.INCONCLUSIVE: "It cannot be decided whether unknown items can be guessed better for people the "
+        "model was trained on.",
     },
 }
 # Used for INCONCLUSIVE where synthetic users hit real users more often than real users hit each other.
 _SUSPICIONS: dict[PrivacyGate, str] = {
-    "unique_copies": "Some complete records of single people recur; whether by chance cannot be told yet.",
-    "near_copies": "Some synthetic users are very close to people; whether by chance cannot be told yet.",
+    "unique_copies": "Some complete records of individual people recur; it cannot be decided whether by chance.",
+    "near_copies": "Some synthetic users are very similar to real people; it cannot be decided whether by chance.",
 }
 
 
@@ -135,10 +144,10 @@ def judge_rare_pairs(evidence: Evidence, config: PrivacyConfig, draw: np.random.
         "edge pairs odds", at_the_edge.odds, n=at_the_edge.n_users, margin=MOST_ODDS, null=1.0, is_tolerated=False
     )  # few people may have such pairs, so the upper bound says little: only significance counts
     n_items = evidence.people.everyone.shape[1]
-    some = f"Pairs of a random {found.n_items:,} of {n_items:,} items were looked at."
+    some = f"Only pairs of a random {found.n_items:,} of {n_items:,} items were examined."
     looked_at = some if found.n_items < n_items else ""
     if not found.n_users and not at_the_edge.n_users and not looked_at:
-        looked_at = "No combination of items is rare enough here to point at anybody."
+        looked_at = "No combination of items is rare enough here to identify a person."
     return _verdict("rare_pairs", (figure, edge), evidence, {"odds_ratio": 1.0}, looked_at=looked_at)
 
 
@@ -148,10 +157,12 @@ def judge_completion(evidence: Evidence, config: PrivacyConfig, draw: np.random.
     figure = Figure.judged("recall@20 gain", found.gain, n=found.n_users, margin=config.margins.completion)
     baseline = {"holdout_recall": found.holdout_recall, "items_attacked": float(found.n_items)}
     n_holdout = evidence.people.n_holdout
-    some = f"A random {MAX_USERS:,} of {n_holdout:,} held-out users were attacked; more of them would not tell."
+    some = (
+        f"A random {MAX_USERS:,} of {n_holdout:,} held-out users were attacked; more of them would not help to decide."
+    )
     would_tell = some if n_holdout > MAX_USERS else ""
     n_items = evidence.people.everyone.shape[1]
-    popular = f"Only the {found.n_items:,} most popular of {n_items:,} items were looked at."
+    popular = f"Only the {found.n_items:,} most popular of {n_items:,} items were examined."
     looked_at = popular if found.n_items < n_items else ""
     return _verdict("completion", (figure,), evidence, baseline, would_tell=would_tell, looked_at=looked_at)
 
@@ -196,9 +207,9 @@ def _what_tells_copies(copies: Copies, figure: Figure, evidence: Evidence) -> st
     """
     if copies.confirmed:
         n_holdout = evidence.people.n_holdout
-        return f"There were {n_holdout:,} held-out users; more of them would tell."
+        return f"There were {n_holdout:,} held-out users; a decision needs more of them."
     needed = figure.users_needed(figure.n) if figure.n == evidence.released.shape[0] else None
-    tell = f"about {needed:,} would tell" if needed else "more of them alone would not tell"
+    tell = f"a decision needs about {needed:,}" if needed else "more of them alone would not be enough to decide"
     were = "was 1 synthetic user" if figure.n == 1 else f"were {figure.n:,} synthetic users"
     return f"There {were}{'' if needed else ' compared'}; {tell}."
 
@@ -232,7 +243,7 @@ def _verdict(
             needs = [one.users_needed(n_holdout) for one in figures if one.verdict == Verdict.INCONCLUSIVE]
             needed = None if None in needs else max(filter(None, needs))
             tell = (
-                f"about {needed:,} held-out users would tell" if needed else "more held-out users alone would not tell"
+                f"a decision needs about {needed:,}" if needed else "more of them alone would not be enough to decide"
             )
             would_tell = f"There were {n_holdout:,} held-out users; {tell}."
         sentence = f"{doubt or sentence} {would_tell}"

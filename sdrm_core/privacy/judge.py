@@ -94,7 +94,7 @@ def _statistical(evidence: Evidence, config: PrivacyConfig, *, seed: int) -> lis
 
 
 def _too_few(gate: PrivacyGate, n_holdout: int) -> GateVerdict:
-    sentence = f"Held-out users to compare with: {n_holdout:,}; it takes at least {MIN_HOLDOUT_USERS} to say anything."
+    sentence = f"Held-out users to compare with: {n_holdout:,}; a decision needs at least {MIN_HOLDOUT_USERS}."
     return GateVerdict(gate=gate, verdict=Verdict.INCONCLUSIVE, sentence=sentence, holdout_needed=MIN_HOLDOUT_USERS)
 
 

@@ -144,7 +144,9 @@ class TestPublished:
         assert rows.user_id.nunique() == 50
         assert stat.S_IMODE(sample.stat().st_mode) == 0o700
         assert not set(rows.user_id) & set(published.user_id)
-        assert re.search(r"50 users, [\d,]+ interactions, multi .*\n.*were not judged.*\n.*digests", describe(sample))
+        assert re.search(
+            r"50 users, [\d,]+ interactions, multi .*\n.*no gate has judged these users.*\n.*digests", describe(sample)
+        )
         next((sample / "interactions").iterdir()).write_bytes(b"damaged")
         with pytest.raises(ArtifactError, match=r"part-00000.* changed or damaged\. Draw the sample again"):
             describe(sample)
@@ -281,7 +283,7 @@ class TestRefused:
             (
                 "raw_interactions",
                 {"raw_interactions": {"max_rating": 3}},
-                r"rating is between 0 and 3: not so in [\d,]+ of [\d,]+ rows, for example row \d+",
+                r"rating is between 0 and 3: not true in [\d,]+ of [\d,]+ rows, for example row \d+",
             ),
             ("matrix", {"matrix": {"min_users": 100_000}}, "users is at least 100,?000"),
             ("synthetic", {"synthetic": {"max_activity_ks": 0}}, "activity_ks"),

@@ -77,7 +77,7 @@ class TestRawInteractions:
         assert (result.unexpected, result.rows) == (len(rows), N_ROWS)
         assert [example["row"] for example in result.examples] == rows
         with pytest.raises(
-            GateFailed, match=rf"{rule}: not so in {len(rows)} of 200 rows, for example row {rows[0] + 1}"
+            GateFailed, match=rf"{rule}: not true in {len(rows)} of 200 rows, for example row {rows[0] + 1}"
         ):
             require(report)
 
@@ -94,7 +94,7 @@ class TestRawInteractions:
         report = check_raw(frame)
         (result,) = (result for result in unmet(report).values() if "between" in result.rule)
         assert result.examples == ({"row": 0}, {"row": 1}, {"row": 2})
-        with pytest.raises(GateFailed, match=r"not so in 198 of 200 rows, for example row 1\.") as refused:
+        with pytest.raises(GateFailed, match=r"not true in 198 of 200 rows, for example row 1\.") as refused:
             require(report)
         assert "700" not in str(refused.value)
         assert "700000" not in json.dumps(refused.value.report)

@@ -35,7 +35,7 @@ def test_an_empty_table_meets_nothing():
 def test_a_bound_on_missing_values_alone_is_not_met():
     frame = pd.DataFrame({"x": [np.nan, np.nan]})
     (result,) = check("gate", [between("x", 0, 1, **WORDS)], frame).results
-    assert (result.success, result.reason) == (False, "there is no value to look at")
+    assert (result.success, result.reason) == (False, "all values are missing")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -48,7 +48,7 @@ def test_an_error_in_one_expectation_fails_it_alone():
     suite = [between("x", 0, 1, **WORDS), not_null("x", **WORDS), row_count(1, None, **WORDS)]
     report = check("gate", suite, pd.DataFrame({"x": ["text", "more"]}))
     assert [result.success for result in report.results] == [False, True, True]
-    assert report.results[0].reason == "it could not be evaluated on what the table holds"
+    assert report.results[0].reason == "it could not be evaluated on the values of the table"
     assert report.verdict == "FAIL"
 
 

@@ -17,7 +17,7 @@ def test_an_interruption_is_a_sentence(monkeypatch, capsys):
     with pytest.raises(SystemExit) as end:
         cli.main()
     assert end.value.code == 130
-    assert capsys.readouterr().err == "sdrm: interrupted; the same command takes over what is finished\n"
+    assert capsys.readouterr().err == "sdrm: interrupted; the same command, run again, reuses what is finished\n"
 
 
 def test_a_termination_is_a_sentence_and_stays_one():
@@ -26,7 +26,7 @@ def test_a_termination_is_a_sentence_and_stays_one():
         [sys.executable, "-c", script], cwd=cli.SHIPPED.parent, capture_output=True, text=True, check=False
     )
     assert ended.returncode == -signal.SIGTERM
-    assert ended.stderr == "sdrm: interrupted; the same command takes over what is finished\n"
+    assert ended.stderr == "sdrm: interrupted; the same command, run again, reuses what is finished\n"
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_the_home_directory_is_understood_where_results_go(sdrm, tmp_path, monke
 def test_a_home_directory_that_is_not_there_is_told(sdrm, option):
     code, lines = sdrm("sample", "model", "--users", "5", *option)
     assert code == 2
-    assert "home directory that is not there" in " ".join(lines)
+    assert "home directory that does not exist" in " ".join(lines)
 
 
 @pytest.mark.parametrize(
@@ -113,11 +113,16 @@ def test_a_url_is_no_directory(sdrm, tmp_path, command):
 @pytest.mark.parametrize(
     ("error", "code", "told"),
     [
-        (PermissionError(13, "Permission denied", "work/1/model"), 4, "sdrm: work/1/model: no permission. Give it"),
+        (
+            PermissionError(13, "Permission denied", "work/1/model"),
+            4,
+            "sdrm: work/1/model: no permission. Give the user",
+        ),
         (
             OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "work/1/model"),
             4,
-            "sdrm: there is no space left on a disk ([Errno 28] No space left on device: 'work/1/model'). Free some",
+            "sdrm: there is no space left on a disk ([Errno 28] No space left on device: 'work/1/model'). "
+            "Free some space, or choose other directories",
         ),
         (OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)), 4, "sdrm: there is no space left on a disk ("),
         (

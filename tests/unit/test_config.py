@@ -132,11 +132,11 @@ def test_a_file_may_be_about_passwords(uri):
 
 
 def test_a_source_that_is_a_database_is_told_what_to_do():
-    with pytest.raises(ConfigError, match="export what is in a database, to a file"):
+    with pytest.raises(ConfigError, match="export it from a database, to a local file first"):
         load_config(None, ["dataset=shop", "source.uri=host=h user=u password=x dbname=d"])
     with pytest.raises(ConfigError) as caught:
         load_config(None, ["source=log.csv"])
-    told = "is a group of settings, which are written one by one, e.g. source.uri"
+    told = "is a group of settings; set each by its own path, e.g. source.uri"
     assert str(caught.value) == f"the command line: source: {told}"
 
 
@@ -165,17 +165,17 @@ def test_a_file_whose_name_looks_like_a_password_needs_a_path():
 
 
 def test_shares_must_add_up_to_one():
-    with pytest.raises(ConfigError, match="add up to"):
+    with pytest.raises(ConfigError, match="must add up to 1; they add up to"):
         load_config(None, ["roles.train=0.9"])
 
 
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [
-        (["roles.holdout=0", "roles.train=0.8"], "holdout and evaluation need a share above 0"),
-        (["roles.evaluation=0", "roles.train=0.8"], "holdout and evaluation need a share above 0"),
+        (["roles.holdout=0", "roles.train=0.8"], "holdout and evaluation must each be above 0"),
+        (["roles.evaluation=0", "roles.train=0.8"], "holdout and evaluation must each be above 0"),
         (["dataset=shop", "source.uri=''"], "source.uri: .*at least 1 character"),
-        (["utility.judges=[popularity,ease]"], "utility: judges need 'svd'"),
+        (["utility.judges=[popularity,ease]"], "utility: judges must include 'svd'"),
     ],
 )
 def test_what_could_never_be_published_is_refused(overrides, told):
@@ -215,7 +215,7 @@ def test_a_home_directory_that_is_not_there_is_told_with_all_else():
         load_config(None, ["dataset=shop", *wrong])
     told = str(caught.value).splitlines()
     assert len(told) == len(wrong)
-    assert "source.uri: ~nobody-here/log.csv starts at a home directory that is not there" in told[0]
+    assert "source.uri: ~nobody-here/log.csv starts at a home directory that does not exist" in told[0]
     assert "name each judge once" in told[1]
     assert "paths.work: ~nobody-here/work" in told[2]
 
@@ -236,7 +236,7 @@ def test_real_ids_do_not_lie_among_what_is_shared(tmp_path, monkeypatch, release
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "link").symlink_to("out")
-    with pytest.raises(ConfigError, match=r"paths: releases .* and work .* must lie apart"):
+    with pytest.raises(ConfigError, match=r"paths: releases .* and work .* must be separate, neither inside the other"):
         load_config(None, [f"paths.releases={releases}", f"paths.work={work}"])
     assert load_config(None, ["paths.releases=out", "paths.work=out-work"]).paths.releases.name == "out"
 
@@ -246,14 +246,14 @@ def test_what_no_folder_can_be_called_is_refused():
         load_config(None, [f"dataset={'x' * 101}"])
     assert load_config(None, [f"dataset={'x' * 100}"]).dataset == "x" * 100
     for key in ("paths.releases", "paths.work", "paths.cache", "source.uri"):
-        with pytest.raises(ConfigError, match=f"{key}: a path has no zero bytes"):
+        with pytest.raises(ConfigError, match=f"{key}: a path cannot contain a zero byte"):
             load_config(None, ["dataset=shop", f'{key}="a\\0b"'])
 
 
 def test_data_of_ones_own_need_a_name_of_their_own():
     with pytest.raises(ConfigError) as caught:
         load_config(None, ["source.uri=log.csv"])
-    name = "needs a name for its releases, e.g. dataset=shop: 'demo' is the embedded data set"
+    name = "set dataset to a name of its own, e.g. dataset=shop: 'demo' is the embedded data set"
     assert str(caught.value) == f"the configuration and the command line: source: {name}"
     assert load_config(None, ["source.uri=log.csv", "dataset=shop"]).dataset == "shop"
 
@@ -303,23 +303,23 @@ def test_a_list_as_a_key_is_no_valid_yaml(tmp_path):
 
 @pytest.mark.parametrize("override", ["seed=true", "vae.dropout=false", "source.header=true", "dataset=true"])
 def test_a_flag_is_no_number(override):
-    with pytest.raises(ConfigError, match="no flag is asked for"):
+    with pytest.raises(ConfigError, match="is a boolean, and this setting is not one"):
         load_config(None, [override])
 
 
 @pytest.mark.parametrize(
     ("override", "told"),
     [
-        ("privacy.report_only=membership", "a list is written in brackets, [membership] (got 'membership')"),
-        ("privacy.report_only=", "a list is written in brackets, [] (got None)"),
+        ("privacy.report_only=membership", "must be a list in brackets: [membership] (got 'membership')"),
+        ("privacy.report_only=", "must be a list in brackets: [] (got None)"),
         (
             "dataset=2026-01-01",
-            """text is wanted; what YAML reads as something else needs quotes, '"2026-01-01"' (got""",
+            """must be text; put in quotes what YAML reads as another type: '"2026-01-01"' (got""",
         ),
-        ("dataset=1", """text is wanted; what YAML reads as something else needs quotes, '"1"' (got 1)"""),
-        ("dataset=my shop", "may have letters from A to Z, large and small, digits, dots, underscores and hyphens; "),
-        ("source.delimiter=ab", "is one character of ASCII, no line end and no double quote (got 'ab')"),
-        ("source.sha256=abc", "has 64 hexadecimal digits, the letters among them small (got 'abc')"),
+        ("dataset=1", """must be text; put in quotes what YAML reads as another type: '"1"' (got 1)"""),
+        ("dataset=my shop", "may contain only letters (A-Z, a-z), digits, dots, underscores and hyphens, and must "),
+        ("source.delimiter=ab", "must be one ASCII character, but no line break and no double quote (got 'ab')"),
+        ("source.sha256=abc", "must be 64 hexadecimal digits in lower case (got 'abc')"),
     ],
 )
 def test_how_a_value_is_written_is_told_in_words(override, told):

@@ -47,7 +47,9 @@ def test_where_some_of_the_held_out_people_are_attacked_no_number_of_them_is_ask
     monkeypatch.setattr(completion, "adjusted_difference", lambda *_: estimate)
     verdict = judge_completion(evidence, PrivacyConfig(), np.random.default_rng(0))
     assert verdict.verdict == Verdict.INCONCLUSIVE
-    assert verdict.sentence.endswith("A random 40 of 500 held-out users were attacked; more of them would not tell.")
+    assert verdict.sentence.endswith(
+        "A random 40 of 500 held-out users were attacked; more of them would not help to decide."
+    )
     assert verdict.holdout_needed is None
 
 
@@ -66,8 +68,8 @@ def test_the_verdict_says_that_only_the_most_popular_items_were_attacked(evidenc
     )
     monkeypatch.setattr(completion, "MAX_ITEMS", 20)
     part = judge_completion(evidence, PrivacyConfig(), np.random.default_rng(0))
-    assert "looked at" not in whole.sentence
-    assert part.sentence.endswith(f"Only the 20 most popular of {n_items} items were looked at.")
+    assert "examined" not in whole.sentence
+    assert part.sentence.endswith(f"Only the 20 most popular of {n_items} items were examined.")
 
 
 def test_of_few_people_the_verdict_hardly_hangs_on_how_their_items_are_divided(simulate, monkeypatch):

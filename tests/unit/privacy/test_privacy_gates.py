@@ -167,8 +167,8 @@ def test_a_release_too_small_to_tell_says_how_many_synthetic_users_would(real):
     (gate,) = [gate for gate in judge(fresh[:100], train, holdout).gates if gate.gate == "unique_copies"]
     assert gate.verdict == Verdict.INCONCLUSIVE
     assert gate.sentence == (
-        "Whether complete records of single people recur cannot be told yet. "
-        "There were 100 synthetic users; about 1,000 would tell."
+        "It cannot be decided whether the release repeats complete records of individual people. "
+        "There were 100 synthetic users; a decision needs about 1,000."
     )
     assert gate.holdout_needed is None  # more of them would not tell
 
@@ -180,7 +180,9 @@ def test_where_some_of_the_synthetic_users_are_compared_no_number_of_them_is_ask
     monkeypatch.setattr(evidence, "SUBSET_USERS", 60)
     cheap = CONFIG.model_copy(update={"max_pair_products": 1.0})
     (gate,) = [gate for gate in judge(fresh, train, holdout, config=cheap).gates if gate.gate == "near_copies"]
-    assert gate.sentence.endswith("There were 60 synthetic users compared; more of them alone would not tell.")
+    assert gate.sentence.endswith(
+        "There were 60 synthetic users compared; more of them alone would not be enough to decide."
+    )
 
 
 def test_complete_records_are_looked_for_among_all_whoever_is_compared(real, monkeypatch):
@@ -216,7 +218,7 @@ def test_the_figure_that_decides_comes_first_and_says_how_many_held_out_people_w
     found = gates.judge_membership(evidence, CONFIG, np.random.default_rng(0))
     assert [figure.name for figure in found.figures] == ["tpr", *(name for name in measured if name != "tpr")]
     assert (found.verdict, found.holdout_needed) == (Verdict.INCONCLUSIVE, 1000)  # 801, told no more precisely
-    assert found.sentence.endswith("There were 200 held-out users; about 1,000 held-out users would tell.")
+    assert found.sentence.endswith("There were 200 held-out users; a decision needs about 1,000.")
 
 
 def test_copies_that_chance_would_hardly_make_are_told_though_nobody_is_proven_to_be_copied(real):
@@ -226,8 +228,8 @@ def test_copies_that_chance_would_hardly_make_are_told_though_nobody_is_proven_t
     (gate,) = [gate for gate in judge(planted, train, holdout).gates if gate.gate == "unique_copies"]
     assert gate.verdict == Verdict.INCONCLUSIVE
     assert gate.sentence == (
-        "Some complete records of single people recur; whether by chance cannot be told yet. "
-        "There were 200 held-out users; more of them would tell."
+        "Some complete records of individual people recur; it cannot be decided whether by chance. "
+        "There were 200 held-out users; a decision needs more of them."
     )
 
 

@@ -81,9 +81,11 @@ def test_where_the_pairs_of_all_items_are_too_many_those_of_some_tell(evidence, 
 
 def test_the_verdict_says_that_some_items_were_looked_at(evidence, monkeypatch):
     config, draw = PrivacyConfig(k_anonymity=K), np.random.default_rng(0)
-    assert "looked at" not in judge_rare_pairs(evidence, config, draw).sentence
+    assert "examined" not in judge_rare_pairs(evidence, config, draw).sentence
     monkeypatch.setattr(rare_pairs, "_MAX_PRODUCTS", 1e5)
-    assert "Pairs of a random 223 of 1,200 items were looked at." in judge_rare_pairs(evidence, config, draw).sentence
+    assert (
+        "Only pairs of a random 223 of 1,200 items were examined." in judge_rare_pairs(evidence, config, draw).sentence
+    )
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -163,7 +165,7 @@ def test_where_nothing_is_rare_it_is_said_that_nothing_was_looked_for():
     people = RealUsers.of(alike[:60], alike[60:], config=config, seed=0)
     verdict = judge_rare_pairs(gather(alike, people), config, np.random.default_rng(0))
     assert verdict.verdict == Verdict.PASS
-    assert verdict.sentence.endswith("No combination of items is rare enough here to point at anybody.")
+    assert verdict.sentence.endswith("No combination of items is rare enough here to identify a person.")
 
 
 class TestEdge:

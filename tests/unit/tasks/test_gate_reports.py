@@ -37,12 +37,12 @@ def report(*results: ExpectationResult, verdict: str = "PASS") -> GateReport:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({}, "so in every row"),
+        ({}, "true in every row"),
         ({"unexpected": None, "observed": 1234567}, "found 1,234,567"),
         ({"unexpected": None, "observed": 0.123456789}, "found 0.123457"),
         ({"unexpected": None}, "found nothing"),
         ({"rows": 1, "unexpected": 1, "examples": ({"row": 0, "value": "FAIL"},)}, "found FAIL"),
-        ({"unexpected": 2, "examples": ({"row": 4},)}, "not so in 2 of 1,000 rows, for example row 5"),
+        ({"unexpected": 2, "examples": ({"row": 4},)}, "not true in 2 of 1,000 rows, for example row 5"),
         ({"reason": "the table is empty"}, "the table is empty"),
     ],
 )
@@ -60,8 +60,8 @@ def test_require_names_each_unmet_expectation_with_rows_example_and_remedy():
         require(refused)
     assert str(caught.value) == (
         "Gate raw_interactions failed: 1 of 3 expectations are not met. "
-        "Rows are counted over all files, without header lines.\n"
-        "- rating is between 0 and 10: not so in 3 of 1,000 rows, for example row 18 (11). Correct the source."
+        "Rows are numbered through all files, without header lines.\n"
+        "- rating is between 0 and 10: not true in 3 of 1,000 rows, for example row 18 (11). Correct the source."
     )
     assert caught.value.gate == "raw_interactions"
     assert GateReport(**caught.value.report) == refused
@@ -71,7 +71,7 @@ def test_how_rows_are_counted_is_told_only_where_a_row_is_named():
     of_one_fact = result(success=False, rows=1, unexpected=1, examples=({"row": 0, "value": "FAIL"},))
     with pytest.raises(GateFailed) as caught:
         require(report(of_one_fact, result(success=False, unexpected=None, observed=3), verdict="FAIL"))
-    assert "Rows are counted" not in str(caught.value)
+    assert "Rows are numbered" not in str(caught.value)
 
 
 def test_combined_fails_if_one_part_does():

@@ -33,7 +33,7 @@ def test_a_release_has_its_model_wherever_it_lies(published, tmp_path):
 def test_a_manifest_that_somebody_else_wrote_names_no_model(published, tmp_path):
     release, _ = published
     (release / "manifest.json").write_text('{"name": "a web page"}')
-    with pytest.raises(DataError, match="holds no trained model"):
+    with pytest.raises(DataError, match="contains no trained model"):
         model_folder(release, work=tmp_path / "work")
 
 
@@ -46,7 +46,7 @@ def test_the_folder_of_a_data_set_stands_for_its_latest_release(published):
 def test_a_model_that_took_the_place_of_the_releases_is_not_taken_for_it(published):
     release, model = published
     (model / "model.json").write_text('{"another": "night"}')
-    with pytest.raises(DataError, match="or no longer, that made it"):
+    with pytest.raises(DataError, match="is not, or no longer, in the working directory"):
         model_folder(release, work=model.parents[1])
 
 
@@ -84,12 +84,12 @@ def test_more_users_of_the_attempt_that_was_refused_say_so(published, second):
     for name, verdict in (("attempts/0-release", "FAIL"), ("attempts/1-release", "PASS"), ("gates/release", "PASS")):
         write_json(model.parent / f"{name}.json", {"verdict": verdict})
     assert judgement(model).endswith("were refused by gate release")
-    assert judgement(second) == "none: these users were not judged"
+    assert judgement(second) == "none: no gate has judged these users"
 
 
 def test_more_users_of_a_refused_run_say_so(published, caplog):
     _, model = published
-    assert judgement(model) == "none: these users were not judged"
+    assert judgement(model) == "none: no gate has judged these users"
     for gate, verdict in (("raw_interactions", "PASS"), ("release", "FAIL")):
         write_json(model.parent / "gates" / f"{gate}.json", {"verdict": verdict})
     assert judgement(model).endswith("were refused by gate release")
@@ -105,7 +105,7 @@ def test_more_users_of_a_release_that_missed_privacy_gates_say_so(published, cap
         {"column": "coverage", "success": False, "severity": "warning"},
     ]
     write_json(model.parent / "gates" / "release.json", {"verdict": "PASS", "results": unmet})
-    assert judgement(model).endswith("those of the model's own run did not pass near_copies, membership")
+    assert judgement(model).endswith("the users of the run that trained the model did not pass near_copies, membership")
     assert "did not pass near_copies, membership" in caplog.text
 
 

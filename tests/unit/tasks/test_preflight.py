@@ -89,7 +89,7 @@ def line_of(release, key):
 def test_a_night_that_lost_the_key_of_the_roles_does_not_begin(keyed, monkeypatch):
     config, release, manifest = keyed
     monkeypatch.delenv(KEY_VARIABLE, raising=False)
-    with pytest.raises(ConfigError, match=r"by a secret key, and there is none now.*Give the same key again"):
+    with pytest.raises(ConfigError, match=r"by a secret key, and now there is none\..*Set the same key again"):
         require_startable(config)
     monkeypatch.setenv(KEY_VARIABLE, "0123456789abcdef")
     require_startable(config)
@@ -116,7 +116,7 @@ def test_a_night_with_another_key_of_the_roles_does_not_begin(journalled, monkey
     require_startable(journalled)
     assert not caplog.text
     monkeypatch.setenv(KEY_VARIABLE, "another key nobody guesses")
-    with pytest.raises(ConfigError, match=r"there is another now.*Give the same key again.*another name \(dataset\)"):
+    with pytest.raises(ConfigError, match=r"now there is another\..*Set the same key again.*another name \(dataset\)"):
         require_startable(journalled)
 
 
@@ -125,7 +125,7 @@ def test_releases_that_have_moved_keep_their_key(journalled, monkeypatch):
     moved = paths.releases.rename(paths.releases.with_name("moved"))
     config = journalled.model_copy(update={"paths": paths.model_copy(update={"releases": moved})})
     monkeypatch.setenv(KEY_VARIABLE, "another key nobody guesses")
-    with pytest.raises(ConfigError, match="there is another now"):
+    with pytest.raises(ConfigError, match="now there is another"):
         require_startable(config)
 
 
@@ -137,5 +137,5 @@ def test_where_nothing_tells_which_key_it_was_the_night_says_so(keyed, monkeypat
     for lines in ((), (unknown,)):
         write_journal(config, *lines)
         require_startable(config)
-        assert "cannot be told whether the key is still that of the latest release of small" in caplog.text
+        assert "cannot check whether the role key is still that of the latest release of small" in caplog.text
         caplog.clear()

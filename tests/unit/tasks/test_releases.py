@@ -57,7 +57,7 @@ def test_a_pointer_that_is_no_file_is_told_before_the_work_begins(config):
     pointer.unlink()
     assert latest_release(config) is None
     pointer.mkdir()
-    with pytest.raises(ArtifactError, match=r"latest\.json is no file.*Move it away"):
+    with pytest.raises(ArtifactError, match=r"latest\.json is not a file.*Move it away"):
         require_readable_latest(config)
 
 

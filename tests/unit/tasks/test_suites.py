@@ -145,7 +145,7 @@ def test_why_popularity_cannot_be_ranked_is_not_told_as_why_it_is_ranked_low():
         for each in release_suite(GatesConfig(), PrivacyConfig())
         if each["kwargs"].get("column") == "popularity_spearman"
     ]
-    assert missing.startswith("Equally popular items cannot be ranked")
+    assert missing.startswith("If all items are equally popular, there is no ranking")
     assert "longer training" not in missing
     assert "privacy.k_anonymity" in low
 
