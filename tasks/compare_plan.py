@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar, get_args
 
@@ -101,14 +101,9 @@ def parse_arms(text: str) -> tuple[ArmChoice, ...]:
     Raises:
         ConfigError: an unknown or repeated arm, or a bad number after the @.
     """
-    choices: list[ArmChoice] = []
-    errors: list[SdrmError] = []
-    for name in _names(text, option="--arms"):
-        with noted(errors):
-            choices.append(_arm_choice(name))
-    raise_all(errors)
+    choices = _parsed(text, _arm_choice, option="--arms")
     _require_distinct([choice.label for choice in choices], option="--arms")
-    return tuple(choices)
+    return choices
 
 
 def parse_judges(text: str) -> tuple[JudgeName, ...]:
@@ -117,14 +112,9 @@ def parse_judges(text: str) -> tuple[JudgeName, ...]:
     Raises:
         ConfigError: an unknown or repeated judge.
     """
-    judges: list[JudgeName] = []
-    errors: list[SdrmError] = []
-    for name in _names(text, option="--judges"):
-        with noted(errors):
-            judges.append(_known(name, ALL_JUDGES, option="--judges", kind="judge"))
-    raise_all(errors)
+    judges = _parsed(text, _judge, option="--judges")
     _require_distinct(judges, option="--judges")
-    return tuple(judges)
+    return judges
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -133,14 +123,20 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     Raises:
         ConfigError: none, a repeated one, or something that is not a whole number from 0.
     """
-    seeds: list[int] = []
-    errors: list[SdrmError] = []
-    for name in _names(text, option="--seeds"):
-        with noted(errors):
-            seeds.append(_seed(name))
-    raise_all(errors)
+    seeds = _parsed(text, _seed, option="--seeds")
     _require_distinct(seeds, option="--seeds")
-    return tuple(seeds)
+    return seeds
+
+
+def _parsed(text: str, parse: Callable[[str], T], *, option: str) -> tuple[T, ...]:
+    """Return what each name in a comma-separated list stands for; all problems are raised at once."""
+    parsed: list[T] = []
+    errors: list[SdrmError] = []
+    for name in _names(text, option=option):
+        with noted(errors):
+            parsed.append(parse(name))
+    raise_all(errors)
+    return tuple(parsed)
 
 
 def _arm_choice(name: str) -> ArmChoice:
@@ -148,6 +144,10 @@ def _arm_choice(name: str) -> ArmChoice:
     if at and not _TIMES.fullmatch(times):
         raise ConfigError(f"--arms: {name!r}: after the @ stands a whole number from 1 to 9999, e.g. {arm}@10")
     return ArmChoice(arm=_known(arm, ALL_ARMS, option="--arms", kind="arm"), times=int(times or 1))
+
+
+def _judge(name: str) -> JudgeName:
+    return _known(name, ALL_JUDGES, option="--judges", kind="judge")
 
 
 def _seed(name: str) -> int:

@@ -105,22 +105,16 @@ def test_a_latest_release_that_does_not_say_whose_it_is_is_told_before_the_work_
         require_readable_latest(published.config)
 
 
-def test_half_a_line_in_the_journal_hides_no_run(published):
+@pytest.mark.parametrize("lines", [
+    '{{"release": "/some\n{entry}\n{half}',
+    '{entry}\n{{}}\n[1]\n3\nnull\n{{"release": "/somewhere/else"}}\n',
+])  # fmt: skip
+def test_half_a_line_in_the_journal_or_one_that_is_no_entry_hides_no_run(published, lines):
     release = latest_release(published.config)
     journal = published.config.paths.work / "runs.jsonl"
     journal.parent.mkdir()
-    line = json.dumps({"dataset": "small", "release": f"/where/it/was/{release.name}", "run": "a"})
-    journal.write_text(f'{{"release": "/some\n{line}\n{line[:12]}')
-    manifest = parse_json(release / "manifest.json")
-    assert [entry["run"] for entry in runs_that_published(manifest, work=journal.parent)] == ["a"]
-
-
-def test_what_is_no_entry_in_the_journal_hides_no_run(published):
-    release = latest_release(published.config)
-    journal = published.config.paths.work / "runs.jsonl"
-    journal.parent.mkdir()
-    line = json.dumps({"dataset": "small", "release": f"/where/it/was/{release.name}", "run": "a"})
-    journal.write_text(f'{line}\n{{}}\n[1]\n3\nnull\n{{"release": "/somewhere/else"}}\n')
+    entry = json.dumps({"dataset": "small", "release": f"/where/it/was/{release.name}", "run": "a"})
+    journal.write_text(lines.format(entry=entry, half=entry[:12]))
     manifest = parse_json(release / "manifest.json")
     assert [entry["run"] for entry in runs_that_published(manifest, work=journal.parent)] == ["a"]
 
