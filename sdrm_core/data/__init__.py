@@ -1,1 +1,1 @@
-"""Sources, readers, roles and the sparse user-item matrix."""
+"""Read the interaction log, give each user a role, and build the sparse user-item matrix."""

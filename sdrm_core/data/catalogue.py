@@ -1,6 +1,7 @@
-"""Named data sets: their official homes, the digests of their files, and how to read them.
+"""Named data sets: the official download address of each, the digests of its files, and how to read them.
 
-None of them may be handed on, so none is shipped: each is fetched from its home, when the configuration allows it.
+Their terms forbid passing the data on, so the project contains none of them. A data set is downloaded from its official
+address, and only if the configuration allows it.
 """
 
 from collections.abc import Mapping
@@ -20,12 +21,14 @@ class NamedDataset:
     """One data set of the catalogue.
 
     Attributes:
-        url: where it lives.
-        sha256: of what the URL gives.
-        member: the file to take out of the ZIP archive; None if the download is the file.
-        member_sha256: of that file.
-        format: of the file that is read; likewise ``delimiter`` and ``header``.
-        item_id_type: text where item ids are codes that may look like numbers.
+        url: official download address.
+        sha256: digest of the download.
+        member: name of the file inside the ZIP archive; None if the download is the file itself.
+        member_sha256: digest of that file.
+        format: format of the file that is read.
+        header: column names of that file, which has no header line.
+        delimiter: separator of its fields; None means the usual one of the format.
+        item_id_type: "text" if the item ids are codes that may look like numbers.
     """
 
     url: str
@@ -39,7 +42,7 @@ class NamedDataset:
 
     @property
     def file_name(self) -> str:
-        """Return the name of the file that is read."""
+        """Return the name of the file that is read, without directories."""
         return (self.member or self.url).rsplit("/", 1)[-1]
 
 
@@ -60,10 +63,10 @@ CATALOGUE = {
         member="ml-1m/ratings.dat",
         member_sha256="506d64ca44484487c11dc2d9a28de5c54948213e6b96285e298afe28d6ea4e0f",
         format="csv",
-        delimiter=":",  # fields are parted by two colons: every second field is empty
+        delimiter=":",  # the file separates fields by two colons, so every second field is empty
         header=("user_id", "", "item_id", "", "rating", "", "timestamp"),
     ),
-    # The review data's home publishes no digests; these are the ones that OmniRec (ISG Siegen) verifies against.
+    # The publisher of the Amazon reviews gives no digests; these are the ones that OmniRec (ISG Siegen) checks.
     "amazon-luxury-beauty": NamedDataset(
         url=f"{_AMAZON}/Luxury_Beauty.csv",
         sha256="5e1ab08a0147412d6a15ab4b8259df7fbc1fe09c747ba5c46486081ee4d68d24",
@@ -86,12 +89,12 @@ CATALOGUE = {
 
 
 def resolve(source: SourceConfig) -> SourceConfig:
-    """Return the source with the reading settings of its embedded or named data set; any other as it is.
+    """Return the source with the reading settings of the embedded or named data set; a file source is not changed.
 
-    What a positive is (``feedback``, ``positive_rating``) stays the user's choice.
+    The user still decides which interactions are positive (``feedback``, ``positive_rating``).
 
     Raises:
-        ConfigError: a named data set is to be read otherwise than its home writes it.
+        ConfigError: a setting contradicts the published format of the named data set.
     """
     if source.uri == EMBEDDED:
         return source.model_copy(update={"columns": ColumnsConfig(timestamp="timestamp")})
@@ -111,9 +114,9 @@ def resolve(source: SourceConfig) -> SourceConfig:
 
 
 def _require_no_other(source: SourceConfig, brought: Mapping[str, Any]) -> None:
-    """Raise a ``ConfigError`` if a setting is neither the default nor what the named data set brings."""
+    """Raise a ``ConfigError`` if a setting is neither the default nor the data set's own (``brought``)."""
     plain, columns = SourceConfig(), source.columns
-    if source.feedback == "implicit":  # then ratings are not read, whatever their column
+    if source.feedback == "implicit":  # ratings are not read, so the name of their column does not matter
         columns = columns.model_copy(update={"rating": plain.columns.rating})
     given = source.model_copy(update={"columns": columns})
     others = [name for name in brought if getattr(given, name) not in (getattr(plain, name), brought[name])]

@@ -1,4 +1,4 @@
-"""Text columns as codes into their distinct values, and how a problem in a column is reported.
+"""Store a text column as codes of its distinct values, and report problems of a column.
 
 There are far fewer distinct values than rows, so text is parsed once per distinct value, not once per row.
 """
@@ -11,29 +11,29 @@ import pyarrow as pa
 from sdrm_core.data.raw import USER, RawColumn, RawFile
 from sdrm_core.errors import Problem
 
-CHUNK_ROWS = 1 << 20  # an Arrow text array ends at 2 GiB: rows are decoded in slices
+CHUNK_ROWS = 1 << 20  # rows are decoded in slices, because an Arrow text array holds at most 2 GiB
 _SHOWN_CHARACTERS = 60
 _MOST = 0.9
 
 
 @dataclass(frozen=True, eq=False)
 class CodedText:
-    """A text column.
+    """A text column as codes.
 
     Attributes:
-        codes: (n_rows,) int32, position in ``distinct``; -1 for a null.
-        distinct: string; null where the bytes are not UTF-8.
+        codes: (n_rows,) int32, position of the row's value in ``distinct``; -1 for a null.
+        distinct: the distinct values as string; null where the bytes are not UTF-8.
     """
 
     codes: np.ndarray
     distinct: pa.Array
 
     def rows_of(self, is_bad: np.ndarray) -> np.ndarray:
-        """Return (n_rows,) bool from (n_distinct,) bool; a null row is False."""
+        """Return (n_rows,) bool: ``is_bad`` (n_distinct,) of the row's value; False for a null row."""
         return np.asarray(np.append(is_bad, False)[self.codes])
 
     def encoded(self, values: pa.Array) -> pa.ChunkedArray:
-        """Return every row as a code into one value per distinct text; rows must not be null."""
+        """Return (n_rows,) dictionary-encoded values: ``values`` holds one value per distinct text; no row is null."""
         starts = range(0, len(self.codes), CHUNK_ROWS)
         codes = (pa.array(self.codes[start : start + CHUNK_ROWS]) for start in starts)
         chunks = [pa.DictionaryArray.from_arrays(chunk, values) for chunk in codes]
@@ -41,7 +41,7 @@ class CodedText:
 
 
 def encode(values: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
-    """Return the code of each row, (n_rows,) int32, -1 for a null, and the distinct values at these positions."""
+    """Return the (n_rows,) int32 codes of the rows (-1 for a null), and the distinct values that the codes number."""
     encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
     chunks = encoded.unify_dictionaries().chunks
     codes = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32) for chunk in chunks]
@@ -56,7 +56,7 @@ def encode_text(values: pa.ChunkedArray) -> CodedText:
 
 
 def decode_text(values: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """Return text or binary as string; what is not UTF-8, even if declared as text, becomes null."""
+    """Return text or binary values as string; bytes that are not UTF-8 become null, even in a text column."""
     raw = values.cast(pa.binary())
     try:
         return raw.cast(pa.string())
@@ -73,9 +73,9 @@ def _decode_or_none(value: bytes | None) -> str | None:
 
 
 def _shown(values: pa.ChunkedArray, row: int) -> str:
-    """Return a row's value for a message: text quoted and truncated, a missing value as the empty string.
+    """Return a row's value for a message: quoted and shortened; a missing value gives the empty string.
 
-    Also truncated at a line break: after an unclosed quote the value continues with rows of other users.
+    Text is also cut at a line break: after an unclosed quote, the value contains the rows of other users.
     """
     cell = values.slice(row, 1)
     value = cell.cast(pa.binary())[0].as_py() if is_text(values.type) else cell[0].as_py()
@@ -102,27 +102,27 @@ def null_rows(values: pa.ChunkedArray) -> np.ndarray:
 
 
 def may_be_another_column(n_bad: int, n_rows: int) -> bool:
-    """Return whether so many rows are bad that the column may not be the one meant: it may hold user ids."""
+    """Return whether 90 % of the rows or more are bad; then the column may be a wrong one, which may hold user ids."""
     return n_bad >= _MOST * n_rows
 
 
 def shortened(text: str, *, is_cut: bool = False) -> str:
-    """Return a value for a message: not too long, and marked if something of it is missing."""
+    """Return the first 60 characters for a message, with "…" if characters are missing here or were cut before."""
     return text[:_SHOWN_CHARACTERS] + ("…" if is_cut or len(text) > _SHOWN_CHARACTERS else "")
 
 
 def found_in(file: RawFile, column: RawColumn, bad_rows: np.ndarray, *, what: str, remedy: str) -> list[Problem]:
-    """Return the problem of the flagged rows with their number and the first of them; nothing if none is flagged.
+    """Return one problem that counts the bad rows and shows the first one; an empty list if no row is bad.
 
-    A user id is never quoted, only located: messages end up in logs. Nor is a value quoted if nearly all rows are
-    bad: the column may hold user ids by mistake.
+    Messages end up in logs, so a user id is never quoted; the message gives only its place. No value is quoted either
+    if nearly all rows are bad, because then the column may hold user ids by mistake.
 
     Args:
-        file: the file, for its name and the place of a row.
-        column: the column, for its name and the value of a row.
+        file: gives the file name and the place of a row.
+        column: gives the column name and the value of a row.
         bad_rows: (n_rows,) bool.
         what: what is wrong with a row, e.g. ``no user id``.
-        remedy: what to do about it.
+        remedy: what the user can do about it.
     """
     count = int(np.count_nonzero(bad_rows))
     if not count:

@@ -1,4 +1,4 @@
-"""Which items users have together, counted a block of items at a time: all pairs at once could fill the memory."""
+"""Count the users of each pair of items, one block of items at a time: all pairs at once could fill the memory."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -9,17 +9,17 @@ from scipy.sparse import csr_matrix
 from sdrm_core.loops import compiled, in_blocks
 
 _BLOCK_CELLS = 1 << 22
-_ROWS_A_CALL = 4  # of a block: few, since popular items take far longer than others
+_ROWS_A_CALL = 4  # items of a block per call; few, because popular items take far longer than others
 
 
 class PairCounts(NamedTuple):
-    """Pairs of items that users have together.
+    """Pairs of items, and how many users have both items.
 
     Attributes:
-        first: (n_pairs,) columns, ascending.
-        second: (n_pairs,) columns, above ``first``.
-        users: (n_pairs,) that have both.
-        others: (n_pairs,) of the other users that have both.
+        first: (n_pairs,) column of the first item, ascending.
+        second: (n_pairs,) column of the second item, always greater than ``first``.
+        users: (n_pairs,) number of users who have both.
+        others: (n_pairs,) number of users of the other group who have both.
     """
 
     first: np.ndarray
@@ -29,15 +29,15 @@ class PairCounts(NamedTuple):
 
 
 def pairs_of_users(user_items: csr_matrix) -> np.ndarray:
-    """Return (n_users,) the pairs of each user's items, both orders and each item with itself: what counting costs."""
+    """Return (n_users,) the squared number of items of each user: the work of counting the user's pairs."""
     pairs: np.ndarray = np.diff(user_items.indptr).astype(np.float64) ** 2
     return pairs
 
 
 def users_within(user_items: csr_matrix, *, max_products: float, draw: np.random.Generator) -> np.ndarray:
-    """Return rows in random order, as many as have at most ``max_products`` pairs of a user's items in all.
+    """Return random rows, as many as fit into a total of ``max_products`` pairs (``pairs_of_users``).
 
-    Users who have more than that alone are left out.
+    A user who alone has more pairs than that is left out.
     """
     products = pairs_of_users(user_items)
     order = draw.permutation(user_items.shape[0])
@@ -46,16 +46,16 @@ def users_within(user_items: csr_matrix, *, max_products: float, draw: np.random
 
 
 def count_pairs(user_items: csr_matrix, others: csr_matrix, *, at_least: int = 1) -> PairCounts:
-    """Return the pairs that ``at_least`` users have, and how many others have them.
+    """Return the pairs of items that at least ``at_least`` users have, and how many of the ``others`` have them.
 
     Args:
         user_items: (n_users, n_items) binary.
         others: (n_others, n_items) binary.
-        at_least: users that must have both items, 1 or more.
+        at_least: number of users who must have both items, 1 or more.
     """
     blocks = [PairCounts(*np.zeros((2, 0), dtype=np.int32), *np.zeros((2, 0), dtype=np.float32))]
     for (first, together), (_, of_others) in zip(count_blocks(user_items), count_blocks(others), strict=True):
-        found = np.flatnonzero(together.ravel() >= at_least)  # several times as fast as to ask for rows and columns
+        found = np.flatnonzero(together.ravel() >= at_least)  # several times as fast as a search by row and column
         rows, columns = np.divmod(found, together.shape[1])
         counts = (counted[rows, columns].astype(np.float32) for counted in (together, of_others))
         blocks.append(PairCounts((rows + first).astype(np.int32), columns.astype(np.int32), *counts))
@@ -63,15 +63,15 @@ def count_pairs(user_items: csr_matrix, others: csr_matrix, *, at_least: int = 1
 
 
 def count_blocks(user_items: csr_matrix) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the first item of each block, ascending, and (n_block_items, n_items) int32: users that have both items.
+    """Yield, for each block of items, its first item and (n_block_items, n_items) int32 numbers of users of each pair.
 
-    Each pair is counted once, in the row of its lower item; all other cells are 0.
+    Blocks come in ascending order. A pair is counted once, in the row of its lower item; all other cells are 0.
 
     Args:
         user_items: (n_users, n_items) binary.
     """
     postings = user_items.tocsc()
-    users = postings.tocsr()  # the way back sorts each user's items
+    users = postings.tocsr()  # converting back to rows sorts each user's items
     lists = (postings.indptr, postings.indices, users.indptr, users.indices)
     n_items = users.shape[1]
     for first in range(0, n_items, step := max(1, _BLOCK_CELLS // n_items)):
@@ -82,14 +82,14 @@ def count_blocks(user_items: csr_matrix) -> Iterator[tuple[int, np.ndarray]]:
 
 @compiled
 def _count_rows(start: int, stop: int, first: int, lists: tuple[np.ndarray, ...], together: np.ndarray) -> None:
-    """Fill the rows [start, stop) of ``together``, of the items from ``first`` on.
+    """Fill the rows [start, stop) of ``together``; row i counts the pairs of item ``first + i``.
 
-    lists: (item starts, users) and (row starts, items, ascending).
+    lists: the matrix by column (column starts, users) and by row (row starts, items in ascending order).
     """
     item_starts, users, row_starts, items = lists
     for row in range(start, stop):
         for user in users[item_starts[first + row] : item_starts[first + row + 1]]:
             place = row_starts[user + 1] - 1
-            while items[place] > first + row:  # ends at the item itself, which the user has
+            while items[place] > first + row:  # stops at the row's own item, which the user has
                 together[row, items[place]] += 1
                 place -= 1

@@ -1,6 +1,7 @@
-"""CSV and TSV: Arrow reads everything as text; a strict second pass finds what Arrow tolerates or cannot locate.
+"""Read CSV and TSV files. Arrow reads all values as text; if the file looks faulty, a strict second pass follows.
 
-TSV is quoted like CSV, as pandas and spreadsheets write it.
+The second pass finds the errors that Arrow accepts silently, and the lines of those that Arrow cannot locate. TSV
+fields may be quoted like CSV fields, as pandas and spreadsheets write them.
 """
 
 import csv
@@ -23,17 +24,17 @@ from sdrm_core.data.raw import TIMESTAMP, RawColumn, RawFile, find_columns
 from sdrm_core.errors import DataError, Problem
 
 _BLOCK_BYTES = 8 << 20
-# Binary, not text: one bad byte must not hide the other problems. Time stamps hardly repeat: no dictionary for them.
+# Binary, not text: one bad byte must not hide the other problems. Time stamps hardly repeat, so they get no dictionary.
 _FEW_VALUES = pa.dictionary(pa.int32(), pa.binary())
 _MANY_VALUES = pa.binary()
-# For the whole process, so it is only ever raised: by itself the strict pass refuses a quoted field of 128 KiB.
+# By default, the csv module refuses a field of 128 KiB. The limit holds for the whole process, so it is only raised.
 csv.field_size_limit(max(csv.field_size_limit(), _BLOCK_BYTES))
 _NO_HEADER = "A file without a header line needs source.header, one with other separators source.delimiter."
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """How one file is cut into fields; ``header_lines`` is 0 if the names come from the configuration."""
+    """How one file is divided into fields; ``header_lines`` is 0 if the configuration gives the column names."""
 
     path: Path
     delimiter: str
@@ -44,7 +45,7 @@ class _Layout:
 def read_csv(path: Path, kind: Format, source: SourceConfig) -> tuple[RawFile | None, list[Problem]]:
     """Return the mapped columns of a CSV or TSV file (plain or gzip), and what is wrong with the file.
 
-    Rows that cannot be read are left out of the columns, so that the problems of the others are found too.
+    Rows that cannot be read are left out of the columns, so that problems in the other rows are found too.
     """
     layout = _layout(path, source.delimiter or ("\t" if kind == "tsv" else ","), source.header)
     may_be_data = layout.header_lines > 0
@@ -78,7 +79,10 @@ def _layout(path: Path, delimiter: str, header: tuple[str, ...] | None) -> _Layo
 
 
 def _parse(layout: _Layout, kinds: dict[int, pa.DataType]) -> tuple[pa.Table | None, bool]:
-    """Return the columns at the keys of ``kinds`` (None if Arrow failed) and whether a strict second pass is needed."""
+    """Return the columns (None if Arrow failed), and whether a strict second pass is needed.
+
+    kinds: the Arrow type by position of each column to read.
+    """
     n_skipped = 0
 
     def skip(_: pa_csv.InvalidRow) -> str:
@@ -113,7 +117,10 @@ def _parse(layout: _Layout, kinds: dict[int, pa.DataType]) -> tuple[pa.Table | N
 
 
 def _strict_problems(layout: _Layout, *, n_read: int | None) -> list[Problem]:
-    """Return rows with the wrong number of fields, and line ends or quotes that silently swallow or drop text."""
+    """Return the problems of rows with a wrong number of fields, and of quotes or line ends that Arrow misreads.
+
+    n_read: number of rows that Arrow read; None if it failed.
+    """
     n_fields, where = len(layout.names), str(layout.path)
     lengths = _field_counts(layout)
     if set(lengths) == {n_fields}:
@@ -144,7 +151,7 @@ def _strict_problems(layout: _Layout, *, n_read: int | None) -> list[Problem]:
 
 
 def _field_counts(layout: _Layout) -> Counter[int]:
-    """Return how many rows have how many fields, quickly; nothing if some row cannot be cut into fields."""
+    """Return the number of rows by number of fields (a fast count); empty if a row cannot be divided into fields."""
     with _text(layout.path) as lines:
         deque(islice(lines, layout.header_lines), maxlen=0)
         try:
@@ -175,16 +182,16 @@ def _syntax_problem(path: Path, *, line: int, message: str) -> Problem:
 
 
 def _locate(layout: _Layout, row: int) -> str:
-    """Return the line of the row of a position among those with the right number of fields."""
+    """Return the place of a row, e.g. ``line 17``; ``row`` counts, from 0, the rows with the right number of fields."""
     whole = (line for line, fields in _records(layout, strict=False) if len(fields) == len(layout.names))
     try:
         return f"line {next(islice(whole, row, None)):,}"
-    except (_SyntaxError, StopIteration):  # broken quoting before it, reported on its own
+    except (_SyntaxError, StopIteration):  # wrong quotes before this row, which are a problem of their own
         return f"row {row + 1:,}"
 
 
 def _records(layout: _Layout, *, strict: bool) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line on which each record begins, and its fields."""
+    """Yield, for each record that is not blank, the line on which it begins and its fields."""
     with _text(layout.path) as lines:
         deque(islice(lines, layout.header_lines), maxlen=0)
         reader = csv.reader(lines, delimiter=layout.delimiter, strict=strict)
@@ -199,7 +206,7 @@ def _records(layout: _Layout, *, strict: bool) -> Iterator[tuple[int, list[str]]
 
 
 class _SyntaxError(Exception):
-    """The record that begins on a line cannot be cut into fields."""
+    """The record that begins on ``line`` cannot be divided into fields."""
 
     def __init__(self, message: str, *, line: int) -> None:
         self.line = line
@@ -208,13 +215,13 @@ class _SyntaxError(Exception):
 
 @contextmanager
 def _text(path: Path) -> Iterator[io.TextIOWrapper]:
-    """Open as text whose lines end with a line feed; bytes that are not UTF-8 are judged with the values."""
+    """Open the file as text; lines end with a line feed. Bytes that are not UTF-8 are kept and checked later."""
     with decompressed(path) as file:
         yield io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="\n")
 
 
 class _Watched:
-    """A readable file that notes whether it saw quotes or lone carriage returns, which Arrow parses leniently."""
+    """A file for Arrow to read. ``is_suspect`` if it has quotes or lone carriage returns: Arrow accepts wrong ones."""
 
     closed = False
 

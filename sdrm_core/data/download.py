@@ -1,4 +1,4 @@
-"""Fetching a named data set: whole, as its digest says, or not at all."""
+"""Download a named data set; a file is kept only if it is complete and has the expected digest."""
 
 import shutil
 import zipfile
@@ -10,12 +10,12 @@ from sdrm_core.data.catalogue import NamedDataset
 from sdrm_core.errors import DataError, Problem, SourceUnreachableError
 from sdrm_core.storage import replacing, sha256_of
 
-_TIMEOUT = httpx.Timeout(30.0)  # seconds without a byte, not for the whole file
+_TIMEOUT = httpx.Timeout(30.0)  # longest wait for the next bytes in seconds; the whole download may take longer
 _CHUNK_BYTES = 1 << 20
 
 
 def cached(dataset: NamedDataset, *, cache: Path, sha256: str) -> Path | None:
-    """Return the data set's file if an earlier ``fetch`` left it whole in the directory of downloads."""
+    """Return the data set's file if it is in the download directory and has the expected digest, otherwise None."""
     path = _place(dataset, cache=cache, sha256=sha256)
     expected = _file_digest(dataset, sha256=sha256)
     is_whole = path.is_file() and (expected is None or sha256_of(path) == expected)
@@ -23,19 +23,20 @@ def cached(dataset: NamedDataset, *, cache: Path, sha256: str) -> Path | None:
 
 
 def fetch(dataset: NamedDataset, *, cache: Path, sha256: str) -> Path:
-    """Return the data set's file after downloading and unpacking it into the directory of downloads.
+    """Download the data set into the download directory, unpack it, and return its file.
 
-    The file gets its name last of all, after its digests were found right: an interrupted download leaves nothing.
+    The file gets its final name only after its digests are verified, so an interrupted download leaves nothing.
 
     Args:
         dataset: the entry of the catalogue.
-        cache: directory of downloads; made if missing.
+        cache: download directory; created if missing.
         sha256: expected digest of the download.
 
     Raises:
-        DataError: the server has other bytes than expected, or refuses for good (status 4xx).
-        SourceUnreachableError: the connection broke or the server failed; trying again may help.
-        OSError: the directory cannot be written now.
+        DataError: a digest is wrong, the ZIP archive cannot be unpacked, or the server refuses (status 4xx, but not
+            408 and 429).
+        SourceUnreachableError: the connection or the server failed; another try may succeed.
+        OSError: the directory cannot be written.
     """
     path = _place(dataset, cache=cache, sha256=sha256)
     with replacing(path) as file:
@@ -53,12 +54,12 @@ def fetch(dataset: NamedDataset, *, cache: Path, sha256: str) -> Path:
 
 
 def _place(dataset: NamedDataset, *, cache: Path, sha256: str) -> Path:
-    """Return where the file lies; the digest in the path keeps other versions apart."""
+    """Return the path of the file; it contains the digest, so that each version has a path of its own."""
     return cache.expanduser() / sha256[:16] / dataset.file_name
 
 
 def _file_digest(dataset: NamedDataset, *, sha256: str) -> str | None:
-    """Return what the file's digest must be; None for a member of an archive the catalogue does not know."""
+    """Return the expected digest of the file; None if the archive is not the version that the catalogue describes."""
     if dataset.member is None:
         return sha256
     return dataset.member_sha256 if sha256 == dataset.sha256 else None
@@ -103,7 +104,7 @@ def _require_digest(what: str, path: Path, *, expected: str | None) -> None:
 
 
 def _extract(archive: Path, member: str, path: Path) -> None:
-    """Copy one member's bytes to the path; its name in the archive is never used as a path."""
+    """Copy one member of the archive to ``path``; for safety, its name in the archive is never used as a path."""
     try:
         with zipfile.ZipFile(archive) as zipped, zipped.open(member) as packed, path.open("wb") as file:
             shutil.copyfileobj(packed, file, _CHUNK_BYTES)

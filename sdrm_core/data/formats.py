@@ -1,4 +1,4 @@
-"""What a file is: its format by its name, its content by its first bytes; gzip is decompressed on the way."""
+"""Find the format of a file by its name, check its first bytes, and decompress gzip while reading."""
 
 import gzip
 import re
@@ -51,10 +51,10 @@ _HEAD_BYTES = 1 << 16
 
 
 def format_of(path: Path, source: SourceConfig) -> Format:
-    """Return the declared format, or the one the file name's ending stands for.
+    """Return the configured format or, if that is ``auto``, the one that the ending of the file name means.
 
     Raises:
-        DataError: the ending says nothing.
+        DataError: the ending is not known.
     """
     kind = named_format(path) if source.format == "auto" else source.format
     if kind is not None:
@@ -69,17 +69,17 @@ def format_of(path: Path, source: SourceConfig) -> Format:
 
 
 def named_format(path: Path) -> Format | None:
-    """Return the format that the file name's ending stands for, in any case and before ``.gz``; None if for none."""
+    """Return the format that the ending of the file name means (``.gz`` and upper case ignored); None if unknown."""
     name = path.name.lower().removesuffix(".gz")
     return next((kind for ending, kind in _ENDINGS.items() if name.endswith(ending)), None)
 
 
 @contextmanager
 def decompressed(path: Path) -> Iterator[BinaryIO | gzip.GzipFile]:
-    """Open a file for reading, gzip undone if its bytes are gzip, whatever its name.
+    """Open a file for reading; if its first bytes are those of gzip, it is decompressed, whatever its name.
 
     Raises:
-        DataError: the compressed data ends early or is damaged (also while the block reads it).
+        DataError: the gzip data is cut off or damaged; also raised while the ``with`` block reads.
     """
     with path.open("rb") as raw:
         is_gzip = raw.read(len(_GZIP)) == _GZIP
@@ -101,7 +101,7 @@ def decompressed(path: Path) -> Iterator[BinaryIO | gzip.GzipFile]:
 
 
 def check_head(path: Path, kind: Format) -> Problem | None:
-    """Return what is wrong if the first bytes of a file cannot be those of its format.
+    """Return the problem if the file is empty or its first 64 KiB do not fit the format; otherwise None.
 
     Raises:
         DataError: the gzip data is damaged at its beginning.

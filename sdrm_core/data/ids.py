@@ -1,4 +1,4 @@
-"""Ids of users and items, kept exactly as the source has them: 64-bit integers or text, never anything between."""
+"""Read the ids of users and items without changing them: all 64-bit integers, or all text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _INT64_MAX = (1 << 63) - 1
 _CANONICAL = r"\A(0|-?[1-9][0-9]{0,18})\z"
 _ALWAYS_FITS = 18  # digits
 _MISSING_REMEDY = "Give every row an id or remove the row."
-# How databases and data frames write a missing value as text: taken for an id, all of them would be one user or item.
+# Texts that databases and data frames write for a missing value. As ids, all missing values would be one user or item.
 _MISSING = pa.array(["", "NULL", "null", "NaN", "nan", "None", r"\N", "<NA>"])
 _BLANKS = " \t\u00a0"
 
@@ -26,16 +26,16 @@ _BLANKS = " \t\u00a0"
 def parse_ids(files: Sequence[RawFile], *, role: str, wanted: IdType) -> tuple[pa.ChunkedArray, list[Problem]]:
     """Return the ids of all files as one column (empty if there are problems), and the problems.
 
-    The column is int64, or string in dictionaries: written out, text would take most of the log's memory.
+    The column is int64 or dictionary-encoded string; plain strings would take most of the memory of the log.
 
-    An untyped column (CSV) is an integer column only if every id is a canonical integer of 64 bits: no leading
-    zeros, no plus sign, so that writing it gives the same characters. Otherwise all of it is text. In typed
-    formats text stays text and integers stay integers; integers beyond 64 bits become the text of their digits.
+    A column without a type (CSV) becomes int64 only if every id is a canonical 64-bit integer: without leading zeros
+    or plus sign, so that writing the integer gives the same characters. Otherwise the whole column is text. In formats
+    with types, text stays text and integers stay integers. If a file has integers beyond 64 bits, all ids become text.
 
     Args:
         files: the files; those without the column are skipped.
         role: ``user_id`` or ``item_id``.
-        wanted: forces one type; ``text`` turns integers into their digits.
+        wanted: ``integer`` or ``text`` forces this type (``text`` turns integers into their digits).
     """
     problems: list[Problem] = []
     parts: list[_Ids] = []
@@ -57,7 +57,7 @@ def parse_ids(files: Sequence[RawFile], *, role: str, wanted: IdType) -> tuple[p
 
 @dataclass(frozen=True, eq=False)
 class _Ids:
-    """The ids of one file: int64, or coded text that is either digits of unknown meaning or text by its type."""
+    """The ids of one file, as int64 or as coded text; ``is_text_by_type`` if the file itself declares them as text."""
 
     file: RawFile
     column: RawColumn
@@ -66,7 +66,7 @@ class _Ids:
 
     @property
     def may_be_integer(self) -> bool:
-        """Whether reading all ids as int64 changes none of them, nor the meaning the source gave them."""
+        """Whether int64 keeps every id exactly as it is, and the file does not declare the ids as text."""
         is_canonical = not isinstance(self.values, CodedText) or bool(_is_canonical(self.values.distinct).all())
         return is_canonical and not self.is_text_by_type
 
@@ -77,14 +77,14 @@ class _Ids:
         return self.values
 
     def as_text(self) -> pa.ChunkedArray:
-        """Return the ids as string in dictionaries."""
+        """Return the ids as dictionary-encoded string."""
         if isinstance(self.values, CodedText):
             return self.values.encoded(self.values.distinct)
         return self.values.cast(pa.string()).dictionary_encode()
 
 
 def _parse_file(file: RawFile, column: RawColumn, role: str) -> tuple[_Ids | None, list[Problem]]:
-    """Return one file's ids, unless their type cannot be one of ids; and what is wrong with them."""
+    """Return the ids of one file and what is wrong with them; None instead of ids if their type is unsuitable."""
     values, kind = column.values, column.values.type
     problems = found_in(file, column, null_rows(values), what=f"no {_name(role)}", remedy=_MISSING_REMEDY)
     if pa.types.is_null(kind):
@@ -129,7 +129,7 @@ def _text_problems(file: RawFile, column: RawColumn, coded: CodedText, role: str
 
 
 def _not_integers(ids: _Ids, role: str) -> list[Problem]:
-    """Return the problem of ids that are not canonical 64-bit integers, where nothing else is allowed."""
+    """Return the problem of ids that are not canonical 64-bit integers; called if the user asks for integers."""
     if not isinstance(ids.values, CodedText):
         return []
     return found_in(
@@ -157,7 +157,7 @@ def _mixed_types(parts: Sequence[_Ids], role: str) -> list[Problem]:
 
 
 def _is_canonical(distinct: pa.Array) -> np.ndarray:
-    """Return (n_distinct,) bool: whether reading the text as int64 and writing it gives the same text."""
+    """Return (n_distinct,) bool: whether the text, read as int64 and written again, is unchanged."""
     found = pc.match_substring_regex(distinct, _CANONICAL).fill_null(False)
     matches = np.array(found.to_numpy(zero_copy_only=False))
     lengths = pc.utf8_length(distinct).fill_null(0).to_numpy(zero_copy_only=False)
@@ -167,7 +167,7 @@ def _is_canonical(distinct: pa.Array) -> np.ndarray:
 
 
 def _fits(values: pa.ChunkedArray) -> bool:
-    """Return whether all integers fit 64 bits with a sign; only an unsigned column may hold larger ones."""
+    """Return whether all integers fit into int64; only an unsigned column can hold larger ones."""
     return bool(values.type != pa.uint64() or (pc.max(values).as_py() or 0) <= _INT64_MAX)
 
 

@@ -1,4 +1,4 @@
-"""The interaction log as codes: one row per (user, item) pair, independent of the order of the input."""
+"""The interaction log as integer codes: one row per (user, item) pair, whatever the order of the input rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from sdrm_core.records import Counts
 
 @dataclass(frozen=True, eq=False)
 class IndexedLog:
-    """Unique (user, item) pairs as positions in sorted lists of ids.
+    """The unique (user, item) pairs, as positions in sorted lists of ids.
 
     Attributes:
-        user: (n_pairs,) int32, position in ``users``; pairs are sorted by user, then item.
+        user: (n_pairs,) int32, position in ``users``; pairs are sorted by user, then by item.
         item: (n_pairs,) int32, position in ``items``.
-        positive: (n_pairs,) bool, whether the pair is a positive; False is a rating below the threshold.
+        positive: (n_pairs,) bool, whether the pair is positive; False means a rating below the threshold.
         users: (n_users,) distinct user ids, int64 or string, ascending.
         items: (n_items,) distinct item ids, int64 or string, ascending.
     """
@@ -48,21 +48,21 @@ class IndexedLog:
 
     @property
     def counts(self) -> Counts:
-        """Return users, items, positives and their density."""
+        """Return the numbers of users, items and positive pairs, and the density of the positive pairs."""
         n_positives = int(np.count_nonzero(self.positive))
         return Counts.of(users=self.n_users, items=self.n_items, interactions=n_positives)
 
 
 def index_interactions(table: pa.Table | StoredLog, *, source: SourceConfig) -> IndexedLog:
-    """Turn an interaction table into codes and merge repeated (user, item) pairs.
+    """Turn an interaction table into codes, with one row for each (user, item) pair.
 
-    Of the rows of one pair the latest counts; without time stamps, or among equal ones, the highest rating.
-    Implicit events are positive however often they occur. The order of the rows never matters.
+    If a pair has several rows, the latest counts; without time stamps, or if they are equal, the highest rating counts.
+    With implicit feedback every pair is positive. The order of the rows does not matter.
 
     Args:
-        table: columns ``user_id`` and ``item_id``, ``rating`` for explicit feedback, ``timestamp`` if mapped;
-            no nulls (what ``read_interactions`` returns, or its file, of which no column is kept).
-        source: kind of feedback and the lowest positive rating.
+        table: columns ``user_id`` and ``item_id``, ``rating`` for explicit feedback, ``timestamp`` if configured;
+            no nulls. Either the table of ``read_interactions`` or the file it was written to, read column by column.
+        source: kind of feedback, and the lowest positive rating.
     """
     user, users = _codes(table["user_id"])
     item, items = _codes(table["item_id"])
@@ -86,7 +86,7 @@ def index_interactions(table: pa.Table | StoredLog, *, source: SourceConfig) -> 
 
 
 def _codes(ids: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
-    """Return each row's position (int32) in the ascending distinct ids, and these ids."""
+    """Return the (n_rows,) int32 position of each row's id among the distinct ids in ascending order, and these ids."""
     codes, distinct = encode(ids)
     ascending = pc.sort_indices(distinct).to_numpy()
     rank = np.empty(len(distinct), dtype=np.int32)
@@ -95,20 +95,22 @@ def _codes(ids: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
 
 
 def _put_last(pair: np.ndarray, rows: np.ndarray, table: pa.Table | StoredLog, precedence: Sequence[str]) -> np.ndarray:
-    """Reorder, within each pair, ``rows`` (n_rows,) so that the one that counts is last; return (n_rows,) is it last.
+    """Reorder ``rows`` (n_rows,) in place: the row that counts becomes the last of its pair.
 
-    ``pair`` (n_rows,), ascending, are the pairs of these rows.
+    pair: (n_rows,) the pair of each row, ascending.
+
+    Returns (n_rows,) bool: whether the row is the last of its pair.
     """
     is_same = pair[1:] == pair[:-1]
     is_shared = np.append(is_same, False) | np.insert(is_same, 0, False)
-    shared = rows[is_shared]  # few: only they need the slow sort by several keys
+    shared = rows[is_shared]  # few rows: only these need the slow sort by several keys
     keys = [table[name].to_numpy()[shared] for name in precedence]
     rows[is_shared] = shared[np.lexsort([*keys, pair[is_shared]])]
     return np.append(~is_same, True)
 
 
 def _precedence(table: pa.Table | StoredLog, source: SourceConfig) -> list[str]:
-    """Return the columns that decide which row of a pair counts, the weakest first: the largest value wins."""
+    """Return the columns that decide which row of a pair counts (the largest value wins); the least important first."""
     if source.feedback == "implicit":
         return []
     return [name for name in ("rating", "timestamp") if name in table.column_names]

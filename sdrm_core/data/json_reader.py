@@ -1,4 +1,4 @@
-"""JSON lines: read by Arrow if that is exact, otherwise line by line in Python, which can say what is wrong."""
+"""Read JSON lines: by Arrow if it changes no value, otherwise line by line in Python, which finds what is wrong."""
 
 import json
 from array import array
@@ -27,20 +27,20 @@ _ARROW_TYPES = {USER: _ID_TYPES, ITEM: _ID_TYPES, RATING: _RATING_TYPES, TIMESTA
 def read_jsonl(path: Path, source: SourceConfig) -> tuple[RawFile | None, list[Problem]]:
     """Return the mapped keys of a JSON lines file (plain or gzip) as columns, and what is wrong with the file.
 
-    Lines that cannot be read are left out of the columns, so that the problems of the others are found too.
+    Lines that cannot be read are left out of the columns, so that problems in the other lines are found too.
     """
     wanted = wanted_columns(source)
     table = _read_with_arrow(path, wanted)
-    if table is None or table.num_rows != sum(1 for _ in _lines(path)):  # Arrow takes several objects in one line
+    if table is None or table.num_rows != sum(1 for _ in _lines(path)):  # Arrow accepts several objects in one line
         return _SlowReading(path, source).result()
     columns = {role: RawColumn(name, table[name], is_untyped=False) for role, name in wanted.items()}
     return RawFile(path, columns, locate=lambda row: f"line {next(islice(_lines(path), row, None))[0]:,}"), []
 
 
 def _read_with_arrow(path: Path, wanted: dict[str, str]) -> pa.Table | None:
-    """Return the columns if all values have the types of the first line's; None if any has not.
+    """Return the columns; None if a value has another type than on the first line.
 
-    Arrow refuses what it would have to change: a fraction or 2^63 as an integer, a number as text.
+    Arrow refuses values that it would have to change: a fraction or 2^63 as an integer, a number as text.
     """
     schema = _schema_of_first(path, wanted)
     if schema is None:
@@ -75,7 +75,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 class _SlowReading:
-    """One pass in Python over a file that Arrow could not read as it is."""
+    """One pass in Python over a file that Arrow could not read without changes."""
 
     def __init__(self, path: Path, source: SourceConfig) -> None:
         self._path = path
@@ -136,7 +136,7 @@ class _SlowReading:
 
 
 class _SlowColumn:
-    """The values of one key as text, integers as their exact digits. What may be user ids is not quoted in messages."""
+    """The values of one key as text, integers as their exact digits. Messages quote no value that may be a user id."""
 
     def __init__(self, *, is_id: bool, is_secret: bool) -> None:
         self._is_id, self._is_secret = is_id, is_secret
@@ -146,7 +146,7 @@ class _SlowColumn:
         self._first: dict[str, tuple[int, str | None]] = {}
 
     def add(self, value: Any, *, line: int) -> None:
-        """Take the value of the next row, None where the key is missing."""
+        """Add the value of the next row; None if the key is missing."""
         kind, text = _kind_and_text(value)
         self._n_rows += 1
         self._n_integers += kind == "integer"
@@ -163,7 +163,7 @@ class _SlowColumn:
         return pa.chunked_array(self._chunks).unify_dictionaries()
 
     def problems(self, where: str, *, wanted: str, role: str) -> list[Problem]:
-        """Return what forbids using the values as ids; ratings and time stamps are judged by their text later."""
+        """Return why the values cannot be ids; for ratings and time stamps nothing: they are checked later."""
         if not self._is_id:
             return []
         problems = []
@@ -199,7 +199,7 @@ class _SlowColumn:
 
 
 def _kind_and_text(value: Any) -> tuple[str, str | None]:
-    """Return what a JSON value is as an id, and its text; None is a missing value."""
+    """Return the kind of a JSON value (missing, text, integer or other), and its text; None if it is missing."""
     if value is None:
         return "missing", None
     if isinstance(value, str):
@@ -210,7 +210,7 @@ def _kind_and_text(value: Any) -> tuple[str, str | None]:
 
 
 def _is_encodable(text: str) -> bool:
-    """Return whether a text is Unicode; JSON can escape half of a surrogate pair, which is not."""
+    """Return whether a text is valid Unicode; a JSON escape can be half of a surrogate pair, which is not."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""The k-core filter: what is left when users and items with too few positives are removed until none is."""
+"""The k-core filter: remove users and items with too few positives, and repeat until every one has enough."""
 
 import numpy as np
 import pyarrow as pa
@@ -9,13 +9,13 @@ from sdrm_core.errors import DataError, Problem
 
 
 def k_core(log: IndexedLog, limits: FilterConfig) -> IndexedLog:
-    """Remove users and items with fewer positives than the limits, repeatedly, until none is left to remove.
+    """Remove users and items with fewer positives than the limits, and repeat until all the others meet the limits.
 
-    The result is the largest set of users and items that all meet the limits; it does not depend on the
-    order of removal. Ratings below the threshold on surviving users and items stay, with ``positive`` False.
+    The result is the largest set of users and items that all meet the limits; it does not depend on the order of
+    removal. A pair that is not positive stays in the log if its user and its item stay.
 
     Raises:
-        DataError: nothing is left; says in which round, and how many there were before.
+        DataError: nothing is left; the message says in which round, and how many users or items there were before.
     """
     user, item = log.user[log.positive], log.item[log.positive]
     if not len(user):
@@ -43,7 +43,7 @@ def k_core(log: IndexedLog, limits: FilterConfig) -> IndexedLog:
 
 
 def _subset(log: IndexedLog, *, users: np.ndarray, items: np.ndarray) -> IndexedLog:
-    """Return the log on the given ascending codes alone, renumbered."""
+    """Return the log of the given users and items only, with new codes; ``users`` and ``items`` are ascending."""
     new_user = _renumbering(users, size=log.n_users)
     new_item = _renumbering(items, size=log.n_items)
     keep = (new_user[log.user] >= 0) & (new_item[log.item] >= 0)
@@ -57,7 +57,7 @@ def _subset(log: IndexedLog, *, users: np.ndarray, items: np.ndarray) -> Indexed
 
 
 def _renumbering(kept: np.ndarray, *, size: int) -> np.ndarray:
-    """Return the new code of each old one, -1 for those that are gone."""
+    """Return (size,) the new code of each old code; -1 if it is not among ``kept``."""
     new = np.full(size, -1, dtype=np.int32)
     new[kept] = np.arange(len(kept), dtype=np.int32)
     return new

@@ -1,4 +1,4 @@
-"""The one way in: the interactions of a source of any kind, with where they came from."""
+"""Load the interactions of a source of any kind, together with a record of their origin."""
 
 import hashlib
 from contextlib import suppress
@@ -21,21 +21,21 @@ _OF_A_FILE = ("format", *_OF_TEXT, "sha256")
 
 
 def load_interactions(source: SourceConfig, *, cache: Path, seed: int) -> tuple[pa.Table, SourceFacts]:
-    """Return the interactions of an embedded, named or file source, and where they came from.
+    """Return the interactions of the embedded data set, a named data set or files, and their origin.
 
     Args:
-        source: the source; a named data set brings its own reading settings.
-        cache: directory of downloads.
-        seed: the run's seed; only the embedded data set depends on it.
+        source: the source; a named data set has its own reading settings.
+        cache: download directory.
+        seed: seed of the run; only the embedded data set depends on it.
 
     Returns:
-        The table of ``read_interactions``, and its provenance.
+        A table as ``read_interactions`` returns it, and its origin (name, SHA-256, number of rows).
 
     Raises:
-        ConfigError: settings of a file, but no file: the embedded data set would be taken in its place; or settings
-            that the file's format or the named data set leaves no room for.
-        DataError: the source is missing, cannot be read, or holds what cannot be used.
-        OSError: a file or a server cannot be read now; trying again may help.
+        ConfigError: settings of a file are given but no file is named, so the embedded data set would be read by
+            mistake; or a setting contradicts the format of the file or the named data set.
+        DataError: the source is missing, cannot be read, or contains unusable data.
+        OSError: a file or a server cannot be read now; another try may succeed.
     """
     if source.uri == EMBEDDED:
         _require_no_file(source)
@@ -54,10 +54,10 @@ def load_interactions(source: SourceConfig, *, cache: Path, seed: int) -> tuple[
 
 
 def _require_readable(source: SourceConfig) -> None:
-    """Raise a ``DataError`` if not every file may be read; it also tells what is wrong in those that may."""
+    """Raise a ``DataError`` if a file is missing or must not be read; it also lists the problems in the other files."""
     files, problems = find_files(source.uri)
     if problems:
-        with suppress(OSError):  # of a file that cannot be read now: what was found until then is worth telling
+        with suppress(OSError):  # a file cannot be read now: report at least the problems found before
             problems += problems_in(files, source)
         raise DataError(problems)
 
@@ -65,7 +65,7 @@ def _require_readable(source: SourceConfig) -> None:
 def _require_no_file(source: SourceConfig) -> None:
     plain = SourceConfig()
     is_set = [name for name in _OF_A_FILE if getattr(source, name) != getattr(plain, name)]
-    without_ratings = ColumnsConfig(rating=None)  # of implicit feedback, which the embedded data set can be read as
+    without_ratings = ColumnsConfig(rating=None)  # allowed: the embedded data set can be read as implicit feedback
     is_set += ["columns"] if source.columns not in (plain.columns, without_ratings) else []
     if is_set:
         names = ", ".join(f"source.{name}" for name in is_set)
@@ -82,7 +82,7 @@ def _require_text(path: Path, source: SourceConfig) -> None:
 
 
 def _digest_of(table: pa.Table) -> str:
-    """Return the SHA-256 of the table written as CSV: it depends on the values, not on how Arrow keeps them."""
+    """Return the SHA-256 of the table written as CSV, which depends only on the values, not on Arrow's storage."""
     sink = pa.BufferOutputStream()
     pa_csv.write_csv(table, sink)
     return hashlib.sha256(sink.getvalue()).hexdigest()

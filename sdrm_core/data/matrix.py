@@ -1,4 +1,4 @@
-"""The sparse user-item matrix: float32 ones where there is a positive, in canonical form."""
+"""The sparse user-item matrix: a float32 one for each positive pair. Canonical: the columns of each row are sorted."""
 
 from typing import NamedTuple
 
@@ -9,13 +9,17 @@ from sdrm_core.data.interactions import IndexedLog
 
 
 def to_user_items(log: IndexedLog) -> csr_matrix:
-    """Return the (n_users, n_items) canonical matrix of the log's positives; ratings below the threshold are absent."""
+    """Return the canonical (n_users, n_items) matrix of the positive pairs, without ratings below the threshold."""
     counts = np.bincount(log.user[log.positive], minlength=log.n_users)
     return binary_matrix(log.item[log.positive], counts, n_items=log.n_items)
 
 
 def binary_matrix(columns: np.ndarray, counts: np.ndarray, *, n_items: int) -> csr_matrix:
-    """Return the canonical (n_users, n_items) matrix of ``counts`` items a user, one user's after another's."""
+    """Return the canonical (n_users, n_items) matrix.
+
+    columns: the items of the first user, then those of the second user, and so on.
+    counts: (n_users,) number of items of each user.
+    """
     indptr = np.concatenate([[0], np.cumsum(counts)])
     ones = np.ones(len(columns), dtype=np.float32)
     user_items = csr_matrix((ones, columns, indptr), shape=(len(counts), n_items))
@@ -24,7 +28,7 @@ def binary_matrix(columns: np.ndarray, counts: np.ndarray, *, n_items: int) -> c
 
 
 def item_popularity(user_items: csr_matrix) -> np.ndarray:
-    """Return (n_items,) numbers of users an item has."""
+    """Return (n_items,) the number of users who have each item."""
     popularity: np.ndarray = np.bincount(user_items.indices, minlength=user_items.shape[1])
     return popularity
 
@@ -35,7 +39,7 @@ def cell_rows(user_items: csr_matrix) -> np.ndarray:
 
 
 def rank_within_users(user_items: csr_matrix, priority: np.ndarray) -> np.ndarray:
-    """Return (nnz,) the place, from 0, of each stored cell among its user's by ``priority`` (nnz,), lowest first."""
+    """Return (nnz,) the rank, from 0, of each stored cell among its user's cells, by ascending ``priority`` (nnz,)."""
     users = cell_rows(user_items)
     rank = np.empty(len(users), dtype=np.int64)
     rank[np.lexsort((priority, users))] = np.arange(len(users)) - user_items.indptr[users]
@@ -43,11 +47,11 @@ def rank_within_users(user_items: csr_matrix, priority: np.ndarray) -> np.ndarra
 
 
 class Fold(NamedTuple):
-    """One division of each user's items; the two parts are disjoint and together are the user.
+    """The items of each user, divided into two disjoint parts.
 
     Attributes:
-        inputs: (n_users, n_items), what a model is shown.
-        targets: (n_users, n_items), what it has to find; at least one item a user.
+        inputs: (n_users, n_items) items that a model sees.
+        targets: (n_users, n_items) items that the model has to predict; at least one per user.
     """
 
     inputs: csr_matrix
@@ -55,12 +59,12 @@ class Fold(NamedTuple):
 
 
 def split_items(user_items: csr_matrix, priority: np.ndarray, *, input_share: float) -> Fold:
-    """Divide each user's items: those of the lowest ``priority`` (nnz,) are input, at least one goes to each side.
+    """Divide each user's items into inputs and targets, with at least one item in each part.
 
     Args:
-        user_items: (n_users, n_items) binary, canonical, at least two items a row.
-        priority: (nnz,) of each stored cell.
-        input_share: share of a user's items that is input, rounded to whole items.
+        user_items: (n_users, n_items) binary, canonical, at least two items per row.
+        priority: (nnz,) priority of each stored cell; the lowest of each user become inputs.
+        input_share: share of a user's items that become inputs, rounded to whole items.
     """
     counts = np.diff(user_items.indptr)
     n_inputs = np.clip(np.floor(input_share * counts + 0.5), 1, counts - 1)
@@ -69,11 +73,11 @@ def split_items(user_items: csr_matrix, priority: np.ndarray, *, input_share: fl
 
 
 def keep_cells(user_items: csr_matrix, is_kept: np.ndarray) -> csr_matrix:
-    """Return the same users and items with the stored cells that are kept, (nnz,) bool."""
+    """Return a matrix of the same shape with only the stored cells for which ``is_kept`` (nnz,) is True."""
     indptr = np.concatenate([[0], np.cumsum(is_kept)])[user_items.indptr]
     return csr_matrix((user_items.data[is_kept], user_items.indices[is_kept], indptr), shape=user_items.shape)
 
 
 def keep_items(user_items: csr_matrix, is_kept: np.ndarray) -> csr_matrix:
-    """Return the same users and columns without the interactions with other items, (n_items,) bool."""
+    """Return a matrix of the same shape with only the items for which ``is_kept`` (n_items,) is True."""
     return keep_cells(user_items, is_kept[user_items.indices])

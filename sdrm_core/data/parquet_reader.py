@@ -1,4 +1,4 @@
-"""Parquet: only the mapped columns are read, text as dictionaries."""
+"""Read Parquet files: only the mapped columns, with text dictionary-encoded."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def read_parquet(path: Path, source: SourceConfig) -> tuple[RawFile | None, list
     """Return the mapped columns of a Parquet file, and what is wrong with the file.
 
     Raises:
-        OSError: the file cannot be read now; damage in its bytes is a problem instead.
+        OSError: the file cannot be read now. Damaged content is not raised; it is returned as a problem.
     """
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:

@@ -1,4 +1,7 @@
-"""What the format readers hand on: the mapped columns of one file, not yet interpreted."""
+"""The result of the format readers: the mapped columns of one file, not yet interpreted.
+
+A mapped column is one that the configuration (``source.columns``) assigns to a role such as ``user_id``.
+"""
 
 import difflib
 from collections.abc import Callable, Sequence
@@ -12,9 +15,9 @@ from sdrm_core.errors import Problem
 
 USER, ITEM, RATING, TIMESTAMP = "user_id", "item_id", "rating", "timestamp"
 _SHOWN_NAMES = 12
-_MOST_NAMES = 100  # of a log's columns; of a matrix they may be user ids, which no message shows
+_MOST_NAMES = 100  # a file with more columns may be a matrix with user ids as column names: messages never show these
 _SHOWN_CHARACTERS = 60
-# What else a role's column may be set to, where it is not another one's name.
+# The other choice for a role whose column does not exist in the file; added to the message.
 _OTHERWISE = {
     RATING: ". For a log of events without ratings set source.feedback=implicit and source.columns.rating=null",
     TIMESTAMP: ", or to null if there are no time stamps",
@@ -23,12 +26,12 @@ _OTHERWISE = {
 
 @dataclass(frozen=True, eq=False)
 class RawColumn:
-    """One column as the file has it.
+    """One column as it is in the file.
 
     Attributes:
-        name: the column's name in the file.
-        values: any Arrow type; text may be binary (not yet known to be UTF-8) and dictionary-encoded.
-        is_untyped: the format has no types (CSV), so that digits may be meant as an integer or as text.
+        name: name of the column in the file.
+        values: any Arrow type; text may be binary (not yet checked for UTF-8) and dictionary-encoded.
+        is_untyped: the file does not say the type (as in CSV): digits may mean an integer or text.
     """
 
     name: str
@@ -42,8 +45,8 @@ class RawFile:
 
     Attributes:
         path: the file.
-        columns: by the role they play (``user_id`` …); only those that could be read.
-        locate: tells where the row of a position (from 0) stands, e.g. ``line 17``.
+        columns: the columns that could be read, by role (``user_id`` …).
+        locate: returns the place of a row in the file, e.g. ``line 17``; rows are counted from 0.
     """
 
     path: Path
@@ -52,7 +55,7 @@ class RawFile:
 
 
 def wanted_columns(source: SourceConfig) -> dict[str, str]:
-    """Return the source's column name by role, for the roles that are used."""
+    """Return the configured column name by role; roles that are not used are left out."""
     columns = source.columns
     wanted = {USER: columns.user, ITEM: columns.item}
     if source.feedback == "explicit" and columns.rating is not None:
@@ -65,15 +68,15 @@ def wanted_columns(source: SourceConfig) -> dict[str, str]:
 def find_columns(
     path: Path, names: Sequence[str], source: SourceConfig, *, may_be_data: bool = False, advice: str = ""
 ) -> tuple[dict[str, int], list[Problem]]:
-    """Return the position of each wanted column by role, and a problem for each that is missing or there twice.
+    """Return the position of each wanted column by role, and a problem for each one that is missing or repeated.
 
     Args:
         path: the file.
-        names: its columns.
-        source: names the wanted ones.
-        may_be_data: the first line may be data instead of a header. Its fields are only quoted if one of them is a
-            wanted column: they may hold a user id.
-        advice: what else is often wrong with this format; added if no column has a similar name.
+        names: all column names of the file.
+        source: gives the names of the wanted columns.
+        may_be_data: the first line may be data instead of a header. Then a message quotes its fields only if one of
+            them is a wanted column, because otherwise a field may be a user id.
+        advice: another frequent mistake with this format; added to the message if no column has a similar name.
     """
     positions: dict[str, int] = {}
     problems = []
@@ -96,7 +99,7 @@ def find_columns(
 
 
 def _not_quoted(n_columns: int) -> str:
-    """Return what is there in place of a wanted column, where it may be of users."""
+    """Describe the columns without their names, which may be user ids."""
     if n_columns > _MOST_NAMES:
         return f"there are {n_columns:,} columns, as of a matrix of users by items; a log has a row an interaction"
     if n_columns > 1:

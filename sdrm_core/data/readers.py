@@ -1,4 +1,4 @@
-"""Interactions from files of any supported format, as one table; every problem told at once."""
+"""Read the interactions from files of any supported format into one table, and report all problems together."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -20,24 +20,24 @@ from sdrm_core.data.values import parse_ratings, parse_timestamps
 from sdrm_core.errors import DataError, Problem, collected
 
 _Parser = Callable[[Sequence[RawFile]], tuple[pa.ChunkedArray, list[Problem]]]
-_INTEGER = r"\A[+-]?[0-9]+\z"  # leading zeros and any length: all that no column is named
+_INTEGER = r"\A[+-]?[0-9]+\z"  # leading zeros and any length are allowed: no column has such a name
 
 
 def read_interactions(located: LocatedSource, source: SourceConfig) -> pa.Table:
-    """Return the interactions of all files, in their order.
+    """Return the interactions of all files, in the order of the files.
 
     Args:
         located: the files.
-        source: their format, the names of the columns, and the types of the ids.
+        source: format of the files, names of the columns, types of the ids.
 
     Returns:
-        Columns ``user_id`` and ``item_id`` (int64, or string in dictionaries), ``rating`` (float64) for explicit
-        feedback, and ``timestamp`` (int64) if the source maps it; no nulls, all ratings finite, at least two users
-        and two items.
+        Columns ``user_id`` and ``item_id`` (int64 or dictionary-encoded string), ``rating`` (float64) for explicit
+        feedback, and ``timestamp`` (int64) if configured. There are no nulls, all ratings are finite, and there are
+        at least two users and two items.
 
     Raises:
-        DataError: all problems of all files, or too little in them.
-        OSError: a file cannot be read now; trying again may help.
+        DataError: all problems of all files; or there are no rows, fewer than two users or fewer than two items.
+        OSError: a file cannot be read now; another try may succeed.
     """
     columns, problems = _read(located.files, source)
     if not problems:
@@ -48,12 +48,12 @@ def read_interactions(located: LocatedSource, source: SourceConfig) -> pa.Table:
 
 
 def problems_in(files: Sequence[Path], source: SourceConfig) -> list[Problem]:
-    """Return what is wrong in the files; that they hold too little is not, as they may not be all of the source."""
+    """Return the problems in the files. Too few users or items are no problem: these may be only some of the files."""
     return _read(files, source)[1]
 
 
 def _read(paths: Sequence[Path], source: SourceConfig) -> tuple[dict[str, pa.ChunkedArray], list[Problem]]:
-    """Return the columns of all files together, and what is wrong in them."""
+    """Return the columns of all files by role, each as one column, and what is wrong in the files."""
     files: list[RawFile] = []
     problems: list[Problem] = []
     for path in paths:
@@ -73,14 +73,15 @@ def _read(paths: Sequence[Path], source: SourceConfig) -> tuple[dict[str, pa.Chu
         columns[role], found = parsers[role](files)
         problems += found
         for file in files:
-            file.columns.pop(role, None)  # as it was read: not kept beside what it became
+            file.columns.pop(role, None)  # frees the raw column, which is no longer needed
     return columns, problems
 
 
 def _repeated_headers(file: RawFile) -> list[Problem]:
-    """Return a problem if rows of a format without types are column names: they would make text of all ids.
+    """Return a problem if some rows are column names (files joined with their headers): all ids would become text.
 
-    Where there are ratings or time stamps, a name among these tells already.
+    Only untyped files with nothing but user and item columns are checked: in a column of ratings or time stamps, the
+    name is reported anyway, because it is not a number.
     """
     if not _is_untyped_pairs(file):
         return []
@@ -93,7 +94,10 @@ def _repeated_headers(file: RawFile) -> list[Problem]:
 
 
 def _foreign_header(file: RawFile, source: SourceConfig) -> list[Problem]:
-    """Return a problem if the first row is a header, though the configuration names the columns, and otherwise."""
+    """Return a problem if ``source.header`` is set, but the first row is a header with other column names.
+
+    Only untyped files with nothing but user and item columns are checked (see ``_repeated_headers``).
+    """
     if source.header is None or not _is_untyped_pairs(file):
         return []
     named = [column for column in file.columns.values() if _begins_with_name(column)]
@@ -110,7 +114,7 @@ def _is_untyped_pairs(file: RawFile) -> bool:
 
 
 def _begins_with_name(column: RawColumn) -> bool:
-    """Return whether all rows but the first are integers."""
+    """Return whether the first row is not an integer and all other rows (at least one) are."""
     if len(column.values) < 2:
         return False
     first = column.values[0].as_py()
@@ -124,7 +128,7 @@ def _are_integers(texts: pa.Array) -> bool:
 
 
 def _rows_of(column: RawColumn, value: bytes) -> np.ndarray:
-    """Return the rows, ascending, that have a value."""
+    """Return the numbers of the rows, ascending, whose value equals ``value``."""
     name, rows, start = pa.scalar(value, pa.binary()), [np.zeros(0, np.int64)], 0
     for chunk in column.values.chunks:
         code = chunk.dictionary.index(name).as_py()
@@ -135,7 +139,7 @@ def _rows_of(column: RawColumn, value: bytes) -> np.ndarray:
 
 
 def _too_little(uri: str, *, users: pa.ChunkedArray, items: pa.ChunkedArray) -> list[Problem]:
-    """Return the problems of a log from which nothing can be learned: no rows, or one user or item alone."""
+    """Return the problem of a log with no rows, or the problems of one with a single user or a single item."""
     if not len(users):
         return [Problem(uri, "there are no rows of data", "Give a source with interactions.")]
     return [

@@ -1,4 +1,7 @@
-"""The role of each user (train, validation, holdout, evaluation): a keyed hash of the id, the same in every run."""
+"""The role of each user (train, validation, holdout, evaluation), from a keyed hash of the id.
+
+With the same key a user has the same role in every run.
+"""
 
 import hmac
 from enum import IntEnum
@@ -14,7 +17,7 @@ _KEY_BYTES = 32
 
 
 class Role(IntEnum):
-    """What a user's data may be used for; the order is that of ``RolesConfig.shares``."""
+    """What the data of a user may be used for; in the same order as ``RolesConfig.shares``."""
 
     TRAIN = 0
     VALIDATION = 1
@@ -23,15 +26,15 @@ class Role(IntEnum):
 
 
 def assign_roles(user_ids: pa.Array, *, key: bytes, shares: tuple[float, float, float, float]) -> np.ndarray:
-    """Return each user's role from HMAC-SHA256(key, id), independent of the other users and of their order.
+    """Return each user's role, computed from HMAC-SHA256(key, id); other users and their order have no influence.
 
-    An integer id counts as its decimal digits: a log whose ids turn from integers to text, because one id with
-    a letter came in, keeps every other user's role.
+    An integer id is hashed as its decimal digits. If one new id with a letter turns all ids of the log from integers
+    into text, every other user keeps the same role.
 
     Args:
         user_ids: (n_users,) int64 or string, no nulls.
-        key: the secret; whoever has it can tell who was held out.
-        shares: expected share of each role, in the order of ``Role``, adding up to 1.
+        key: the secret; a person who has it can find out which users were held out.
+        shares: expected share of each role, in the order of ``Role``; the sum is 1.
 
     Returns:
         (n_users,) int8 values of ``Role``.
@@ -48,12 +51,12 @@ def assign_roles(user_ids: pa.Array, *, key: bytes, shares: tuple[float, float, 
 
 
 def role_at(position: np.ndarray, shares: tuple[float, float, float, float]) -> np.ndarray:
-    """Return the role of each position in [0, 1), which the shares cut in the order of ``Role``; int8."""
+    """Return the int8 role of each position; the shares divide [0, 1) into one interval per role, in role order."""
     role = np.searchsorted(np.cumsum(shares)[:-1], position, side="right")
-    last = int(np.flatnonzero(shares)[-1])  # sums of shares may round to less than 1: no role for a share of 0
+    last = int(np.flatnonzero(shares)[-1])  # rounding may make the sum less than 1: a role with share 0 must stay empty
     return np.minimum(role, last).astype(np.int8)
 
 
 def derive_key(seed: int) -> bytes:
-    """Return a key made from the run's seed: repeatable, for trying, not secret."""
+    """Return a key computed from the seed of the run. It is repeatable but not secret: use it only for trials."""
     return numpy_stream(seed, "role-key").bytes(_KEY_BYTES)

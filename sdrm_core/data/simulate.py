@@ -1,4 +1,4 @@
-"""The embedded data set: a simulated rating log with the shape of real ones, made by a seed, nothing to download."""
+"""The embedded data set: a rating log that looks like a real one, simulated from a seed. Nothing is downloaded."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ import pyarrow as pa
 from sdrm_core.randomness import numpy_stream
 
 _N_COMMUNITIES = 16
-_USER_CONCENTRATION, _ITEM_CONCENTRATION = 0.12, 0.08  # Dirichlet: users like a few communities, items belong to one
+_USER_CONCENTRATION, _ITEM_CONCENTRATION = 0.12, 0.08  # Dirichlet: a user likes few communities, an item belongs to one
 _TASTE_WEIGHT = 9.5
 _MIN_ACTIVITY, _MAX_ACTIVITY_SHARE = 10, 1 / 3
 _BLOCK_USERS = 256
@@ -17,19 +17,19 @@ _SECONDS_PER_DAY = 86_400
 
 
 def simulate_interactions(*, seed: int, n_users: int = 2000, n_items: int = 800) -> pa.Table:
-    """Return a rating log with communities of taste, a long tail of items and skewed activity.
+    """Return a rating log with communities of taste, few popular and many rare items, and few very active users.
 
-    A user rates items that are popular or near the own taste, and rates the latter higher; about 57 % of the
-    ratings are 4 or 5.
+    Users rate items that are popular or match their taste, and give the matching items higher ratings. About 57 % of
+    the ratings are 4 or 5.
 
     Args:
-        seed: the run's seed; the same seed gives the same log.
-        n_users: users of the log; each rates at least 10 items, or all if there are fewer.
-        n_items: items on offer; a few of the least popular ones may stay without a rating.
+        seed: seed of the run; the same seed gives the same log.
+        n_users: number of users; each rates at least 10 items, or all items if there are fewer.
+        n_items: number of items; a few of the least popular ones may get no rating.
 
     Returns:
-        Columns ``user_id`` (int64), ``item_id`` (string), ``rating`` (float64, 1 to 5) and ``timestamp``
-        (int64, Unix seconds), in the order of time.
+        Columns ``user_id`` (int64), ``item_id`` (string), ``rating`` (float64, 1 to 5) and ``timestamp`` (int64, Unix
+        seconds), sorted by time.
     """
     rng = numpy_stream(seed, "simulate")
     taste = rng.dirichlet(np.full(_N_COMMUNITIES, _USER_CONCENTRATION), size=n_users)
@@ -38,11 +38,11 @@ def simulate_interactions(*, seed: int, n_users: int = 2000, n_items: int = 800)
 
     leniency, quality = rng.normal(scale=0.4, size=n_users), rng.normal(scale=0.35, size=n_items)
     score = 3.4 + 1.6 * affinity + leniency[user] + quality[item] + rng.normal(scale=0.8, size=len(user))
-    days = rng.uniform(0, 730, size=n_users)[user] + rng.exponential(20, size=len(user))  # joined, then rated
+    days = rng.uniform(0, 730, size=n_users)[user] + rng.exponential(20, size=len(user))  # joining, then rating
     time = (_FIRST_DAY + days * _SECONDS_PER_DAY).astype(np.int64)
 
     order = np.lexsort((item, user, time))
-    user_ids = 10_000 + rng.permutation(n_users)  # neither kind of id tells activity or popularity
+    user_ids = 10_000 + rng.permutation(n_users)  # shuffled: ids must not reveal activity or popularity
     item_ids = np.array([f"item-{number:05d}" for number in rng.permutation(n_items)], dtype=object)
     return pa.table(
         {
@@ -57,9 +57,11 @@ def simulate_interactions(*, seed: int, n_users: int = 2000, n_items: int = 800)
 def _choices(
     taste: np.ndarray, community: np.ndarray, rng: np.random.Generator
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield user, item and affinity of the ratings, a block of users at a time.
+    """Yield the user, the item and their affinity of each rating, for one block of users at a time.
 
-    A user draws items without replacement, by popularity and affinity together (Gumbel top-k).
+    Each user draws items without replacement; popularity and affinity together give the probability (Gumbel top-k).
+
+    taste: (n_users, n_communities); community: (n_items, n_communities).
     """
     n_users, n_items = len(taste), len(community)
     log_popularity = rng.permutation(-1.35 * np.log(np.arange(1, n_items + 1) + 12))

@@ -1,4 +1,4 @@
-"""Where the bytes are: a source's files, found, readable and named by their digest."""
+"""Find the files of a source, check that they can be read, and compute their digest."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ from sdrm_core.data.formats import named_format
 from sdrm_core.errors import DataError, Problem, SourceChangingError
 
 _CHUNK_BYTES = 1 << 20
-_HIDDEN = (".", "_")  # what Spark and others write beside the data
+_HIDDEN = (".", "_")  # names of files that Spark and other tools write beside the data
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class LocatedSource:
     """The files of a source.
 
     Attributes:
-        uri: what the configuration named.
+        uri: ``source.uri`` of the configuration.
         files: the files, in the order in which they are read.
-        sha256: of all their bytes, in that order.
-        states: of the files before their bytes were read, for ``unchanged``.
+        sha256: digest of all their bytes, in that order.
+        states: inode, size and modification time of each file before it was read; ``unchanged`` compares them.
     """
 
     uri: str
@@ -35,15 +35,16 @@ class LocatedSource:
 
 
 def locate(source: SourceConfig, *, cache: Path) -> LocatedSource:
-    """Return the files of a source; a named data set is downloaded if it must be and the source allows it.
+    """Return the files of a source. A named data set is downloaded if it is not in ``cache`` and the source allows it.
 
     Args:
         source: a file, a directory of Parquet files, or a named data set.
-        cache: directory of downloads.
+        cache: download directory.
 
     Raises:
-        DataError: nothing there, nothing in it, not allowed to read or to download it, or not the expected bytes.
-        OSError: a file or a server cannot be read now, or a file was just removed; trying again may help.
+        DataError: the source does not exist, has no files, must not be read or downloaded, or has another digest than
+            expected.
+        OSError: a file or a server cannot be read now, or a file was just removed; another try may succeed.
     """
     dataset = CATALOGUE.get(source.uri)
     if dataset is not None:
@@ -61,7 +62,7 @@ def locate(source: SourceConfig, *, cache: Path) -> LocatedSource:
 
 
 def _located(uri: str, files: tuple[Path, ...]) -> LocatedSource:
-    states = tuple(map(_state, files))  # first: what is written while the bytes are read must be seen
+    states = tuple(map(_state, files))  # before reading, so that a change during the reading is noticed
     try:
         return LocatedSource(uri=uri, files=files, sha256=_digest(files), states=states)
     except FileNotFoundError as error:  # it was there a moment ago
@@ -70,11 +71,11 @@ def _located(uri: str, files: tuple[Path, ...]) -> LocatedSource:
 
 @contextmanager
 def unchanged(located: LocatedSource) -> Iterator[None]:
-    """Make sure that what the block reads are the bytes of ``located.sha256``.
+    """Check, after the ``with`` block, that the files did not change since their digest was computed.
 
     Raises:
-        SourceChangingError: a file was written to, replaced or removed meanwhile, whatever else went wrong; trying
-            again may help.
+        SourceChangingError: a file was changed, replaced or removed; this error replaces any other error of the block.
+            Another try may succeed.
     """
     try:
         yield
@@ -91,7 +92,7 @@ def _changing(paths: Iterable[Path]) -> SourceChangingError:
 
 
 def _state(path: Path) -> tuple[int, ...]:
-    """Return what changes when a file is written to, replaced or removed."""
+    """Return inode, size and modification time: they show that a file was changed or replaced; empty if it is gone."""
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -117,10 +118,10 @@ def _named_file(dataset: NamedDataset, source: SourceConfig, *, cache: Path) -> 
 
 
 def local_files(uri: str) -> tuple[Path, ...]:
-    """Return the file, or the Parquet files of a directory, sorted by name; nothing of them is read.
+    """Return the file, or the Parquet files of a directory, sorted by name; their content is not read.
 
     Raises:
-        DataError: there is none, or not all may be read.
+        DataError: there is no file, a file must not be read, or the directory has other data or subdirectories of data.
     """
     files, problems = find_files(uri)
     if problems:
@@ -129,7 +130,7 @@ def local_files(uri: str) -> tuple[Path, ...]:
 
 
 def find_files(uri: str) -> tuple[tuple[Path, ...], list[Problem]]:
-    """Return the files of ``local_files`` that may be read, and what is wrong with the source otherwise."""
+    """Return the files that may be read, as in ``local_files``, and the problems instead of an error."""
     path = Path(uri).expanduser()
     try:
         is_directory = path.is_dir()
@@ -149,7 +150,10 @@ def find_files(uri: str) -> tuple[tuple[Path, ...], list[Problem]]:
 
 
 def _files_of(directory: Path) -> tuple[tuple[Path, ...], list[Problem]]:
-    """Return the Parquet files of a directory, sorted by name, and a problem for the data beside and below them."""
+    """Return the Parquet files of a directory, sorted by name, and its problems.
+
+    Data files of other formats, and Parquet files in subdirectories, are problems: they would not be read.
+    """
     data = _data(directory, "*")
     files = tuple(file for file in data if named_format(file) == "parquet")
     below = [file for file in _data(directory, "*/**/*") if named_format(file) == "parquet"]
@@ -170,7 +174,7 @@ def _files_of(directory: Path) -> tuple[tuple[Path, ...], list[Problem]]:
 
 
 def _data(directory: Path, pattern: str) -> list[Path]:
-    """Return what a reader knows by its name, sorted; hidden files, and all in hidden directories, hold no data."""
+    """Return the files, sorted, whose name has the ending of a known format; nothing that is hidden (``_HIDDEN``)."""
     named = (file.relative_to(directory) for file in directory.glob(pattern) if named_format(file))
     return sorted(directory / file for file in named if not any(part.startswith(_HIDDEN) for part in file.parts))
 

@@ -1,4 +1,4 @@
-"""The log between two stages: one Parquet file, written a row group and read a column at a time."""
+"""The interaction log on disk between two stages: one Parquet file, written by row group and read by column."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from sdrm_core.data.columns import CHUNK_ROWS
 
 
 def write_log(table: pa.Table, path: Path) -> None:
-    """Write the table of ``read_interactions``; ids in dictionaries become plain text, a row group at a time."""
+    """Write the table of ``read_interactions``, one row group at a time; dictionary-encoded ids become plain text."""
     schema = pa.schema([(field.name, _plain(field.type)) for field in table.schema])
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for start in range(0, table.num_rows, CHUNK_ROWS):
@@ -17,7 +17,7 @@ def write_log(table: pa.Table, path: Path) -> None:
 
 
 class StoredLog:
-    """The columns of such a file by name. Each is read when it is asked for, and not kept."""
+    """The columns of a file of ``write_log``. A column is read at each access and not kept in memory."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""Ratings and time stamps: read as numbers, or refused with the first row that is not one."""
+"""Read ratings and time stamps as numbers; values that are none become problems that show the first such row."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -40,9 +40,9 @@ _RATING_FAULTS = {
 
 
 def parse_ratings(files: Sequence[RawFile]) -> tuple[pa.ChunkedArray, list[Problem]]:
-    """Return the ratings of all files as one float64 column of finite numbers, and what is wrong with them.
+    """Return the ratings of all files as one float64 column, and what is wrong with them.
 
-    A text that is a number counts as one, in every format.
+    Without problems, all ratings are finite. Text that is a number is read as a number, in every format.
     """
     problems: list[Problem] = []
     chunks = []
@@ -56,10 +56,11 @@ def parse_ratings(files: Sequence[RawFile]) -> tuple[pa.ChunkedArray, list[Probl
 
 
 def parse_timestamps(files: Sequence[RawFile]) -> tuple[pa.ChunkedArray, list[Problem]]:
-    """Return the time stamps of all files as one int64 column, and what is wrong with them.
+    """Return the time stamps of all files as one int64 column (empty if there are problems), and the problems.
 
-    They only order the rows of one (user, item) pair. Integers stay as they are, in their own unit. Dates and times
-    (ISO 8601, UTC where no zone is given) and fractional numbers of seconds become microseconds.
+    Time stamps are only used to order the rows of one (user, item) pair. Integers keep their unit. Dates and times
+    (ISO 8601, UTC if no zone is given) become microseconds. If any number has a fraction, all numbers are read as
+    seconds and become microseconds.
     """
     problems: list[Problem] = []
     parts: list[np.ndarray] = []
@@ -81,7 +82,7 @@ def parse_timestamps(files: Sequence[RawFile]) -> tuple[pa.ChunkedArray, list[Pr
 
 
 def _mixed_stamps(parts: Sequence[np.ndarray], where: Sequence[str], *, is_fractional: bool) -> list[Problem]:
-    """Return the problem of files whose time stamps have no common unit."""
+    """Return a problem if the time stamps of the files have no common unit; otherwise an empty list."""
     if len({part.dtype.kind == "M" for part in parts}) > 1:
         what = "numbers in some files, dates and times in others"
     elif is_fractional and any((np.abs(part) >= _INT64_BOUND / _TICKS_PER_SECOND).any() for part in parts):
@@ -100,7 +101,7 @@ def _parse_rating(file: RawFile, column: RawColumn) -> tuple[np.ndarray, list[Pr
         rating = np.append(distinct, np.nan)[coded.codes]  # code -1: a null
         fault = np.append(distinct_fault, np.int8(_Fault.MISSING))[coded.codes]
     elif _is_number(kind):
-        rating = np.asarray(values.cast(pa.float64(), safe=False))  # beyond 2^53, an id by mistake, it is rounded
+        rating = np.asarray(values.cast(pa.float64(), safe=False))  # rounds beyond 2^53, which is an id by mistake
         fault = _first_fault(
             {_Fault.MISSING: null_rows(values), _Fault.NAN: np.isnan(rating), _Fault.INFINITE: np.isinf(rating)}
         )
@@ -122,7 +123,7 @@ def _rating_remedy(fault: _Fault) -> str:
 
 
 def _read_numbers(distinct: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Return the number each text stands for (float64, NaN if none) and its fault."""
+    """Return the number (float64; NaN if there is none) and the fault of each text, both (n_distinct,)."""
     trimmed = pc.utf8_trim_whitespace(distinct)
     is_number = pc.match_substring_regex(trimmed, _NUMBER)
     numbers = np.asarray(pc.if_else(is_number, trimmed, pa.scalar(None, pa.string())).cast(pa.float64()))
@@ -138,12 +139,12 @@ def _read_numbers(distinct: pa.Array) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _first_fault(faults: Mapping[_Fault, np.ndarray]) -> np.ndarray:
-    """Return (n,) int8, the first fault that each value has."""
+    """Return (n,) int8: the first fault, in the order of ``faults``, that each value has; 0 if it has none."""
     return np.select(list(faults.values()), [np.int8(fault) for fault in faults], default=_Fault.NONE.value)
 
 
 def _parse_stamps(file: RawFile, column: RawColumn) -> tuple[np.ndarray, list[Problem]]:
-    """Return (n_rows,) int64, float64 or, for times, datetime64[us]; and what is wrong with it."""
+    """Return (n_rows,) time stamps (int64, float64 or, for dates and times, datetime64[us]) and their problems."""
     values, kind = column.values, column.values.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         stamps, is_bad = np.asarray(values.cast(pa.timestamp("us"), safe=False)), null_rows(values)
@@ -163,16 +164,16 @@ def _parse_stamps(file: RawFile, column: RawColumn) -> tuple[np.ndarray, list[Pr
 
 
 def _number_stamps(values: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a numeric column as int64 or float64, and which rows are missing, not finite or beyond 64 bits."""
+    """Return (n_rows,) int64 or float64 values, and (n_rows,) bool: missing, not finite or beyond 64 bits."""
     if pa.types.is_integer(values.type) and values.type != pa.uint64():
         return np.asarray(values.fill_null(0).cast(pa.int64())), null_rows(values)
     numbers = np.asarray(values.cast(pa.float64(), safe=False))
-    is_bad = ~(np.abs(numbers) < _INT64_BOUND)  # NaN, a null, compares false
+    is_bad = ~(np.abs(numbers) < _INT64_BOUND)  # a null is NaN here, and every comparison with NaN is false
     return np.where(is_bad, 0.0, numbers), is_bad
 
 
 def _read_stamps(texts: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
-    """Return texts as numbers or as times, whichever most of them are, and which of them are not."""
+    """Return the texts as numbers if at least half of them are numbers, otherwise as times; and which are bad."""
     is_number = _matches(texts, _NUMBER)
     if 2 * np.count_nonzero(is_number) < len(texts):
         times = _read_times(texts)
@@ -193,7 +194,7 @@ def _read_times(texts: pa.ChunkedArray) -> np.ndarray:
         some = texts.filter(pa.array(rows))
         try:
             times[rows] = np.asarray(some.cast(kind))
-        except pa.ArrowInvalid:  # something Arrow cannot read, or no time at all: one by one
+        except pa.ArrowInvalid:  # a format that Arrow cannot read, or not a time: read one by one
             times[rows] = [_time_or_nat(text) for text in some.to_pylist()]
     return times
 
@@ -202,7 +203,7 @@ def _time_or_nat(text: str | None) -> np.datetime64:
     try:
         time = datetime.fromisoformat(text or "")
         return np.datetime64(time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time, "us")
-    except (ValueError, OverflowError):  # the latter: in UTC it is before the year 1 or after 9999
+    except (ValueError, OverflowError):  # OverflowError: in UTC the time is before the year 1 or after 9999
         return np.datetime64("NaT", "us")
 
 
