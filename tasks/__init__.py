@@ -1,1 +1,1 @@
-"""One room a stage: read files, call the core, write files, return a small record."""
+"""The stages of the pipeline. Each reads files, calls ``sdrm_core``, writes files and returns a small record."""

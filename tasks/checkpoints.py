@@ -1,4 +1,4 @@
-"""The four gates of a night as tasks: each looks at what a stage wrote, reports, and stops the run if need be."""
+"""The four quality gates of a run as Prefect tasks. Each checks the files of a stage, reports, and may stop the run."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +36,7 @@ from tasks.suites import (
 
 @stage("gate raw interactions")
 def gate_raw_interactions(run: Run, ingested: Ingested) -> None:
-    """Check the log as it was read: columns, types, nulls, ranges, row count, repeated pairs."""
+    """Check the log before any filter: columns, types, nulls, ranges, number of rows, repeated (user, item) pairs."""
 
     def judge() -> GateReport:
         log = StoredLog(checked(ingested.interactions))
@@ -64,7 +64,7 @@ def gate_matrix(run: Run, matrix: UserItemMatrix) -> None:
 
 @stage("gate synthetic")
 def gate_synthetic(run: Run, matrix: UserItemMatrix, samples: Samples, fidelity: Artifact) -> None:
-    """Check the synthetic users: their number, their items, density and activity near the source."""
+    """Check the synthetic users: their number, their items, and whether density and activity are near the source's."""
 
     def judge() -> GateReport:
         users = check(
@@ -102,14 +102,15 @@ def gates_directory(run: Run) -> Path:
 
 
 def attempts_directory(run: Run) -> Path:
-    """Return the folder where the gate reports of every attempt stay, refused ones too."""
+    """Return the folder that keeps the gate reports of every attempt, also of refused ones."""
     return run.directory / ATTEMPTS
 
 
 def likeness(fidelity: FidelityReport) -> dict[str, Any]:
-    """Return how near the source the synthetic users are as a whole, by the names of the gate's facts.
+    """Return how similar the synthetic users as a whole are to the source, by the names that the gates use.
 
-    The density is that of what may be published: of few people the most active make much of the rest.
+    The density is compared with that of the publishable part of the source. In a small data set, the few most active
+    users have a large part of the interactions, which may not be published.
     """
     return {
         "density_ratio": fidelity.published["density_ratio"].synthetic,
@@ -118,7 +119,7 @@ def likeness(fidelity: FidelityReport) -> dict[str, Any]:
 
 
 def release_facts(*, fidelity: FidelityReport, utility: UtilityReport, privacy: PrivacyReport) -> dict[str, Any]:
-    """Gather what the last gate judges from the three reports; what was not measured is None and fails."""
+    """Collect from the three reports the values that the release gate checks; a missing measure is None and fails."""
     return likeness(fidelity) | {
         "popularity_spearman": fidelity.synthetic("popularity_spearman"),
         "coverage": fidelity.synthetic("catalogue_coverage"),
@@ -128,9 +129,9 @@ def release_facts(*, fidelity: FidelityReport, utility: UtilityReport, privacy: 
 
 
 def refused_for_privacy(refusal: GateFailed) -> bool:
-    """Say whether nothing stood in the way of the release but privacy gates that more randomness can pass.
+    """Return whether only privacy gates refused the release, and only gates that more random sampling can pass.
 
-    False of a refusal restored from its text, which no longer tells.
+    False if the error was restored from its text, because then it has no report.
     """
     if not refusal.report:
         return False
@@ -150,7 +151,10 @@ def _synthetic_users(run: Run, matrix: UserItemMatrix, samples: Samples) -> pd.D
 
 
 def _pass_or_stop(run: Run, name: str, judge: Callable[[], GateReport], *, attempt: int | None = None) -> None:
-    """Judge, put the report on record beside the run and in the orchestrator's pages, then stop unless it passed."""
+    """Call ``judge``, save its report in the run's directory, show it in Prefect's pages, and raise unless it passed.
+
+    attempt: if given, the report is also saved under this number of the attempt.
+    """
     with Meter(f"gate_{name}") as meter:
         report = judge()
         content = report.model_dump(mode="json")

@@ -1,4 +1,4 @@
-"""Directories at work: locked to one process, bound to one set of settings and one data set."""
+"""Reserve a working directory: lock it for one process, and bind it to one set of settings and one data set."""
 
 import fcntl
 import shutil
@@ -21,36 +21,37 @@ _MISSING = object()
 
 @contextmanager
 def working_in(run: Run) -> Iterator[None]:
-    """Lock the run's directory while the block runs, and clear the verdicts and meters of an earlier run from it.
+    """Lock the run's directory during the block, after removing the gate reports and meters of an earlier run.
 
-    Ingest is not covered: its result names the directory, and it writes the same bytes each time.
+    The ingest stage runs before the lock, because its result gives the name of the directory. This is safe: it writes
+    the same bytes each time.
 
     Raises:
-        SdrmError: another process is at work on the same run.
+        SdrmError: another process works on the same run.
     """
     with exclusive_lock(run.directory):
         for verdicts in (GATES, ATTEMPTS):
             shutil.rmtree(run.directory / verdicts, ignore_errors=True)
         for meter in stages_directory(run).glob("*.json"):
-            if meter.stem != "ingest":  # which named the directory
+            if meter.stem != "ingest":  # it ran before this lock
                 meter.unlink()
         yield
 
 
 @contextmanager
 def claimed(out: Path, *, command: str, question: Mapping[str, Any], releases: Path) -> Iterator[None]:
-    """Lock the output directory ``out`` while the block runs; create it if it is missing.
+    """Lock the output directory ``out`` during the block; create it if it is missing.
 
     Args:
-        out: the directory, for this command alone; real user ids are among what it will hold.
-        command: of ``sdrm``, e.g. ``compare``; names the file that keeps the question.
+        out: the directory, used by this command only; it will contain real user ids.
+        command: subcommand of ``sdrm``, e.g. ``compare``; ``question`` is stored in ``<command>.json``.
         question: the settings that decide the results, JSON-compatible.
-        releases: the directory that is shared, which it may not lie in.
+        releases: the shared directory of the releases; ``out`` must not be inside it.
 
     Raises:
-        ConfigError: it holds something else, or the results of other settings, or lies among the releases.
-        DataError: it cannot be written.
-        SdrmError: another process is at work in it.
+        ConfigError: ``out`` contains other files or results of other settings, or is inside ``releases``.
+        DataError: ``out`` cannot be written.
+        SdrmError: another process works in ``out``.
     """
     about = out / f"{command}.json"
     if lies_within(out, releases):
@@ -73,12 +74,12 @@ def claimed(out: Path, *, command: str, question: Mapping[str, Any], releases: P
         except BaseException:
             with suppress(OSError):
                 if {path.name for path in out.iterdir()} == {_LOCK, about.name}:
-                    about.unlink()  # nothing came of it: a slip in the first call does not cost the directory
+                    about.unlink()  # no results yet: after a mistake, the directory can be used again
             raise
 
 
 def _make_private(out: Path) -> None:
-    """Make a directory that was there before, perhaps for all to read, readable by its owner alone."""
+    """Make the directory readable by its owner only; if it existed before, it may have been readable by everybody."""
     try:
         out.chmod(PRIVATE)
     except OSError as error:
@@ -88,12 +89,12 @@ def _make_private(out: Path) -> None:
 
 @contextmanager
 def exclusive_lock(directory: Path) -> Iterator[None]:
-    """Lock the directory against other processes of this pipeline while the block runs.
+    """Lock the directory against other processes of this pipeline during the block.
 
     Raises:
-        SdrmError: one is at work there.
+        SdrmError: another process has locked it.
     """
-    with (directory / _LOCK).open("w") as lock:  # the system lets go of it however the process ends
+    with (directory / _LOCK).open("w") as lock:  # released by the system when the process ends, in any way
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -102,10 +103,10 @@ def exclusive_lock(directory: Path) -> Iterator[None]:
 
 
 def bind_input(out: Path, *, command: str, input_digest: str) -> None:
-    """Keep which data the directory's results are about.
+    """Record which input data the results in the directory come from.
 
     Raises:
-        ConfigError: they are about other data.
+        ConfigError: the directory has results of other input data.
     """
     about = out / f"{command}.json"
     known = parse_json(about)

@@ -1,4 +1,8 @@
-"""The stages of a comparison. Each does what is not finished yet and leaves one file a piece."""
+"""The stages of a comparison. Each computes only the results that are missing, and writes every result as a cell.
+
+A cell is one result with its file (``tasks.compare_cells``); an arm is a generator of synthetic users; a judge is a
+recommender.
+"""
 
 import shutil
 import time
@@ -46,7 +50,7 @@ _ASIDE = ".tmp"
 
 @stage("open comparison")
 def open_comparison(comparison: Comparison, ingested: Ingested, matrix: UserItemMatrix) -> Job:
-    """Tie the output directory to the data, remove what is damaged in it, and say what is there already."""
+    """Bind the output directory to the data, remove damaged results, and log how many results exist already."""
     input_digest = digest_of(ingested.source.sha256, matrix.user_items.sha256)
     bind_input(comparison.out, command="compare", input_digest=input_digest)
     digest = digest_of(comparison.question(), input_digest)
@@ -69,13 +73,13 @@ def open_comparison(comparison: Comparison, ingested: Ingested, matrix: UserItem
 
 
 def labels_of(job: Job, family: str) -> tuple[str, ...]:
-    """Return the arms that need a family's fit."""
+    """Return the labels of the arms that use the fitted model of ``family``."""
     return tuple(choice.label for choice in job.comparison.arms if family_of(choice) == family)
 
 
 @stage("fit and sample")
 def fit_and_sample(job: Job, family: str, seed: int) -> None:
-    """Fit what the arms of a family share, and let each of them make its users."""
+    """Fit the model that the arms of a family share, and let each of these arms make its synthetic users."""
     choices = [choice for choice in job.comparison.arms if family_of(choice) == family]
     missing = [choice for choice in choices if not users_cell(job, choice, seed).is_finished]
     if not missing:
@@ -96,16 +100,17 @@ def fit_and_sample(job: Job, family: str, seed: int) -> None:
 
 @stage("measure arm")
 def measure_arm(job: Job, choice: ArmChoice, seed: int) -> None:
-    """Measure how faithful and how private an arm's users are."""
+    """Measure the fidelity and the privacy of an arm's synthetic users."""
     _measure_fidelity(job, choice, seed)
     _measure_privacy(job, choice, seed)
 
 
 @stage("judge utility")
 def judge_utility(job: Job, judge: JudgeName) -> None:
-    """Let one recommender learn from each arm and from the real users, and rank for the evaluation users.
+    """Train one recommender on each arm's users and on the real users, and let it rank for the evaluation users.
 
-    As ``sdrm_core.quality.utility.rank_arm`` does, with a judge's settings chosen on an arm's first seed.
+    Works like ``sdrm_core.quality.utility.rank_arm``, but the recommender's settings are chosen on the users of the
+    arm's first seed and used for all seeds.
     """
     config, run_seed = job.comparison.config.utility, job.comparison.config.seed
     train, validation, evaluation = users_of_roles(job.matrix, Role.TRAIN, Role.VALIDATION, Role.EVALUATION)
@@ -130,7 +135,7 @@ def judge_utility(job: Job, judge: JudgeName) -> None:
 
 @stage("judge augmentation")
 def judge_augmentation(job: Job, judge: JudgeName) -> None:
-    """Measure what one recommender gains if the users of our own arms are added to the real ones."""
+    """Measure how much one recommender improves if the users of an SDRM arm are added to the real users."""
     config = job.comparison.config.utility.model_copy(update={"judges": (judge,)})
     train, validation, evaluation = users_of_roles(job.matrix, Role.TRAIN, Role.VALIDATION, Role.EVALUATION)
     for choice in job.comparison.arms:
@@ -150,14 +155,14 @@ def judge_augmentation(job: Job, judge: JudgeName) -> None:
 
 
 def _fitted(job: Job, choice: ArmChoice, seed: int) -> Path:
-    """Return the folder of the fitted model, fitted now if it is not there or damaged; it appears whole."""
+    """Return the folder of the fitted model; fit now if it is missing or damaged. The folder appears only complete."""
     folder = fit_folder(job, family_of(choice), seed)
     if folder.is_dir():
         if _is_intact(folder):
             return folder
         shutil.rmtree(folder)
     arm, config = ARMS[choice.arm], job.comparison.config
-    sampling = config.sampling.model_copy(update={"users": None})  # arms make as many users as train them
+    sampling = config.sampling.model_copy(update={"users": None})  # means: as many as training users
     config = config.model_copy(update={"seed": seed, "sampling": sampling})
     aside = private_directory(folder.with_name(f".{folder.name}.{uuid4().hex}{_ASIDE}"))
     with Meter(f"fit {arm.family}, seed {seed}"):
@@ -178,7 +183,7 @@ def _fitted(job: Job, choice: ArmChoice, seed: int) -> Path:
 
 
 def _is_intact(folder: Path) -> bool:
-    """Say whether a fitted model is what was written."""
+    """Return whether the files of a fitted model are unchanged."""
     try:
         for name, digest in parse_json(folder / FIT_REPORT)["files"].items():
             checked(Artifact(path=folder / name, sha256=digest), remedy="")

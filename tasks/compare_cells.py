@@ -1,7 +1,8 @@
-"""The finished pieces of a comparison: where each lies, what it depends on, and whether it is there.
+"""The cells of a comparison: where each result is stored, what it depends on, and whether it is finished.
 
-A piece is a JSON file, some with arrays beside it, written last and renamed into place: it is there or it is not.
-Its name carries a digest of all that decides it, so that a piece of other settings or other code is never taken.
+A cell is one result of the comparison: a JSON file, sometimes with an ``.npz`` file of arrays. The JSON file is written
+last and renamed into place, so it is either complete or missing. Its name contains a digest of everything that decides
+the result, so a result of other settings or other code is never reused.
 """
 
 from collections.abc import Mapping
@@ -39,13 +40,13 @@ MODELS = "models"
 
 @dataclass(frozen=True)
 class Cell:
-    """One piece.
+    """One result of the comparison and its files.
 
     Attributes:
-        folder: of the arm.
-        name: of the piece, for the reader.
-        digest: of all it depends on.
-        has_arrays: whether an ``.npz`` belongs to it.
+        folder: folder of the arm.
+        name: readable beginning of the file name.
+        digest: digest of everything the result depends on.
+        has_arrays: whether the cell also has an ``.npz`` file.
     """
 
     folder: Path
@@ -55,21 +56,21 @@ class Cell:
 
     @property
     def report(self) -> Path:
-        """Return the path of its JSON."""
+        """Return the path of the JSON file."""
         return self.folder / f"{self.name}-{self.digest[:_DIGITS]}.json"
 
     @property
     def arrays(self) -> Path:
-        """Return the path of its arrays."""
+        """Return the path of the ``.npz`` file."""
         return self.report.with_suffix(".npz")
 
     @property
     def is_finished(self) -> bool:
-        """Say whether there is nothing left to do."""
+        """Return whether all files of the cell exist."""
         return self.report.is_file() and (self.arrays.is_file() or not self.has_arrays)
 
     def discard_if_damaged(self) -> None:
-        """Remove it if it is not what was written, so that it is made again."""
+        """Remove the JSON file if the cell's files were changed or damaged, so that the cell is computed again."""
         if not self.is_finished:
             return
         try:
@@ -81,29 +82,29 @@ class Cell:
             self.report.unlink()
 
     def read(self) -> Any:
-        """Return the content of its JSON file."""
+        """Return the content of the JSON file."""
         return parse_json(self.report)
 
     def write(self, content: Mapping[str, Any]) -> None:
-        """Write its JSON file, which finishes it."""
+        """Write the JSON file; after that the cell is finished."""
         private_directory(self.folder)
         write_json(self.report, content)
 
     def users(self) -> csr_matrix:
-        """Return its (n_users, n_items) synthetic users, their digest checked."""
+        """Return the (n_users, n_items) synthetic users after checking their digest."""
         return read_user_items(self._artifact())[0]
 
     def write_users(self, users: csr_matrix, content: Mapping[str, Any]) -> None:
-        """Write synthetic users, then the JSON file with their digest, which finishes it."""
+        """Write the synthetic users, then the JSON file with ``content`` and their digest."""
         private_directory(self.folder)
         self.write({**content, "sha256": write_matrix(self.arrays, users).sha256})
 
     def ranks(self) -> np.ndarray:
-        """Return its (n_users, n_metrics) ranking metrics, their digest checked."""
+        """Return the (n_users, n_metrics) ranking metrics after checking their digest."""
         return read_arrays(self._artifact())["ranks"]
 
     def write_ranks(self, ranks: np.ndarray) -> None:
-        """Write ranking metrics, then the JSON file with their digest, which finishes it."""
+        """Write the ranking metrics, then the JSON file with their digest."""
         private_directory(self.folder)
         self.write({"sha256": write_arrays(self.arrays, ranks=ranks).sha256})
 
@@ -112,12 +113,12 @@ class Cell:
 
 
 def family_of(choice: ArmChoice) -> str:
-    """Return the name that arms of one fit share."""
+    """Return the family of an arm; the arms of a family share one fitted model."""
     return ARMS[choice.arm].family
 
 
 def families(job: Job) -> tuple[str, ...]:
-    """Return the families of the comparison, in the order in which its arms first name them."""
+    """Return the families of the comparison, in the order of their first arms."""
     return tuple(dict.fromkeys(family_of(choice) for choice in job.comparison.arms))
 
 
@@ -127,27 +128,27 @@ def fit_folder(job: Job, family: str, seed: int) -> Path:
 
 
 def users_cell(job: Job, choice: ArmChoice, seed: int) -> Cell:
-    """Return the piece with an arm's synthetic users and the seconds they took."""
+    """Return the cell with an arm's synthetic users and the seconds for fitting and sampling."""
     digest = digest_of("users", _fit_digest(job, family_of(choice), seed), choice.label)
     return Cell(_folder(job, choice.label), f"users-seed-{seed}", digest, has_arrays=True)
 
 
 def fidelity_cell(job: Job, choice: ArmChoice, seed: int) -> Cell:
-    """Return the piece with an arm's fidelity report."""
+    """Return the cell with an arm's fidelity report."""
     digest = digest_of("fidelity", users_cell(job, choice, seed).digest, code_digest(*_JUDGING))
     return Cell(_folder(job, choice.label), f"fidelity-seed-{seed}", digest)
 
 
 def privacy_cell(job: Job, choice: ArmChoice, seed: int) -> Cell:
-    """Return the piece with an arm's privacy report."""
+    """Return the cell with an arm's privacy report."""
     digest = digest_of("privacy", users_cell(job, choice, seed).digest, code_digest("privacy", *UNDERLYING))
     return Cell(_folder(job, choice.label), f"privacy-seed-{seed}", digest)
 
 
 def ranks_cell(job: Job, judge: JudgeName, choice: ArmChoice | None, seed: int) -> Cell:
-    """Return the piece with what a judge achieves after learning from an arm; None: from the real users.
+    """Return the cell with the ranking metrics of a judge trained on an arm's users; ``choice`` None: on real users.
 
-    A judge's settings are chosen on the first seed's users, so it depends on those too.
+    The judge's settings are chosen on the users of the first seed, so the cell depends on these users too.
     """
     first = job.comparison.seeds[0]
     sources = [users_cell(job, choice, one).digest for one in (first, seed)] if choice else [REAL]
@@ -157,14 +158,14 @@ def ranks_cell(job: Job, judge: JudgeName, choice: ArmChoice | None, seed: int) 
 
 
 def gain_cell(job: Job, judge: JudgeName, choice: ArmChoice) -> Cell:
-    """Return the piece with what adding an arm's users, of all seeds, to the real ones gains a judge."""
+    """Return the cell with the improvement of a judge if an arm's users, of all seeds, are added to the real users."""
     sources = [users_cell(job, choice, seed).digest for seed in job.comparison.seeds]
     digest = digest_of("gain", job.digest, judge, sources, code_digest(*_JUDGING))
     return Cell(_folder(job, choice.label), f"gain-{judge}", digest)
 
 
 def all_cells(job: Job) -> list[Cell]:
-    """Return every piece the comparison is made of."""
+    """Return all cells of the comparison."""
     asked = job.comparison
     cells = [ranks_cell(job, judge, None, asked.seeds[0]) for judge in asked.judges]
     for choice in asked.arms:
@@ -177,7 +178,7 @@ def all_cells(job: Job) -> list[Cell]:
 
 
 def users_from(job: Job, choice: ArmChoice | None, seed: int) -> csr_matrix:
-    """Return an arm's users, or the real training users."""
+    """Return an arm's synthetic users; if ``choice`` is None, the real training users."""
     return users_cell(job, choice, seed).users() if choice else users_of(job.matrix, Role.TRAIN)
 
 

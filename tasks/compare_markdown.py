@@ -1,4 +1,4 @@
-"""The comparison as a page to read: utility, gains, fidelity, privacy and cost, side by side."""
+"""The comparison as a Markdown page: tables of utility, augmentation gains, fidelity, privacy and time."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -24,18 +24,18 @@ _NAMES = {REAL: "real users (T)", HOLDOUT: "real users never seen (H)"}
 
 
 class Table:
-    """The rows, found by arm, kind, judge, measure and the arm compared with."""
+    """Look-up of the rows by arm, kind, judge, measure and the arm it is compared with (``versus``)."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self._by_key = {(row.arm, row.kind, row.judge, row.measure, row.versus): row for row in rows}
 
     def find(self, arm: str, kind: Kind, measure: str, *, judge: str = "", versus: str = "") -> Row | None:
-        """Return the row, or None."""
+        """Return the row, or None if there is none."""
         return self._by_key.get((arm, kind, judge, measure, versus))
 
 
 def comparison_markdown(job: Job, rows: Sequence[Row]) -> str:
-    """Return the page."""
+    """Return the whole page as Markdown."""
     table = Table(rows)
     parts = [
         _head(job),

@@ -1,4 +1,7 @@
-"""What is compared with what: arms, judges and seeds as the command line names them."""
+"""The arms, judges and seeds of a comparison, and how they are read from the command line.
+
+An arm is a generator of synthetic users; a judge is a recommender that measures their usefulness.
+"""
 
 import difflib
 import re
@@ -21,7 +24,7 @@ T = TypeVar("T")
 
 
 class ArmChoice(Record):
-    """An arm and how many synthetic users it makes: ``times`` as many as there are training users."""
+    """An arm and the number of users it makes: ``times`` times the number of training users."""
 
     arm: ArmName
     times: int = 1
@@ -33,20 +36,20 @@ class ArmChoice(Record):
 
     @property
     def is_ours(self) -> bool:
-        """Say whether this is the product itself rather than something to hold it against."""
+        """Return whether the arm is this project's own method (SDRM), not one to compare it with."""
         return self.arm.startswith("sdrm_")
 
 
 class Comparison(Record):
-    """Everything ``sdrm compare`` was asked for.
+    """The settings and options of one ``sdrm compare`` command.
 
     Attributes:
-        config: of the run; its seed decides the roles and the judges' folds, whatever ``seeds`` are.
-        arms: what makes synthetic users.
+        config: settings; its seed, not ``seeds``, decides the users' roles and the judges' folds.
+        arms: the generators of synthetic users.
         judges: the recommenders.
-        seeds: of training and sampling; each gives an independent fit.
-        out: the directory of all results, private to its owner.
-        command: the command line, to be repeated at the end of the table.
+        seeds: seeds of training and sampling; each gives an independent fit.
+        out: directory of all results, private to its owner.
+        command: the command line, shown at the end of ``table.md``.
     """
 
     config: PipelineConfig
@@ -57,19 +60,19 @@ class Comparison(Record):
     command: str
 
     def question(self) -> dict[str, Any]:
-        """Return the settings that every result depends on; arms, judges and seeds may be added later."""
+        """Return the settings on which every result depends. Not arms, judges and seeds: these may be added later."""
         settings = self.config.result_settings()
         del settings["utility"]["judges"]
         return settings
 
 
 class Job(Record):
-    """A comparison with its input read.
+    """A comparison whose input has been read.
 
     Attributes:
-        comparison: what was asked for.
-        matrix: the users by role.
-        digest: of the settings and the input; part of every result's name.
+        comparison: settings and options of the command.
+        matrix: the user-item matrix with the users' roles.
+        digest: digest of settings and input; the digest of every cell depends on it.
     """
 
     comparison: Comparison
@@ -77,7 +80,7 @@ class Job(Record):
     digest: str
 
     def without(self, *, arms: Collection[str] = (), judges: Collection[str] = ()) -> Self:
-        """Return the job less the arms of these labels and these judges."""
+        """Return a copy of the job without the arms with these labels and without these judges."""
         comparison = self.comparison.model_copy(
             update={
                 "arms": tuple(choice for choice in self.comparison.arms if choice.label not in arms),
@@ -88,7 +91,7 @@ class Job(Record):
 
 
 class Compared(Record):
-    """What a comparison left: the readable table, all rows, and the plots."""
+    """The files that a comparison wrote: the table as Markdown, all rows as Parquet, and the plots."""
 
     markdown: Path
     table: Path
@@ -96,7 +99,7 @@ class Compared(Record):
 
 
 def parse_arms(text: str) -> tuple[ArmChoice, ...]:
-    """Read e.g. ``popularity,sdrm_full,sdrm_full@10``.
+    """Parse ``--arms``, e.g. ``popularity,sdrm_full,sdrm_full@10``.
 
     Raises:
         ConfigError: an unknown or repeated arm, or a bad number after the @.
@@ -107,7 +110,7 @@ def parse_arms(text: str) -> tuple[ArmChoice, ...]:
 
 
 def parse_judges(text: str) -> tuple[JudgeName, ...]:
-    """Read e.g. ``svd,ease``.
+    """Parse ``--judges``, e.g. ``svd,ease``.
 
     Raises:
         ConfigError: an unknown or repeated judge.
@@ -118,10 +121,10 @@ def parse_judges(text: str) -> tuple[JudgeName, ...]:
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
-    """Read e.g. ``0,1,2``.
+    """Parse ``--seeds``, e.g. ``0,1,2``.
 
     Raises:
-        ConfigError: none, a repeated one, or something that is not a whole number from 0.
+        ConfigError: a seed is missing, repeated or not a whole number from 0.
     """
     seeds = _parsed(text, _seed, option="--seeds")
     _require_distinct(seeds, option="--seeds")
@@ -129,7 +132,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 
 
 def _parsed(text: str, parse: Callable[[str], T], *, option: str) -> tuple[T, ...]:
-    """Return what each name in a comma-separated list stands for; all problems are raised at once."""
+    """Parse each name of a comma-separated list with ``parse``; all errors are raised together."""
     parsed: list[T] = []
     errors: list[SdrmError] = []
     for name in _names(text, option=option):

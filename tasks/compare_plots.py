@@ -1,4 +1,4 @@
-"""The plots of a comparison, as SVG and PNG files that stand alone."""
+"""The plots of a comparison, as SVG and PNG files."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _SIZE = (7.2, 4.6)  # inches
 _DOTS = 160  # per inch of a PNG
 _INK, _MUTED, _LINE, _REAL = "#1b1f24", "#5d6672", "#dfe3e8", "#aab2bd"  # of the report's light theme
-# Okabe and Ito's colours: distinct to colour-blind readers; told apart by dashes and markers too.
+# Okabe and Ito's colours, which colour-blind readers can distinguish; dashes and markers differ too.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8a5300")
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (9, 2)))
 _MARKERS = "osD^vP*XhpdH"
@@ -30,7 +30,7 @@ _GATE, _FIGURE = "membership", "auc"
 
 
 def plot_comparison(job: Job, rows: Sequence[Row]) -> tuple[Path, ...]:
-    """Write the plots and return their paths."""
+    """Write three plots (utility against privacy, item popularity, user activity) and return the paths of the files."""
     table, out = Table(rows), job.comparison.out
     return (
         *_plot(out, "utility_privacy", lambda axes: _utility_privacy(axes, job, table)),
@@ -123,7 +123,7 @@ def _activity(axes: "Axes", job: Job) -> None:
 
 
 def _curves(job: Job) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
-    """Yield each arm's curves, of its first seed; they share their horizontal axis."""
+    """Yield the label, the fidelity curves of the first seed, and the line style of each arm."""
     for choice, style in zip(job.comparison.arms, _styles(), strict=False):
         line = {"color": style["color"], "linestyle": style["linestyle"], "linewidth": 1.3}
         yield choice.label, fidelity_cell(job, choice, job.comparison.seeds[0]).read()["curves"], line

@@ -1,4 +1,4 @@
-"""The last stage of a comparison: the table, to compute with and to read, and the plots."""
+"""The last stage of a comparison: write the table, as Parquet and as Markdown, and the plots."""
 
 from sdrm_core.storage import write_text
 from tasks.compare_markdown import comparison_markdown
@@ -10,7 +10,7 @@ from tasks.stage import Meter, stage
 
 @stage("compare results")
 def write_results(job: Job) -> Compared:
-    """Put all pieces side by side in ``table.parquet``, ``table.md`` and the plots."""
+    """Collect the results of all cells into ``table.parquet``, ``table.md`` and the plots."""
     out = job.comparison.out
     with Meter("table and plots"):
         rows = table_rows(job)

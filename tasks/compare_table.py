@@ -1,4 +1,4 @@
-"""All figures of a comparison as rows: arm, measure, value, and from where to where."""
+"""All figures of a comparison as rows: arm, measure, value and interval."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,17 +26,17 @@ class Row(Record):
     """One figure of one arm.
 
     Attributes:
-        arm: as on the command line; ``real`` are the training users, ``holdout`` real users no arm has seen.
-        kind: what the figure is about.
-        judge: the recommender; empty where there is none.
+        arm: the arm's label; ``real`` means the training users, ``holdout`` real users that no arm has seen.
+        kind: the part of the comparison it belongs to.
+        judge: the recommender; empty if the figure has none.
         measure: name of the figure.
-        versus: the arm it is the difference or the ratio to; empty where there is none.
-        value: mean over the seeds; null where it is undefined.
-        low: lower end, see ``interval``.
-        high: upper end.
-        interval: what ``low`` and ``high`` are.
-        seeds: fits behind the value.
-        verdict: better, worse or no difference; or a privacy verdict, the strictest of the seeds.
+        versus: for a difference or a ratio, the arm it is compared with; otherwise empty.
+        value: mean over the seeds; null if it is undefined.
+        low: lower end of the interval.
+        high: upper end of the interval.
+        interval: kind of the interval.
+        seeds: number of seeds behind the value.
+        verdict: better, worse or no difference; for privacy, the strictest verdict of the seeds.
     """
 
     arm: str
@@ -70,7 +70,7 @@ def write_table(path: Path, rows: Sequence[Row]) -> Artifact:
 
 
 def reports_of(job: Job, cell: Any, choice: ArmChoice) -> list[dict[str, Any]]:
-    """Return an arm's reports of one sort, by seed."""
+    """Return an arm's reports, one for each seed; ``cell`` is the function that returns the cell of a report."""
     return [cell(job, choice, seed).read() for seed in job.comparison.seeds]
 
 
@@ -135,7 +135,7 @@ def _fidelity(job: Job, choice: ArmChoice) -> Iterator[Row]:
 
 
 def _holdout(job: Job) -> Iterator[Row]:
-    """What real users the arms have never seen score: the same in every report."""
+    """Yield the fidelity figures of the holdout users, which are the same in every report."""
     report = fidelity_cell(job, job.comparison.arms[0], job.comparison.seeds[0]).read()
     for name, figure in report["figures"].items():
         yield _over_seeds([figure["holdout"]], arm=HOLDOUT, kind="fidelity", measure=name)
@@ -156,7 +156,7 @@ def _privacy(job: Job, choice: ArmChoice) -> Iterator[Row]:
 
 
 def _privacy_figures(gate: str, verdicts: Sequence[dict[str, Any]], choice: ArmChoice) -> Iterator[Row]:
-    """A seed whose gate found no figure, because it could not be computed, counts with the gate's verdict."""
+    """Yield the figures and baselines of one gate. Where a seed lacks a figure, the verdict of its gate counts."""
     by_seed = [{figure["name"]: figure for figure in verdict["figures"]} for verdict in verdicts]
     for name in _names(by_seed):
         effects = [figures[name]["effect"] if name in figures else None for figures in by_seed]
@@ -170,7 +170,7 @@ def _privacy_figures(gate: str, verdicts: Sequence[dict[str, Any]], choice: ArmC
 
 
 def _names(by_seed: Sequence[dict[str, Any]]) -> dict[str, None]:
-    """Return the names that one seed or another has, each once."""
+    """Return all names that occur in at least one seed, each once."""
     return dict.fromkeys(name for named in by_seed for name in named)
 
 
@@ -186,7 +186,7 @@ def _estimated(found: IntervalEstimate, **about: Any) -> Row:
 
 
 def _over_seeds(values: Sequence[float | None], **about: Any) -> Row:
-    """Return the mean over the seeds; undefined if it is for one of them."""
+    """Return a row with the mean, minimum and maximum over the seeds; all None if a value is None."""
     numbers = [float(value) for value in values if value is not None]
     is_defined = len(numbers) == len(values)
     return Row(

@@ -1,4 +1,4 @@
-"""Say what a release, a sample, a model or a working directory contains, and whether it is what was written."""
+"""Describe a release, a sample, a model or a working directory; check that data files and models are unchanged."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -18,10 +18,10 @@ from tasks.wording import counted
 
 
 def describe(path: Path) -> str:
-    """Return the description as text.
+    """Return a description of the directory ``path`` as text.
 
     Raises:
-        DataError: there is nothing at the path, or none of the things that can be described.
+        DataError: the path does not exist, or is not a directory of a kind that can be described.
         ArtifactError: a file is missing or changed.
     """
     require_there(path)
@@ -33,7 +33,7 @@ def describe(path: Path) -> str:
         LATEST: lambda folder: _describe_release(folder / parse_json(folder / LATEST)["version"]),
     }
     told = next((tell for name, tell in described.items() if (path / name).is_file()), None)
-    with suppress(KeyError, TypeError):  # of a file of that name which is someone else's
+    with suppress(KeyError, TypeError):  # a file of that name that the pipeline did not write
         if told:
             return told(path)
     raise DataError(
@@ -74,7 +74,7 @@ def _require_intact(path: Path, files: Sequence[Mapping[str, Any]], *, remedy: s
 
 
 def _intact(files: Sequence[Mapping[str, Any]]) -> str:
-    """Return a line on the data files, which have digests and were compared; card, report and manifest have none."""
+    """Return the line about the data files, whose digests were checked; card, report and manifest have no digests."""
     return f"files:     {counted(len(files), 'data file')}, all digests as recorded"
 
 
@@ -95,7 +95,7 @@ def _describe_sample(path: Path) -> str:
 
 
 def privacy_in_words(privacy: Mapping[str, Any]) -> str:
-    """Return which privacy gates a release did not pass, and why that did not stop it."""
+    """Return which privacy gates the release did not pass, and whether each is only reported or accepted."""
     missed = {name: gate["verdict"] for name, gate in privacy["gates"].items() if gate["verdict"] != "PASS"}
     reported = set(privacy["report_only"])
     told = [

@@ -1,18 +1,18 @@
-"""The vocabulary of the suites: what an expectation is, one constructor a kind, and its rule in plain words."""
+"""Expectations of the gates: one function creates each kind, and ``rule`` describes an expectation in plain words."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
 
 class Reasons(TypedDict):
-    """Why an expectation is there, and what to do when it is not met."""
+    """The reason for an expectation, and what to do if it is not met."""
 
     why: str
     remedy: str
 
 
 class Expectation(TypedDict):
-    """One expectation: a type and arguments of Great Expectations; only a critical one stops the run."""
+    """Type and arguments of one expectation of Great Expectations; only a critical expectation stops the run."""
 
     type: str
     kwargs: dict[str, Any]
@@ -31,7 +31,7 @@ def columns_are(columns: Sequence[str], *, why: str, remedy: str) -> Expectation
 
 
 def row_count(low: int, high: int | None, *, why: str, remedy: str) -> Expectation:
-    """Expect a number of rows within bounds; None is no bound."""
+    """Expect a number of rows within bounds; ``high`` None means no upper bound."""
     return _expectation(
         "expect_table_row_count_to_be_between", {"min_value": low, "max_value": high}, why=why, remedy=remedy
     )
@@ -43,17 +43,17 @@ def has_type(column: str, dtype: str, *, why: str, remedy: str) -> Expectation:
 
 
 def not_null(column: str, *, why: str, remedy: str) -> Expectation:
-    """Expect a value in every row; the partner of every bound, which a missing value would meet."""
+    """Expect a value in every row. Use it together with each bound, because a missing value meets every bound."""
     return _expectation("expect_column_values_to_not_be_null", {"column": column}, why=why, remedy=remedy)
 
 
 def unique(column: str, *, why: str, remedy: str) -> Expectation:
-    """Expect no value twice."""
+    """Expect that no value occurs twice."""
     return _expectation("expect_column_values_to_be_unique", {"column": column}, why=why, remedy=remedy)
 
 
 def between(column: str, low: float | None, high: float | None, *, why: str, remedy: str) -> Expectation:
-    """Expect every value within bounds, both included; None is no bound."""
+    """Expect every value within bounds, both included; None means no bound."""
     kwargs = {"column": column, "min_value": low, "max_value": high}
     return _expectation("expect_column_values_to_be_between", kwargs, why=why, remedy=remedy)
 
@@ -67,8 +67,8 @@ def in_set(
     remedy: str,
     severity: Literal["critical", "warning"] = "critical",
 ) -> Expectation:
-    """Expect one of the values in a share of the rows at least."""
-    mostly = round(min_share, 12)  # a share found as 1 - .58 is above .42 and would refuse the bound itself
+    """Expect one of ``values`` in at least the share ``min_share`` of the rows."""
+    mostly = round(min_share, 12)  # 1 - .58 is a little above .42: a share of .42 would be refused
     kwargs = {"column": column, "value_set": list(values), "mostly": mostly}
     return _expectation("expect_column_values_to_be_in_set", kwargs, why=why, remedy=remedy, severity=severity)
 
@@ -76,9 +76,9 @@ def in_set(
 def fact(
     column: str, low: float | None, high: float | None, *, why: str, remedy: str, if_missing: str | None = None
 ) -> Suite:
-    """Expect the one value of a table of facts, first to be there, then to lie within bounds.
+    """Expect a column of a table with one row to have a value, and the value to be within bounds (None: no bound).
 
-    ``if_missing`` is the remedy if it is not there, and the other one would mislead.
+    if_missing: remedy if there is no value; None: the same remedy as for a value out of bounds.
     """
     kwargs = {"column": column, "min_value": low, "max_value": high}
     return [
@@ -96,7 +96,7 @@ def rule(expectation: Expectation) -> str:
 
 
 def in_words(value: Any) -> str:
-    """Return a value as it reads in a sentence, e.g. ``1,000`` or ``0.95``; None is ``nothing``."""
+    """Return a value as text for a sentence, e.g. ``1,000`` or ``0.95``; None gives ``nothing``."""
     if value is None:
         return "nothing"
     if isinstance(value, float):

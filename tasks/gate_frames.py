@@ -1,4 +1,7 @@
-"""The tables the gates look at: the log with its repeats flagged, one row of facts, one row a synthetic user."""
+"""The tables that the gates check.
+
+They are the log with a flag for repeated pairs, the facts of the matrix as one row, and one row per synthetic user.
+"""
 
 import gc
 from collections.abc import Iterator
@@ -14,14 +17,16 @@ from sdrm_core.data.stored_log import StoredLog
 from sdrm_core.records import Counts
 from tasks.suites import IS_REPEATED, ITEM, USER, IdType
 
-_MANY_ROWS = 1_000_000  # of fewer what lingers is little, and to look for it would take longer than the gate
+_MANY_ROWS = 1_000_000  # with fewer rows, collecting garbage takes longer than the gate and frees little
 
 
 def raw_columns(log: pa.Table | StoredLog) -> Iterator[tuple[str, pd.Series]]:
-    """Yield the log's columns by name, then the flag ``is_repeated``: the row's (user, item) pair stood before.
+    """Yield the name and values of each column of the log, then of ``is_repeated``.
+
+    ``is_repeated`` is True if an earlier row has the same (user, item) pair.
 
     Args:
-        log: the log as ingested; ``user_id`` and ``item_id``, and whatever other columns it has.
+        log: the ingested log, with ``user_id``, ``item_id`` and possibly other columns.
     """
     for name in log.column_names:
         values = log[name].to_pandas()
@@ -29,17 +34,17 @@ def raw_columns(log: pa.Table | StoredLog) -> Iterator[tuple[str, pd.Series]]:
         yield name, values
         del values
         if n_rows > _MANY_ROWS:
-            gc.collect()  # Great Expectations leaves the column in circles of references
+            gc.collect()  # Great Expectations keeps the column in circular references
     yield IS_REPEATED, _repeated_pairs(log)
 
 
 def id_type(log: pa.Table | StoredLog, column: str) -> IdType:
-    """Return which of the two types of id a column holds; what is not an integer is expected to be text."""
+    """Return the type of the ids in a column; if it is not an integer type, the gate expects text."""
     return "integer" if pa.types.is_integer(log.schema.field(column).type) else "text"
 
 
 def _repeated_pairs(log: pa.Table | StoredLog) -> pd.Series:
-    """Return (n_rows,) bool; a missing id counts as one of its own."""
+    """Return (n_rows,) bool: whether an earlier row has the same pair; all missing ids count as one id."""
     user, _ = encode(log[USER])
     item, items = encode(log[ITEM])
     pair = user * np.int64(len(items) + 1) + item  # code -1: a null
@@ -48,10 +53,10 @@ def _repeated_pairs(log: pa.Table | StoredLog) -> pd.Series:
 
 
 def matrix_frame(user_items: csr_matrix) -> pd.DataFrame:
-    """Return the facts of a binary matrix as one row.
+    """Return the facts of a binary matrix as a table with one row.
 
     Args:
-        user_items: (n_users, n_items); every stored cell is a positive, those stored twice are counted.
+        user_items: (n_users, n_items); every stored cell is a positive. ``repeated_cells`` counts cells stored twice.
     """
     n_users, n_items = user_items.shape
     counts = Counts.of(users=n_users, items=n_items, interactions=user_items.nnz)
@@ -65,12 +70,12 @@ def matrix_frame(user_items: csr_matrix) -> pd.DataFrame:
 
 
 def synthetic_frame(user_items: csr_matrix, *, first_user: int, publishable: np.ndarray) -> pd.DataFrame:
-    """Return one row a synthetic user: how many items it has, and how many of them it must not have.
+    """Return one row for each synthetic user: its number of items, and how many of them are not allowed.
 
     Args:
         user_items: (n_users, n_items), a shard of synthetic users; every stored cell is an item.
         first_user: number of the shard's first user, counted over all shards.
-        publishable: (n_items,) bool, the catalogue; whether enough training users have the item.
+        publishable: (n_items,) bool: whether enough training users have the item.
     """
     items = user_items.indices
     is_foreign = (items < 0) | (items >= len(publishable))

@@ -1,7 +1,7 @@
-"""The quality gates, and the only place that knows Great Expectations: evaluate a suite, refuse, show.
+"""Evaluate the quality gates with Great Expectations (used only in this module), and show their reports.
 
-A gate fails closed: an expectation is met only if there was something to evaluate, it was evaluated without an error
-and its outcome is a success. A failing gate is a verdict, never an exception, until ``require`` makes it one.
+In doubt a gate fails: an expectation is met only if there was data to evaluate, the evaluation raised no error and its
+result is a success. ``check`` returns a failed gate as a report; only ``require`` raises an exception for it.
 """
 
 import html
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
     from great_expectations.data_context.data_context.ephemeral_data_context import EphemeralDataContext
 
-# Values of these columns never leave the process: neither in a report nor in a message.
+# Values of these columns appear neither in reports nor in messages.
 _SECRET_COLUMNS = frozenset({USER})
 _EXAMPLES = 3
-# BASIC with the rows: SUMMARY would list the index of every unexpected row, COMPLETE their values too.
+# BASIC, with example rows: SUMMARY would list the index of every unexpected row, and COMPLETE also their values.
 _RESULT_FORMAT = {"result_format": "BASIC", "partial_unexpected_count": _EXAMPLES, "include_unexpected_rows": True}
 
 
 @dataclass(frozen=True)
 class _Answer:
-    """What Great Expectations said of one expectation; a reason says why the answer does not count."""
+    """The result of Great Expectations for one expectation; ``reason`` says why the result does not count."""
 
     success: bool = False
     found: Mapping[str, Any] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class _Answer:
 
 
 def preload() -> None:
-    """Import Great Expectations now, while something else is waited for: it takes seconds."""
+    """Import Great Expectations, which takes seconds; call this while the program waits for something else."""
     import great_expectations  # noqa: F401
 
 
@@ -49,28 +49,28 @@ def check(gate: str, suite: Suite, frame: pd.DataFrame) -> GateReport:
 
     Args:
         gate: name of the gate.
-        suite: what is expected; at least one expectation.
-        frame: the table. Its index is ignored; rows are named by their position, from 0.
+        suite: at least one expectation.
+        frame: the table. Its index is ignored; rows are identified by their position, from 0.
 
     Returns:
         The report; the verdict is FAIL if a critical expectation is not met, for whatever reason.
 
     Raises:
-        ValueError: the suite is empty; a gate that expects nothing would let everything through.
+        ValueError: the suite is empty; such a gate would pass everything.
     """
     return check_columns(gate, suite, frame.reset_index(drop=True).items())
 
 
 def check_columns(gate: str, suite: Suite, columns: Iterable[tuple[Hashable, pd.Series]]) -> GateReport:
-    """Evaluate a suite on a table that comes column by column, each with its name: only one is in memory at a time.
+    """Evaluate a suite on a table given column by column, so that only one column is in memory at a time.
 
     Args:
         gate: name of the gate.
-        suite: what is expected; at least one expectation.
-        columns: of equal length, each indexed from 0.
+        suite: at least one expectation.
+        columns: name and values of each column; all of equal length, indexed from 0.
 
     Returns:
-        The report of ``check``.
+        A report as ``check`` returns it.
 
     Raises:
         ValueError: the suite is empty.
@@ -85,7 +85,7 @@ def check_columns(gate: str, suite: Suite, columns: Iterable[tuple[Hashable, pd.
         n_rows = len(values)
         answers |= _ask(gate, suite, name, values.to_frame(name))
         del values
-    outline = pd.DataFrame(False, index=range(n_rows), columns=names)  # of the whole only names and rows are judged
+    outline = pd.DataFrame(False, index=range(n_rows), columns=names)  # holds only column names and row count
     answers |= _ask(gate, suite, None, outline)
     results = tuple(
         _result(expectation, answers.get(number, _Answer()), outline) for number, expectation in enumerate(suite)
@@ -94,16 +94,16 @@ def check_columns(gate: str, suite: Suite, columns: Iterable[tuple[Hashable, pd.
 
 
 def combined(reports: Sequence[GateReport]) -> GateReport:
-    """Return the report of a gate that looks at several tables; ``reports`` are of the same gate, at least one."""
+    """Combine the reports of one gate on several tables into one report; at least one report."""
     results = tuple(result for report in reports for result in report.results)
     return GateReport(gate=reports[0].gate, verdict=_verdict(results), results=results)
 
 
 def require(report: GateReport) -> None:
-    """Return if the gate passed.
+    """Raise an error unless the gate passed.
 
     Raises:
-        GateFailed: it did not; names each unmet expectation with its rows, an example and the remedy.
+        GateFailed: the gate failed; the message names each unmet expectation with its rows, an example and the remedy.
     """
     if report.verdict == "PASS":
         return
@@ -130,7 +130,7 @@ def finding(result: ExpectationResult) -> str:
 
 
 def gate_markdown(report: GateReport) -> str:
-    """Return the report as a Markdown table, one line an expectation, the unmet ones first."""
+    """Return the report as a Markdown table with one line for each expectation, unmet expectations first."""
     lines = [f"## Gate {_cell(report.gate)}: {report.verdict}", "", "| | expected | found | why |", "|---|---|---|---|"]
     lines += [
         f"| {_mark(result)} | {_cell(result.rule)} | {_cell(finding(result))} | {_cell(result.why)} |"
@@ -140,7 +140,10 @@ def gate_markdown(report: GateReport) -> str:
 
 
 def _ask(gate: str, suite: Suite, column: Hashable, table: pd.DataFrame) -> dict[int, _Answer]:
-    """Return the answers on one column, None for those on the whole table, by the expectation's number."""
+    """Evaluate the expectations about one column (None: about the whole table); return the answers by their number.
+
+    The number of an expectation is its position in the suite.
+    """
     asked = {number: each for number, each in enumerate(suite) if each["kwargs"].get("column") == column}
     if not asked:
         return {}
@@ -154,7 +157,7 @@ def _ask(gate: str, suite: Suite, column: Hashable, table: pd.DataFrame) -> dict
 
 
 def _number(validation: "ExpectationValidationResult") -> int:
-    """Return the number the expectation was given: results come back in an order of their own."""
+    """Return the number of the expectation; Great Expectations returns results in another order."""
     return int(validation.expectation_config.meta["number"])
 
 
@@ -174,14 +177,14 @@ def _read(validation: "ExpectationValidationResult") -> _Answer:
 
 
 def _raised(info: Mapping[str, Any]) -> bool:
-    """Say whether an error was caught: Great Expectations tells of one, or of one for each metric."""
+    """Return whether Great Expectations caught an error; ``info`` describes one evaluation or one for each metric."""
     infos = [info] if "raised_exception" in info else info.values()
     return any(each["raised_exception"] for each in infos)
 
 
 def _validate(gate: str, asked: Mapping[int, Expectation], table: pd.DataFrame) -> "ExpectationSuiteValidationResult":
-    """Run Great Expectations over the table, in memory: no file, no network, no progress bar."""
-    import great_expectations as gx  # here: it takes seconds, and only a gate needs it
+    """Run Great Expectations on the table in memory, without files, network or progress bar."""
+    import great_expectations as gx  # imported here: it takes seconds, and only gates need it
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
     from great_expectations.expectations.metadata_types import FailureSeverity
 
@@ -202,11 +205,11 @@ def _validate(gate: str, asked: Mapping[int, Expectation], table: pd.DataFrame) 
         gx_suite = gx.ExpectationSuite(name=gate, expectations=expectations)
         return batch.validate(gx_suite, result_format=_RESULT_FORMAT)
     finally:
-        context.data_sources.delete(gate)  # the context outlives us as a global, and would keep the table
+        context.data_sources.delete(gate)  # the context stays alive as a global and would keep the table
 
 
 def _context() -> "EphemeralDataContext":
-    """Return a fresh context, a matter of milliseconds; by default it would make a directory for its documents."""
+    """Return a new context (this takes milliseconds) that, unlike the default, creates no directory for documents."""
     import great_expectations as gx
     from great_expectations.data_context.types import base
 
@@ -248,7 +251,7 @@ def _observed(expectation: Expectation, found: Mapping[str, Any]) -> Any:
 
 
 def _may_be_ids(found: Mapping[str, Any], *, rows: int) -> bool:
-    """Say whether a column may hold user ids by mistake: most of its values are not what they should be."""
+    """Return whether more than half of a column's values are unexpected: it may then hold user ids by mistake."""
     n_values = found.get("element_count", 0) - found.get("missing_count", 0)
     return rows > 1 and 2 * found.get("unexpected_count", 0) > n_values
 
@@ -265,7 +268,7 @@ def _examples(rows: pd.DataFrame | None, column: str | None, *, is_secret: bool)
 
 
 def _plain(value: Any) -> Any:
-    """Return the value as JSON has it: no NumPy scalar, no NaN, nothing exotic."""
+    """Return the value in a JSON-compatible form: NumPy scalars become Python values, NaN None, other types text."""
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
     if isinstance(value, np.generic):
@@ -288,5 +291,5 @@ def _mark(result: ExpectationResult) -> str:
 
 
 def _cell(text: str) -> str:
-    """Return text that a Markdown table shows as it is: on one line, nothing in it taken for markup."""
+    """Return the text on one line with markup escaped, so that a Markdown table shows it unchanged."""
     return re.sub(r"([\\`*_\[\]|~])", r"\\\1", html.escape(" ".join(text.split()), quote=False))

@@ -1,4 +1,4 @@
-"""Read the interaction log into the run's directory. Real ids are written here and nowhere else."""
+"""Read the interaction log and write it into the run's directory. Only this stage writes real user ids."""
 
 import hashlib
 
@@ -15,7 +15,7 @@ from tasks.stage import Meter, run_directory, stage
 
 @stage("ingest")
 def ingest(config: PipelineConfig) -> Ingested:
-    """Read and check the source; open the run's working directory."""
+    """Read and check the source, create the run's working directory, and write the log into it."""
     with Meter("ingest") as meter:
         table, source = load_interactions(config.source, cache=config.paths.cache.expanduser(), seed=config.seed)
         resolved = config.model_copy(update={"source": resolve(config.source)})
@@ -27,10 +27,11 @@ def ingest(config: PipelineConfig) -> Ingested:
 
 
 def open_run(config: PipelineConfig, *, source_sha256: str, secret: bytes | None) -> Run:
-    """Create the working directory named by the digest of configuration, input, kind of device and role key.
+    """Create the working directory, whose name is a digest of configuration, input, kind of device and role key.
 
-    The same run started again finds what an earlier one left there. One on a GPU is another: the same seed gives other
-    bytes there, and a diffusion model fits the latents of its own VAE alone.
+    If the same run is started again, it finds the files of the earlier run there. A run on a GPU has another directory
+    than one on the CPU: the same seed gives other results there, and a diffusion model fits only the VAE it was trained
+    on.
     """
     device = resolve_device(config.compute.device).type
     parts = [config.result_digest(), source_sha256, *([] if device == "cpu" else [device])]

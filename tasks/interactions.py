@@ -1,4 +1,4 @@
-"""Write synthetic users as Parquet, streaming: memory and bytes do not depend on how the users were cut."""
+"""Write synthetic users as Parquet block by block; the files do not depend on how the users are divided into blocks."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -21,8 +21,8 @@ PART_ROWS = 64 * ROW_GROUP_ROWS
 def new_user_ids(n_users: int, generator: np.random.Generator) -> np.ndarray:
     """Return ``n_users`` ascending, distinct, random 63-bit ids.
 
-    They carry no trace of a real user, nor of another release's ids; 63 bits make a chance repetition
-    between releases of a million users rarer than one in a million.
+    The ids are unrelated to real users and to the ids of other releases. With 63 bits, the chance that two releases of
+    a million users share an id is below one in a million.
     """
     ids = np.unique(generator.integers(0, np.iinfo(np.int64).max, size=n_users, dtype=np.int64))
     while len(ids) < n_users:
@@ -37,10 +37,10 @@ def write_interactions(
     """Write ``folder/part-*.parquet`` with columns ``user_id, item_id``, sorted by user, then catalogue order.
 
     Args:
-        folder: created by this call; the paths of the result are relative to its parent.
+        folder: created by this call; paths in the result are relative to its parent.
         blocks: consecutive users as (n_block, n_items) binary matrices.
-        user_ids: (n_users,) ascending int64, one for each row of the blocks in order.
-        item_ids: (n_items,) the catalogue's own ids.
+        user_ids: (n_users,) ascending int64, one for each row of the blocks, in order.
+        item_ids: (n_items,) original ids of the items.
     """
     schema = pa.schema([pa.field("user_id", pa.int64(), nullable=False), pa.field("item_id", item_ids.type, False)])
     folder.mkdir(parents=True)
@@ -53,10 +53,12 @@ def write_interactions(
 
 
 def written_files(folder: Path, files: Iterable[Mapping[str, Any]]) -> list[Path]:
-    """Return the paths of files in ``folder`` that a manifest lists, as ``FileFacts``, each found as it was written.
+    """Return the paths of the files in ``folder`` that a manifest lists, after checking their digests.
+
+    files: ``FileFacts`` as dictionaries.
 
     Raises:
-        ArtifactError: one is missing or was changed; what to do about it depends on what the folder is.
+        ArtifactError: a file is missing or changed. The message has no remedy; the caller adds one.
     """
     return [checked(Artifact(path=folder / file["path"], sha256=file["sha256"]), remedy="") for file in files]
 
@@ -75,7 +77,7 @@ def _tables(
 
 
 def _row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Cut a stream of tables at fixed row counts, whatever the lengths they came in."""
+    """Yield the rows of all tables again, as tables of ``ROW_GROUP_ROWS`` rows; the last table may be shorter."""
     waiting: list[pa.Table] = []
     n_waiting = 0
     for table in tables:
@@ -91,7 +93,7 @@ def _row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 
 class _PartWriter:
-    """Fill one Parquet file after the other, ``PART_ROWS`` rows each."""
+    """Write rows into Parquet files of at most ``PART_ROWS`` rows, one file after the other."""
 
     def __init__(self, folder: Path, schema: pa.Schema) -> None:
         self._folder, self._schema = folder, schema

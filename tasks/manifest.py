@@ -1,4 +1,7 @@
-"""The manifest: what a release is, where it came from and how it was judged. No figure an attacker could use."""
+"""The manifest: what a release contains, where it came from and how it was judged.
+
+It contains no figure that an attacker could use.
+"""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -20,16 +23,16 @@ from tasks.stage import stages_directory
 from tasks.wording import ratio, rounded
 
 _DIGITS = 3
-_CURVE_DIGITS = 2  # as much as a plot shows
+_CURVE_DIGITS = 2  # a plot shows no more
 
 
 def content_digest(files: Sequence[FileFacts]) -> str:
-    """Return the SHA-256 over the paths and digests of the data files: equal data, equal digest."""
+    """Return the SHA-256 of the paths and digests of the data files; equal data have an equal digest."""
     return hashlib.sha256("\n".join(f"{facts.sha256}  {facts.path}" for facts in files).encode()).hexdigest()
 
 
 def version_of(created_at: datetime, digest: str) -> str:
-    """Return a release's version: UTC time, then the content digest's first 8 digits."""
+    """Return the version of a release: ``created_at`` (UTC) and the first 8 digits of the content digest."""
     return f"{created_at:%Y%m%dT%H%M%SZ}-{digest[:8]}"
 
 
@@ -46,7 +49,10 @@ def build_manifest(
     item_type: pa.DataType,
     created_at: datetime,
 ) -> dict[str, Any]:
-    """Return the manifest as a JSON-compatible dictionary; ``secret`` is the key of the roles, None if the seed is."""
+    """Return the manifest as a JSON-compatible dictionary.
+
+    secret: the secret key of the users' roles; None if the roles come from the seed.
+    """
     digest = content_digest(files)
     return {
         "dataset": run.config.dataset,
@@ -85,7 +91,7 @@ def build_manifest(
 
 
 def _public_config(run: Run, *, secret: bytes | None) -> dict[str, Any]:
-    """Return the settings; of a private log without ``source.sha256``, the plain digest of its file."""
+    """Return the settings to publish; for a private log, ``source.sha256`` (the digest of its file) is left out."""
     settings = run.config.public_settings()
     if _is_private(run, secret):
         del settings["source"]["sha256"]
@@ -93,10 +99,10 @@ def _public_config(run: Run, *, secret: bytes | None) -> dict[str, Any]:
 
 
 def _public_source(run: Run, source: SourceFacts, *, secret: bytes | None) -> dict[str, Any]:
-    """Return where the log came from.
+    """Return the name, the digest and the rounded number of rows of the source.
 
-    The digest of a private log is published as an HMAC under the secret key, because anyone could compare the plain
-    digest with that of a log guessed.
+    The digest of a private log is published as an HMAC with the secret key: with the plain digest, anybody could check
+    whether a guessed log is the real one.
     """
     digest = {"sha256": source.sha256}
     if _is_private(run, secret):
@@ -105,12 +111,12 @@ def _public_source(run: Run, source: SourceFacts, *, secret: bytes | None) -> di
 
 
 def _is_private(run: Run, secret: bytes | None) -> bool:
-    """Say whether the log is somebody's own, and there is a key to hide its digest under."""
+    """Return whether the log is not a public (embedded or named) data set, and a secret key exists."""
     return secret is not None and not is_named_source(run.config.source)
 
 
 def _public_privacy(run: Run, measures: Measures) -> dict[str, Any]:
-    """Return the verdicts and sentences of the privacy gates, and which of those that did not pass block nothing."""
+    """Return verdicts and sentences of the privacy gates; ``report_only`` are gates not passed but only reported."""
     report = PrivacyReport.model_validate(read_json(measures.privacy))
     waived = [
         gate.gate for gate in report.gates if gate.verdict != "PASS" and gate.gate in run.config.privacy.report_only
@@ -119,7 +125,7 @@ def _public_privacy(run: Run, measures: Measures) -> dict[str, Any]:
 
 
 def _public_utility(measures: Measures) -> dict[str, Any]:
-    """Return what recommenders achieve, but not for so few people that it would tell of one of them."""
+    """Return the utility report, without figures if the evaluation users are too few: they could reveal one person."""
     report: dict[str, Any] = read_json(measures.utility)
     n_users = report["evaluation_users"]
     if report["verdict"] != "MEASURED" or n_users >= MIN_HOLDOUT_USERS:
@@ -132,9 +138,10 @@ def _public_utility(measures: Measures) -> dict[str, Any]:
 
 
 def _public_fidelity(measures: Measures, *, n_holdout: int) -> dict[str, Any]:
-    """Return the figures of likeness without what few people tell: the most active ones, and a small holdout.
+    """Return the fidelity report without figures of few people: the largest activity, and those of a small holdout.
 
-    Rounded: the difference of two nights' exact figures is a person's who joined or left.
+    Figures are rounded: the difference between the exact figures of two releases could reveal a person who joined or
+    left.
     """
     report: dict[str, Any] = read_json(measures.fidelity)
     hidden = {"holdout": None} if n_holdout < MIN_HOLDOUT_USERS else {}
@@ -146,12 +153,15 @@ def _public_fidelity(measures: Measures, *, n_holdout: int) -> dict[str, Any]:
 
 
 def _rounded_counts(counts: Mapping[str, float]) -> dict[str, float]:
-    """Return numbers about real people, whole ones whole, with three digits: one who joins or leaves hardly shows."""
+    """Return numbers of real users or rows with three significant digits, so that one person more hardly shows.
+
+    Integers stay integers.
+    """
     return {name: type(number)(float(f"{number:.{_DIGITS}g}")) for name, number in counts.items()}
 
 
 def _rounded(tree: Any, *, digits: int) -> Any:
-    """Return a JSON tree whose numbers, but counts, have so many significant digits."""
+    """Return a JSON tree whose floats are rounded to ``digits`` significant digits; integers are not changed."""
     if isinstance(tree, dict):
         return {
             key: _rounded_ratio(value) if key == "ratio" else _rounded(value, digits=digits)
@@ -163,12 +173,12 @@ def _rounded(tree: Any, *, digits: int) -> Any:
 
 
 def _rounded_ratio(estimate: dict[str, float | None] | None) -> dict[str, float | None] | None:
-    """Return a ratio and its interval as precise as they are shown."""
+    """Return a ratio and its interval rounded as in the reports (``wording.ratio``)."""
     return estimate and {key: None if value is None else float(ratio(value)) for key, value in estimate.items()}
 
 
 def _verdicts(run: Run) -> dict[str, Any]:
-    """Return each gate's verdict and the rules behind it, by the gate's name; what was found stays in the run."""
+    """Return each gate's verdict and its rules, by gate; what the gate found is not published."""
     shown = ("rule", "why", "severity", "success")
     return {
         name: {

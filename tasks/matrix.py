@@ -28,7 +28,7 @@ _MORE_USERS = "Raise the share, or use more data"
 
 @stage("matrix")
 def build_matrix(ingested: Ingested) -> UserItemMatrix:
-    """Merge repeated pairs, filter to the k-core, give users their roles and write the matrix."""
+    """Merge repeated pairs, apply the k-core filter, assign the users' roles and write the matrix."""
     run, config = ingested.run, ingested.run.config
     with Meter("matrix") as meter:
         log = index_interactions(StoredLog(checked(ingested.interactions)), source=config.source)
@@ -55,37 +55,38 @@ def build_matrix(ingested: Ingested) -> UserItemMatrix:
         )
     _require_measurable(config, matrix, user_items=user_items, roles=roles)
     mean_activity = core.counts.interactions / core.counts.users
-    for folder in filter(Path.is_dir, (run.directory, config.paths.releases.expanduser())):  # a comparison has none
+    for folder in filter(Path.is_dir, (run.directory, config.paths.releases.expanduser())):  # comparing: no releases
         require_space(folder, users=users_wanted(config, matrix), interactions_per_user=mean_activity)
     meter.save(run)
     return matrix
 
 
 def users_of(matrix: UserItemMatrix, role: Role) -> csr_matrix:
-    """Return the (n_users of that role, n_items) rows of the matrix."""
+    """Return the (n_users_of_role, n_items) rows of the users with ``role``."""
     (users,) = users_of_roles(matrix, role)
     return users
 
 
 def users_of_roles(matrix: UserItemMatrix, *roles: Role) -> tuple[csr_matrix, ...]:
-    """Return the (n_users of a role, n_items) rows of the matrix, role by role, after one read of its file."""
+    """Return one (n_users_of_role, n_items) matrix for each role; the file is read only once."""
     user_items, beside = read_user_items(matrix.user_items)
     return tuple(csr_matrix(user_items[beside["roles"] == role]) for role in roles)
 
 
 def users_wanted(config: PipelineConfig, matrix: UserItemMatrix) -> int:
-    """Return how many synthetic users are asked for: the configured number, or as many as train the model."""
+    """Return the configured number of synthetic users or, if none is configured, the number of training users."""
     return config.sampling.users or matrix.users_by_role["train"]
 
 
 def _require_measurable(
     config: PipelineConfig, matrix: UserItemMatrix, *, user_items: csr_matrix, roles: np.ndarray
 ) -> None:
-    """Say now what would end the run after hours of training.
+    """Raise now the errors that would otherwise end the run after hours of training.
 
     Raises:
-        DataError: nobody trains, stops the training or is held out, fewer than two can be recommended to, a
-            recommender cannot judge so many items, or none may be published.
+        DataError: there are no training, validation or holdout users, fewer than ``MIN_USERS`` evaluation users with
+            enough positives to rank for, more items than a configured recommender can handle, or no item that may be
+            published.
     """
     popularity = item_popularity(user_items[roles == Role.TRAIN])
     problems: list[Problem] = []

@@ -1,4 +1,4 @@
-"""Judge synthetic users: fidelity, utility and privacy, each its own task and its own file."""
+"""Measure the fidelity, utility and privacy of synthetic users; each is a separate task with its own file."""
 
 from scipy.sparse import csr_matrix
 
@@ -20,7 +20,7 @@ from tasks.stage import Meter, stage
 
 @stage("measure fidelity")
 def measure_fidelity(run: Run, matrix: UserItemMatrix, samples: Samples) -> Artifact:
-    """Compare the synthetic users with the source: popularity, activity, co-occurrence, density."""
+    """Compare the synthetic users with the real users: popularity, activity, co-occurrence, density."""
     with Meter("measure_fidelity") as meter:
         report = fidelity_of(synthetic_users(samples), matrix, config=run.config)
         artifact = _write(report, run, samples, "fidelity")
@@ -31,7 +31,7 @@ def measure_fidelity(run: Run, matrix: UserItemMatrix, samples: Samples) -> Arti
 @stage("measure utility")
 @finished_once
 def measure_utility(run: Run, matrix: UserItemMatrix, samples: Samples) -> Artifact:
-    """Train recommenders on the synthetic users alone and test them on real users."""
+    """Train recommenders on the synthetic users and test them on real users."""
     with Meter("measure_utility") as meter:
         train, validation, evaluation = users_of_roles(matrix, Role.TRAIN, Role.VALIDATION, Role.EVALUATION)
         report = utility.measure_utility(
@@ -49,7 +49,7 @@ def measure_utility(run: Run, matrix: UserItemMatrix, samples: Samples) -> Artif
 
 @stage("measure privacy")
 def measure_privacy(run: Run, matrix: UserItemMatrix, samples: Samples) -> Artifact:
-    """Run every privacy gate; the full figures stay in the working directory."""
+    """Run every privacy gate; the complete report stays in the working directory and is not published."""
     with Meter("measure_privacy") as meter:
         train, holdout = users_of_roles(matrix, Role.TRAIN, Role.HOLDOUT)
         report = judge_privacy(
@@ -76,7 +76,7 @@ def measure_privacy(run: Run, matrix: UserItemMatrix, samples: Samples) -> Artif
 
 
 def fidelity_of(users: csr_matrix, matrix: UserItemMatrix, *, config: PipelineConfig) -> fidelity.FidelityReport:
-    """Compare ``users`` (n_users, n_items) with the training users, and with those that no generator saw."""
+    """Compare ``users`` (n_users, n_items) with the training users and with the holdout users."""
     train, holdout = users_of_roles(matrix, Role.TRAIN, Role.HOLDOUT)
     return fidelity.measure_fidelity(
         users, train=train, holdout=holdout, k_anonymity=config.privacy.k_anonymity, seed=config.seed

@@ -1,4 +1,4 @@
-"""Draw more users from a model that is already trained. Nothing judges them: the result is not a release."""
+"""Draw more users from a model that is already trained. No gate checks these users, so they are not a release."""
 
 import shutil
 from collections.abc import Iterator, Mapping
@@ -27,15 +27,15 @@ from tasks.suites import privacy_fact
 def sample_more(
     source: Path, *, users: int, out: Path, resolution: Resolution, seed: int = 0, work: Path | None = None
 ) -> Path:
-    """Write ``users`` synthetic users to the new directory ``out``: Parquet files and ``sample.json``.
+    """Write ``users`` synthetic users into the new directory ``out``: Parquet files and ``sample.json``.
 
     Args:
         source: a model folder, a run's working directory, or a release whose run is still in ``work``.
-        users: how many.
-        out: must not exist yet; appears complete or not at all.
-        resolution: of the reverse process.
-        seed: another seed gives other users; the release's own users are never repeated.
-        work: where working directories are kept; None: the configuration's default.
+        users: number of users.
+        out: must not exist yet; it appears only when it is complete.
+        resolution: ``full``: all diffusion steps for each user; otherwise a random number of steps.
+        seed: another seed gives other users. Random streams differ from those of the release, whatever the seed.
+        work: directory of the runs' working directories; None: the default of the configuration.
 
     Raises:
         DataError: no model is found, ``out`` exists or cannot be written, or the disk is too small.
@@ -65,7 +65,7 @@ def sample_more(
 
 
 def judgement(folder: Path) -> str:
-    """Return what is known of these users' privacy; warn if the run that trained the model did not pass every gate."""
+    """Describe what is known about the privacy of these users; warn if the model's own run did not pass every gate."""
     reports = _reports(folder)
     refused_by = ", ".join(name for name, report in reports.items() if report["verdict"] != Verdict.PASS)
     missed = ", ".join(_missed_privacy_gates(reports))
@@ -79,24 +79,24 @@ def judgement(folder: Path) -> str:
 
 
 def _missed_privacy_gates(reports: Mapping[str, Any]) -> list[str]:
-    """Return the privacy gates that did not pass, those too that the configuration accepts or only reports."""
+    """Return the privacy gates that did not pass, including those that the configuration accepts or only reports."""
     results = reports.get("release", {}).get("results", ())
     unmet = {result["column"] for result in results if not result["success"]}
     return [gate for gate in get_args(PrivacyGate) if privacy_fact(gate) in unmet]
 
 
 def _reports(folder: Path) -> dict[str, Any]:
-    """Return the reports on the users of a model's own run, by gate; empty where there are none."""
-    if folder.name == MODELS[0] and (folder.parent / MODELS[1]).is_dir():  # then the run's gates judged the second
+    """Return the gate reports on the users that the run drew from this model, by gate; empty if there are none."""
+    if folder.name == MODELS[0] and (folder.parent / MODELS[1]).is_dir():  # GATES is about the second model
         reports = parse_json_files(folder.parent / ATTEMPTS)
         return {name.removeprefix("0-"): report for name, report in reports.items() if name.startswith("0-")}
     return parse_json_files(folder.parent / GATES)
 
 
 def model_folder(source: Path, *, work: Path) -> Path:
-    """Return the model folder that a path stands for: itself, a run's last, or the one that made a release.
+    """Return the model folder for a path: a model folder itself, a run's last model, or the model of a release.
 
-    The folder of a data set's releases stands for the latest of them.
+    If the path is the folder of all releases of a data set, the latest release is meant.
     """
     require_there(source)
     source = release_at(source)
@@ -113,18 +113,18 @@ def model_folder(source: Path, *, work: Path) -> Path:
 
 
 def _models_of_release(release: Path, work: Path) -> Iterator[Path]:
-    """Yield the folder of the very model that made ``release``, if it is still in the directory of its run."""
+    """Yield the folder of the model that made ``release``, if it is still in its run's working directory."""
     if not (release / MANIFEST).is_file():
         return
     manifest = parse_json(release / MANIFEST)
-    with suppress(KeyError, TypeError):  # of a file of that name which is someone else's
+    with suppress(KeyError, TypeError):  # a file of that name that the pipeline did not write
         for folder in _models_of_run(run_directory(work, manifest["run"])):
             if is_model(folder, manifest["model"]["sha256"]):
                 yield folder
 
 
 def _models_of_run(directory: Path) -> list[Path]:
-    """Return where a run's models are, the last first."""
+    """Return the possible model folders of a run, the last model first."""
     return [directory / name for name in reversed(MODELS)]
 
 

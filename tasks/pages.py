@@ -1,4 +1,4 @@
-"""What a run shows in Prefect's pages beside its log; nothing hangs on it."""
+"""Show Markdown pages in Prefect's web interface; no result depends on them."""
 
 from prefect.artifacts import create_markdown_artifact
 
@@ -6,7 +6,7 @@ from tasks.stage import LOG
 
 
 def show(key: str, markdown: str, *, description: str) -> None:
-    """Put a page among the run's artifacts; where Prefect's server cannot take it, the log says so and work goes on."""
+    """Create a Markdown artifact of the run in Prefect; if this fails, log a warning and continue."""
     try:
         create_markdown_artifact(key=key, markdown=markdown, description=description)
     except Exception as error:  # noqa: BLE001 - whatever Prefect's server said

@@ -1,6 +1,7 @@
-"""The report's plots as inline SVG: no file, no global figure, the same bytes for the same numbers.
+"""The plots of the report as inline SVG, without files and without Matplotlib's global state.
 
-Colours are names of the page's own palette, so a plot follows its light and dark theme; text stays text.
+The same numbers give the same bytes. Colours are CSS variables of the page, so a plot follows the page's light or dark
+theme. Text is stored as text, not as shapes.
 """
 
 import io
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _SIZE = (4.8, 3.0)  # inches; small enough for the text to stay legible on a phone
 _FEW_DECADES = 2.5
 
-# Stand-ins the drawing library can write, and the page's variables they become.
+# Placeholder colours for Matplotlib, and the CSS variables of the page that replace them.
 _PALETTE = {
     "#010101": "var(--ink)",
     "#020202": "var(--muted)",
@@ -31,7 +32,7 @@ _PALETTE = {
 }
 _INK, _MUTED, _LINE, _REAL, _SYNTHETIC, _OTHER = _PALETTE
 
-# Told apart by width and dashes too, not by colour alone.
+# Lines differ in width and dashes too, not only in colour.
 _REAL_LINE: dict[str, Any] = {"color": _REAL, "linewidth": 3}
 _SYNTHETIC_LINE: dict[str, Any] = {"color": _SYNTHETIC, "linewidth": 1.4}
 _OTHER_LINE: dict[str, Any] = {"color": _OTHER, "linewidth": 1.2, "linestyle": (0, (1, 1.5))}
@@ -44,7 +45,7 @@ _ID = re.compile(r' id="([^"]+)"')
 
 @dataclass
 class _Canvas:
-    """A figure while it is drawn, and its SVG once it is."""
+    """A figure; ``svg`` is filled when it is finished."""
 
     figure: "Figure"
     svg: str = field(default="")
@@ -64,7 +65,10 @@ class _Canvas:
 
 @contextmanager
 def _canvas(name: str, *, alt: str) -> Iterator[_Canvas]:
-    """Yield an empty figure; when the block ends its SVG is there. ``name`` keeps ids apart within a page."""
+    """Yield an empty figure, and set its ``svg`` at the end of the block.
+
+    name: makes the SVG's ids different from those of the other plots on the page.
+    """
     import matplotlib  # costs half a second, and only a report needs it
     from matplotlib.figure import Figure
 
@@ -78,7 +82,7 @@ def _canvas(name: str, *, alt: str) -> Iterator[_Canvas]:
 
 
 def _inline(svg: str, *, alt: str) -> str:
-    """Make a stand-alone SVG file a part of a page: no prolog, no fixed size, no idle ids, the page's colours."""
+    """Turn an SVG file into a part of a page: without prolog, fixed size and unused ids, with the page's colours."""
     svg = _IDLE.sub("", _PROLOG.sub("", svg))
     svg = _SVG_TAG.sub(lambda tag: f'<svg viewBox="{tag[1]}" role="img" aria-label="{escape(alt)}">', svg, count=1)
     svg = _ID.sub(lambda attribute: attribute[0] if f"#{attribute[1]}" in svg else "", svg)
@@ -89,7 +93,7 @@ def _inline(svg: str, *, alt: str) -> str:
 
 
 def plot_popularity(curves: Mapping[str, Any]) -> str:
-    """Plot the share of users that have an item against the item's rank, both logarithmic."""
+    """Plot the share of users who have an item against the item's rank, on logarithmic axes."""
     alt = "Rank-frequency plot of item popularity on logarithmic axes, real users beside synthetic users"
     with _canvas("popularity", alt=alt) as canvas:
         (axes,) = canvas.panels()
@@ -108,7 +112,7 @@ def plot_popularity(curves: Mapping[str, Any]) -> str:
 
 
 def plot_activity(curves: Mapping[str, Any]) -> str:
-    """Plot the share of users that have at least so many items."""
+    """Plot, for each number of items, the share of users who have at least that many."""
     alt = "Share of users that have at least a number of items, real users beside synthetic users"
     with _canvas("activity", alt=alt) as canvas:
         (axes,) = canvas.panels()
@@ -126,8 +130,8 @@ def plot_nearest(histograms: Mapping[str, Mapping[str, Sequence[float]]]) -> str
     """Plot how similar users are to their nearest neighbour in another group.
 
     Args:
-        histograms: ``synthetic_to_train``, ``synthetic_to_holdout`` and ``holdout_to_train``, those that there are;
-            ``edges`` are Jaccard similarities, ``shares`` are of the users compared.
+        histograms: any of ``synthetic_to_train``, ``synthetic_to_holdout`` and ``holdout_to_train``, each with
+            ``edges`` (Jaccard similarities) and ``shares`` (of the compared users).
     """
     lines = {
         "holdout_to_train": _REAL_LINE | {"label": "never seen, to training"},
@@ -152,20 +156,20 @@ def plot_nearest(histograms: Mapping[str, Mapping[str, Sequence[float]]]) -> str
 
 
 def _in_words(label: str, *, edges: Sequence[float], shares: Sequence[float]) -> str:
-    """Say where a histogram is highest and ends, e.g. ``synthetic: most often 0.12 to 0.16, shown up to 0.40``."""
+    """Describe peak and end of a histogram, e.g. ``synthetic: most often 0.12 to 0.16, shown up to 0.40``."""
     peak = max(range(len(shares)), key=shares.__getitem__)
     last = max(place for place, share in enumerate(shares) if share)
     return f"{label}: most often {edges[peak]:.2f} to {edges[peak + 1]:.2f}, shown up to {edges[last + 1]:.2f}"
 
 
 def plot_training(reports: Sequence[Mapping[str, Any]], *, loss: str, validation: str | None, kept: int | None) -> str:
-    """Plot a stage's training loss and, in a panel of its own, its validation figure by epoch.
+    """Plot the training loss of a stage by epoch and, in a second panel, its validation figure.
 
     Args:
-        reports: the stage's epoch reports, in order, at least one.
-        loss: what the loss is.
-        validation: what the validation figure is; None if it is the loss itself, or not to be shown.
-        kept: the epoch whose weights were kept, marked beside the validation figure; None if none stands out.
+        reports: the epoch reports of the stage, in order, at least one.
+        loss: title for the loss.
+        validation: title for the validation figure; None if it is the loss itself or must not be shown.
+        kept: the epoch whose weights were kept, marked in the validation panel; None: no mark.
     """
     stage = str(reports[0]["stage"])
     alt = f"Training curve of stage {stage} by epoch"
@@ -186,7 +190,7 @@ def plot_training(reports: Sequence[Mapping[str, Any]], *, loss: str, validation
 
 
 def _above_zero(values: Sequence[float]) -> list[float]:
-    """Return the values with a gap where a logarithmic axis has no place for them."""
+    """Replace values that are not positive by NaN, because a logarithmic axis cannot show them."""
     return [value if value > 0 else math.nan for value in values]
 
 
@@ -204,7 +208,7 @@ def _percent(axes: "Axes") -> None:
 
 
 def _logarithmic(axis: "Axis") -> None:
-    """Tick a logarithmic axis at the decades, and at 2 and 5 if it has few of them; no other ticks."""
+    """Set the ticks of a logarithmic axis: powers of ten, and 2 and 5 times these if the axis is short."""
     from matplotlib.ticker import LogLocator, NullLocator
 
     low, high = axis.get_view_interval()

@@ -1,4 +1,4 @@
-"""What must hold before work begins: directories that can be written, and room for what will be."""
+"""Checks before the work begins, e.g. that directories can be written and that the disk has enough space."""
 
 import os
 import shutil
@@ -17,20 +17,20 @@ from tasks.releases import require_readable_latest, runs_that_published
 from tasks.role_key import KEY_VARIABLE, ROLES_OF_KEY, mark_of, role_secret
 from tasks.stage import LOG
 
-# A synthetic interaction costs 4 bytes in its shard and at most about this much in a Parquet file of 64-bit ids.
+# A synthetic interaction takes 4 bytes in its shard, and at most about 12 bytes in a Parquet file with 64-bit ids.
 _BYTES_PER_INTERACTION = 12
 
 
 def require_startable(config: PipelineConfig) -> None:
-    """Say before the work begins what would end it hours later.
+    """Check, before the run begins, what would otherwise end it hours later.
 
-    All problems are told at once, by an error of the first one's kind.
+    All problems are raised together, as one error of the first problem's class.
 
     Raises:
         DataError: a directory cannot be written.
-        ArtifactError: the release before, which a new one is compared with, cannot be read.
-        ConfigError: the device or a judge's package is not there, or the key of the roles is not that of the release
-            before.
+        ArtifactError: the latest release, with which the new one is compared, cannot be read.
+        ConfigError: the device or a package that a judge needs is missing, or the role key is not the one of the
+            latest release.
     """
     errors: list[SdrmError] = []
     before = None
@@ -49,15 +49,15 @@ def require_startable(config: PipelineConfig) -> None:
 
 
 def _require_its_key(config: PipelineConfig, before: Mapping[str, Any], *, mark: str | None) -> None:
-    """Raise a ``ConfigError`` if the key is not that of the release ``before``, or there is none.
+    """Raise a ``ConfigError`` if there is no role key, or not the one that the release ``before`` was made with.
 
-    If nothing tells which key that was, the night only warns: a journal can be lost while the key is the right one, and
-    then nobody could prove it.
+    If the journal does not tell that key, only a warning is logged: a journal can be lost although the key is right,
+    and then nobody could prove it.
 
     Args:
-        config: of the night.
+        config: settings of the run.
         before: manifest of the latest release.
-        mark: of the key; None: there is none.
+        mark: mark of the present key (``mark_of``); None if there is no key.
     """
     marks = (entry.get("role_key_mark") for entry in runs_that_published(before, work=config.paths.work))
     known = next(filter(None, marks), None)
@@ -79,9 +79,9 @@ def _require_its_key(config: PipelineConfig, before: Mapping[str, Any], *, mark:
 
 
 def require_writable(paths: PathsConfig, *, dataset: str | None = None) -> None:
-    """Raise a ``DataError`` that names every output directory nothing can be written to; the data set's own too."""
+    """Raise a ``DataError`` that names every output directory, including the data set's, that cannot be written."""
     directories = [("paths.releases", paths.releases, False), ("paths.work", paths.work, True)]
-    if dataset and (paths.releases.expanduser() / dataset).exists():  # made when something is published
+    if dataset and (paths.releases.expanduser() / dataset).exists():  # created by the first release
         directories.append(("paths.releases", paths.releases / dataset, False))
     problems = [
         problem
@@ -93,7 +93,10 @@ def require_writable(paths: PathsConfig, *, dataset: str | None = None) -> None:
 
 
 def unwritable(path: Path, *, name: str, is_private: bool) -> Problem | None:
-    """Try the directory out; return what is wrong with it, or None. If need be it is created, private or not."""
+    """Try to write into a directory; return the problem, or None. A missing directory is created.
+
+    is_private: create it readable by its owner only.
+    """
     directory = path.expanduser()
     try:
         if is_private:
@@ -110,14 +113,14 @@ def unwritable(path: Path, *, name: str, is_private: bool) -> Problem | None:
 
 
 def require_there(path: Path) -> None:
-    """Raise a ``DataError`` if there is nothing at a path that the command line names."""
+    """Raise a ``DataError`` if a path from the command line does not exist."""
     if not path.exists():
         remedy = "Check the path; relative ones start at the current directory"
         raise DataError(Problem(str(path), "there is no such file or directory", remedy))
 
 
 def require_space(path: Path, *, users: int, interactions_per_user: float) -> None:
-    """Raise a ``DataError`` if the asked-for synthetic users would not fit on the disk of ``path``."""
+    """Raise a ``DataError`` if the disk of ``path`` has too little space for ``users`` synthetic users."""
     needed = int(users * interactions_per_user * _BYTES_PER_INTERACTION)
     free = shutil.disk_usage(path).free
     if needed > free:

@@ -1,4 +1,4 @@
-"""Publish a release: built aside, complete and synced, then given its name; ``latest.json`` last of all."""
+"""Publish a release: write it completely into a temporary folder, rename this, and update ``latest.json`` last."""
 
 import shutil
 import time
@@ -26,7 +26,7 @@ from tasks.sample import synthetic_user_ids
 from tasks.stage import LOG, Meter, stage
 
 _STAGING = ".staging-"
-_DEAD_AFTER_SECONDS = 24 * 3600  # another run may be publishing beside this one
+_DEAD_AFTER_SECONDS = 24 * 3600  # a younger folder may belong to a run that is publishing now
 
 
 @stage("publish")
@@ -67,7 +67,7 @@ def publish(
             write_text(staging / "report.html", report)
         meter.save(run)
         release = give_name(staging, run, manifest)
-    # What is published stays published: from here on nothing may fail, or the stage would be tried and publish again.
+    # The release is published: from here on nothing may fail, because a retry of the stage would publish it again.
     if any(gate["verdict"] != "PASS" for gate in manifest["privacy"]["gates"].values()):
         LOG.warning("published; privacy gates %s", privacy_in_words(manifest["privacy"]))
     show("release", card, description=f"Release {release.version}")
@@ -75,7 +75,7 @@ def publish(
 
 
 def write_synthetic_users(run: Run, samples: Samples, item_ids: pa.Array, *, folder: Path) -> tuple[FileFacts, ...]:
-    """Write the shards as Parquet under new user ids, unlinkable to those of any other release."""
+    """Write the shards as Parquet with new user ids, which cannot be linked to those of another release."""
     shards = (read_user_items(shard)[0] for shard in samples.shards)
     return write_interactions(folder, shards, user_ids=synthetic_user_ids(run, samples), item_ids=item_ids)
 
@@ -84,10 +84,10 @@ def write_synthetic_users(run: Run, samples: Samples, item_ids: pa.Array, *, fol
 def staging_beside(run: Run) -> Iterator[Path]:
     """Yield an empty folder beside the releases, and remove it at the end if it was not renamed.
 
-    Folders that runs left which were killed are removed as well.
+    Folders older than 24 hours, which killed runs left behind, are removed too.
     """
     for left in releases_of(run.config).glob(f"{_STAGING}*"):
-        with suppress(FileNotFoundError):  # another run's, named in this moment
+        with suppress(FileNotFoundError):  # another run has just renamed it
             if time.time() - left.stat().st_mtime > _DEAD_AFTER_SECONDS:
                 shutil.rmtree(left, ignore_errors=True)
     staging = releases_of(run.config) / f"{_STAGING}{uuid4().hex}"
@@ -99,7 +99,10 @@ def staging_beside(run: Run) -> Iterator[Path]:
 
 
 def give_name(staging: Path, run: Run, manifest: dict[str, object]) -> Release:
-    """Give the complete release its name, then point ``latest.json`` at it; take the name back if that fails."""
+    """Rename the complete release to its version and write ``latest.json``; if that fails, undo the renaming.
+
+    If ``latest.json`` names the release although an ``OSError`` occurred, the release stays and a warning is logged.
+    """
     releases = releases_of(run.config)
     release = Release(path=releases / str(manifest["version"]), version=manifest["version"], digest=manifest["digest"])
     sync(staging)

@@ -1,4 +1,4 @@
-"""What the stages of a night hand to one another, and its gates report: it names files and carries numbers."""
+"""Records that the stages of a run pass to each other, and the gates' reports. They hold file names and numbers."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -6,24 +6,24 @@ from typing import Any, Literal
 from sdrm_core.config import PipelineConfig
 from sdrm_core.records import Artifact, Counts, Record, SourceFacts
 
-JOURNAL = "runs.jsonl"  # of the working directory, one line a run; named here, where it costs no other imports
+JOURNAL = "runs.jsonl"  # in paths.work, one line per run; defined here because this module imports little
 
 
 class ExpectationResult(Record):
-    """What became of one expectation of a gate, JSON-compatible and free of user ids.
+    """The result of one expectation of a gate, JSON-compatible and without user ids.
 
     Attributes:
-        type: the expectation's name in Great Expectations.
-        column: the column it is about; None if about the table.
+        type: name of the expectation in Great Expectations.
+        column: the checked column; None if the whole table is checked.
         rule: the expectation in plain words.
-        severity: ``critical`` stops the run if unmet, ``warning`` is shown.
-        success: whether it is met.
-        observed: the one value it judges, e.g. a fact or a type; None if it judges row by row.
-        unexpected: rows that do not meet it; None if it does not judge row by row.
-        rows: rows of the table.
-        examples: the first such rows, by position from 0 (``row``), with ``value`` unless that is secret.
-        reason: why it could not be evaluated, which counts as unmet; empty if it was.
-        why: why it is expected.
+        severity: an unmet ``critical`` expectation stops the run; an unmet ``warning`` is only shown.
+        success: whether the expectation is met.
+        observed: the single checked value, e.g. a fact or a type; None if each row is checked.
+        unexpected: number of rows that do not meet the expectation; None if it does not check each row.
+        rows: number of rows of the table.
+        examples: the first unexpected rows: ``row`` (position from 0), and ``value`` unless it is secret.
+        reason: why the expectation could not be evaluated (it then counts as unmet); otherwise empty.
+        why: reason for the expectation.
         remedy: what to do if it is not met.
     """
 
@@ -42,7 +42,7 @@ class ExpectationResult(Record):
 
     @property
     def stops(self) -> bool:
-        """Return whether it keeps its gate from passing."""
+        """Return whether this result makes the gate fail."""
         return not self.success and self.severity == "critical"
 
 
@@ -55,12 +55,12 @@ class GateReport(Record):
 
     @property
     def unmet(self) -> tuple[ExpectationResult, ...]:
-        """Return the results that keep the gate from passing."""
+        """Return the results that make the gate fail."""
         return tuple(result for result in self.results if result.stops)
 
 
 class Run(Record):
-    """One run of the pipeline: what it was asked for, and the directory that holds its files."""
+    """One run of the pipeline: its settings, the directory of its files, and the digest that names the directory."""
 
     config: PipelineConfig
     directory: Path
@@ -68,7 +68,7 @@ class Run(Record):
 
 
 class Ingested(Record):
-    """The log as read, real ids included: it never leaves the ingest stage's directory."""
+    """The log as it was read, with real ids; the file never leaves the directory of the ingest stage."""
 
     run: Run
     source: SourceFacts
@@ -79,7 +79,7 @@ class UserItemMatrix(Record):
     """The filtered binary matrix with the users' roles, and the item ids of its columns.
 
     Attributes:
-        has_secret_roles: whether a secret decided the roles; else the seed did, which is no secret.
+        has_secret_roles: whether a secret key decided the roles; otherwise the seed did, which is not secret.
     """
 
     user_items: Artifact
@@ -101,10 +101,10 @@ class FittedModel(Record):
     """The folder of a fitted model: weights, item map, draw statistics, configuration.
 
     Attributes:
-        temperature: at which items are drawn, given or found.
-        temperature_is_found: it was searched for by what leaks, or raised from such a temperature.
-        temperature_by_activity: the temperature is in proportion to a user's number of items.
-        item_pairs: pairs of items that get an offset.
+        temperature: randomness of the draw of items, configured or found by the run.
+        temperature_is_found: the run chose the temperature by measuring leaks, or raised one chosen in this way.
+        temperature_by_activity: whether the temperature is proportional to a user's number of items.
+        item_pairs: number of item pairs that have an offset in the draw.
     """
 
     folder: Path
@@ -117,7 +117,7 @@ class FittedModel(Record):
 
     @property
     def sha256(self) -> str:
-        """Digest of the model's description, the last of its files, which holds the digests of all others."""
+        """Return the digest of the last file, the model's description, which contains the digests of all others."""
         return self.files[-1].sha256
 
 
@@ -126,9 +126,9 @@ class Samples(Record):
 
     Attributes:
         attempt: number of the attempt within the run, from 0.
-        model: digest of the model that made them.
-        shards: files with consecutive users; no user is split.
-        counts: of all shards; items are those that occur.
+        model: digest of the model that made the users.
+        shards: files with consecutive users; a user is never split between files.
+        counts: size of all shards together; only items that occur are counted.
     """
 
     attempt: int
@@ -138,7 +138,7 @@ class Samples(Record):
 
 
 class Measures(Record):
-    """The reports on a set of synthetic users."""
+    """The files of the three reports on a set of synthetic users."""
 
     fidelity: Artifact
     utility: Artifact
@@ -155,7 +155,7 @@ class FileFacts(Record):
 
 
 class Release(Record):
-    """A published release; ``digest`` is over its interactions alone, so equal data has an equal digest."""
+    """A published release; ``digest`` depends only on the interactions, so equal data have an equal digest."""
 
     path: Path
     version: str

@@ -1,4 +1,4 @@
-"""Where releases lie, what the latest one was, and which runs published one."""
+"""Find the releases of a data set, the latest one, and the runs that published a release."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -28,10 +28,10 @@ def releases_of(config: PipelineConfig) -> Path:
 
 
 def release_at(path: Path) -> Path:
-    """Return the folder of the release that a path stands for: itself, or the one its ``latest.json`` names.
+    """Return ``path`` itself or, if it contains ``latest.json``, the folder of the release named there.
 
     Raises:
-        ArtifactError: it names none.
+        ArtifactError: ``latest.json`` does not name a release.
     """
     pointer = path / LATEST
     if not pointer.is_file():
@@ -44,7 +44,11 @@ def release_at(path: Path) -> Path:
 
 
 def latest_release(config: PipelineConfig) -> Path | None:
-    """Return the folder of the data set's latest release that is still there, or None if none is."""
+    """Return the folder of the data set's latest release that still exists, or None.
+
+    Raises:
+        ArtifactError: ``latest.json`` is not a file or does not name a release.
+    """
     pointer = releases_of(config) / LATEST
     if not pointer.exists():
         return None
@@ -53,7 +57,7 @@ def latest_release(config: PipelineConfig) -> Path | None:
     latest = release_at(pointer.parent)
     if (latest / MANIFEST).is_file():
         return latest
-    left = sorted(manifest.parent for manifest in pointer.parent.glob(f"[!.]*/{MANIFEST}"))  # hidden: never published
+    left = sorted(manifest.parent for manifest in pointer.parent.glob(f"[!.]*/{MANIFEST}"))  # hidden: not published
     LOG.warning(
         "%s names a release that no longer exists; the newest one left: %s", pointer, left[-1] if left else "none"
     )
@@ -64,7 +68,7 @@ def require_readable_latest(config: PipelineConfig) -> Mapping[str, Any] | None:
     """Return the manifest of the latest release, or None if there is none.
 
     Raises:
-        ArtifactError: it is not one that a new one can be compared with.
+        ArtifactError: the release is damaged, so a new release cannot be compared with it.
     """
     latest = latest_release(config)
     if latest is None:
@@ -79,10 +83,10 @@ def require_readable_latest(config: PipelineConfig) -> Mapping[str, Any] | None:
 
 
 def previous_user_ids(run: Run, samples: Samples) -> np.ndarray | None:
-    """Return the distinct user ids of the latest release, which a new one must not repeat.
+    """Return the distinct user ids of the latest release; a new release must not repeat them.
 
-    None before the first release, and if the latest release was made of these same users: publishing it again repeats
-    its ids on purpose.
+    None if there is no release, or if the latest release contains these same ``samples``: publishing them again repeats
+    the ids on purpose.
     """
     latest = latest_release(run.config)
     if latest is None:
@@ -98,22 +102,22 @@ def previous_user_ids(run: Run, samples: Samples) -> np.ndarray | None:
 
 
 def runs_that_published(manifest: Mapping[str, Any], *, work: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the journal's lines of the runs that published the release of ``manifest``, the newest first.
+    """Yield the journal's entries of the runs that published the release of ``manifest``, the newest first.
 
-    By data set and version: releases may have been moved since.
+    Entries are found by data set and version, not by path, because a release may have been moved.
     """
     journal = work.expanduser() / JOURNAL
     if not journal.is_file():
         return
     for line in reversed(journal.read_text(encoding="utf-8").splitlines()):
-        with suppress(json.JSONDecodeError, KeyError, TypeError):  # half a line, of a machine that stopped, or no entry
+        with suppress(json.JSONDecodeError, KeyError, TypeError):  # a line cut off by a crash, or not an entry
             entry = json.loads(line)
             if entry["release"] and (entry["dataset"], Path(entry["release"]).name) == _name_of(manifest):
                 yield entry
 
 
 def published_by(run: Run, *, since: datetime) -> Path | None:
-    """Return the latest release if it is one that the run has published since then."""
+    """Return the latest release if ``run`` published it at or after the time ``since``; otherwise None."""
     with suppress(ArtifactError, OSError, KeyError, TypeError, ValueError):
         latest = latest_release(run.config)
         if latest:
@@ -124,12 +128,12 @@ def published_by(run: Run, *, since: datetime) -> Path | None:
 
 
 def _name_of(manifest: Mapping[str, Any]) -> tuple[str, str]:
-    """Return data set and version of a release."""
+    """Return the data set and the version of a release."""
     return manifest["dataset"], manifest["version"]
 
 
 def _who_published(manifest: Mapping[str, Any]) -> tuple[str, str, int]:
-    """Return run, model and attempt of a release."""
+    """Return the run, the model's digest and the number of attempts of a release."""
     return manifest["run"], manifest["model"]["sha256"], manifest["attempts"]
 
 

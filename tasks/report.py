@@ -1,4 +1,4 @@
-"""Say what was made and how it was judged: the release's data card and report, and the operator's privacy page."""
+"""Write the data card and the report of a release, and the privacy page for the operator."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,12 @@ from tasks import plots, wording
 from tasks.role_key import ROLES_OF_SEED
 
 _HEADLINE_METRICS = ("recall@10", "ndcg@10")
-_TRAINING_DIGITS = 3  # of a training curve: two nights' exact losses tell of a person who joined or left
-_MIN_USERS = 5  # a bar of a published histogram speaks of at least so many users, and of k_anonymity if that is more
+_TRAINING_DIGITS = 3  # exact losses of two releases could reveal a person who joined or left
+_MIN_USERS = 5  # least users in a bar of a published histogram; privacy.k_anonymity if larger
 
 
 def render_card(manifest: Mapping[str, Any]) -> str:
-    """Return the data card, the release's ``README.md``: Markdown without a figure an attacker could use."""
+    """Return the data card (``README.md`` of the release) as Markdown, without figures that an attacker could use."""
     return _render("card.md.j2", manifest)
 
 
@@ -30,13 +30,13 @@ def render_report(
     n_validation: int,
     privacy: Mapping[str, Any],
 ) -> str:
-    """Return the release's ``report.html``: one file with its plots inside, which asks the network for nothing.
+    """Return ``report.html`` of the release: one file that contains its plots and loads nothing from the network.
 
     Args:
-        manifest: of the release.
+        manifest: manifest of the release.
         curves: epoch reports of ``vae`` and ``diffusion``, in order; they are shown rounded.
-        n_validation: validation users; what fewer than 30 told is not shown.
-        privacy: the operator's privacy report; of it only the coarse nearest-neighbour histogram is shown.
+        n_validation: number of validation users; with fewer than ``MIN_HOLDOUT_USERS``, no validation figure is shown.
+        privacy: the complete privacy report; only its coarse nearest-neighbour histograms are shown.
     """
     fidelity = manifest["fidelity"]["curves"]
     min_users = max(_MIN_USERS, manifest["config"]["privacy"]["k_anonymity"])
@@ -60,10 +60,10 @@ def render_operator_report(
 
     Args:
         privacy: the full privacy report.
-        dataset: its data set.
+        dataset: name of the data set.
         run: digest of the run.
-        attempt: of the night, from 0.
-        report_only: gates that block nothing.
+        attempt: number of the attempt within the run, from 0.
+        report_only: gates that are only reported and never stop a release.
     """
     page = _environment().get_template("privacy.html.j2")
     nearest = _nearest(_histograms(privacy), min_users=0)
@@ -73,13 +73,13 @@ def render_operator_report(
 
 
 def overall_verdict(manifest: Mapping[str, Any]) -> str:
-    """Return the worst verdict of all gates: FAIL before INCONCLUSIVE, even if accepted, before PASS."""
+    """Return the worst verdict of all gates (FAIL, then INCONCLUSIVE, then PASS), even if the settings accept it."""
     gates = [*manifest["gates"].values(), *manifest["privacy"]["gates"].values()]
     return strictest_of(gate["verdict"] for gate in gates)
 
 
 def is_told_openly(manifest: Mapping[str, Any]) -> bool:
-    """Say whether every gate that did not pass is one that the configuration accepts or only reports."""
+    """Return whether every gate that did not pass is a privacy gate that the configuration accepts or only reports."""
     privacy = manifest["privacy"]
     openly = {*privacy["report_only"], *privacy["accepted_inconclusive"]}
     missed = [name for name, gate in privacy["gates"].items() if gate["verdict"] != "PASS"]
@@ -87,7 +87,7 @@ def is_told_openly(manifest: Mapping[str, Any]) -> bool:
 
 
 def refusing_gates(manifest: Mapping[str, Any]) -> list[str]:
-    """Return the gates that refused an earlier attempt of this night; their reports are named ``attempt-gate``."""
+    """Return the gates that refused an attempt of this run; their reports are named ``<attempt>-<gate>``."""
     return [name.partition("-")[2] for name, verdict in manifest["gates_by_attempt"].items() if verdict == "FAIL"]
 
 
@@ -123,7 +123,7 @@ def _environment() -> Environment:
 
 
 def markdown_code(text: Any) -> str:
-    """Return any text as a code span of a Markdown table's cell, which it can neither leave nor split."""
+    """Return any text as a code span in a cell of a Markdown table; no text can end the span or the cell."""
     flat = " ".join(str(text).split()).replace("|", "\\|")
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", flat)), default=0))
     padding = " " if not flat or flat.startswith("`") or flat.endswith("`") else ""
@@ -131,12 +131,15 @@ def markdown_code(text: Any) -> str:
 
 
 def markdown_text(text: Any) -> str:
-    """Return any text as Markdown that shows it as it is, on one line."""
+    """Return any text on one line with Markdown's special characters escaped."""
     return "".join(f"\\{sign}" if sign in "\\`*_{}[]<>#|!&~" else sign for sign in " ".join(str(text).split()))
 
 
 def _nearest(histograms: Mapping[str, Histogram], *, min_users: int) -> str | None:
-    """Return the plot of nearest-neighbour similarities without bars of fewer users; None where no bar is left."""
+    """Return the plot of nearest-neighbour similarities; None if no bar has ``min_users`` users.
+
+    min_users: bars of fewer users are left out.
+    """
     drawn = {
         name: {"edges": one.edges, "shares": one.shares(min_users=min_users)}
         for name, one in histograms.items()
@@ -150,13 +153,13 @@ def _histograms(privacy: Mapping[str, Any]) -> dict[str, Histogram]:
 
 
 def _public_histograms(privacy: Mapping[str, Any]) -> dict[str, Histogram]:
-    """Return the coarse histograms of those groups that have enough people."""
+    """Return the coarse histograms, without those of the holdout users if these are too few."""
     is_shown = privacy["n_holdout"] >= MIN_HOLDOUT_USERS
     return {name: one.coarse for name, one in _histograms(privacy).items() if is_shown or "holdout" not in name}
 
 
 def _training(curves: Mapping[str, Sequence[Mapping[str, Any]]], *, is_validated: bool) -> list[dict[str, str | int]]:
-    """Return a titled plot for each stage in the curves, in the order in which they were trained."""
+    """Return title, plot and epochs of each training stage, in the order of training."""
     by_stage: dict[str, list[Mapping[str, Any]]] = {}
     for report in (report for reports in curves.values() for report in reports):
         by_stage.setdefault(report["stage"], []).append(report)
@@ -179,13 +182,13 @@ def _public_epoch(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _kept_epoch(reports: Sequence[Mapping[str, Any]]) -> int | None:
-    """Return the first epoch that reached the best validation figure of all."""
+    """Return the first epoch with the best validation figure, or None."""
     best = reports[-1]["best"]
     return next((int(report["epoch"]) for report in reports if report["validation"] == best), None)
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """Return the settings by section, each with its meaning; those of no section come first."""
+    """Return the settings with their meanings, by section; settings without a section come first."""
     sections: dict[str, list[dict[str, Any]]] = {"": []}
     _collect(config, PipelineConfig, "", sections)
     return {name: rows for name, rows in sections.items() if rows}

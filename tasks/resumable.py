@@ -1,4 +1,4 @@
-"""Finished work is reused: a result is kept under the settings, the code and the inputs that it came from."""
+"""Reuse finished results: a result is stored under a digest of the settings, the code and the inputs it came from."""
 
 import hashlib
 import inspect
@@ -18,28 +18,31 @@ from tasks.records import Run
 from tasks.stage import LOG, stages_directory
 
 UNDERLYING = ("closed_form.py", "data", "loops.py", "randomness.py", "threads.py")
-"""Modules of the core that all rooms stand on."""
+"""Modules of ``sdrm_core`` that all its other packages use."""
 
 DAMAGE = (ArtifactError, AttributeError, KeyError, TypeError, ValueError)
-"""The errors by which reading a kept result shows that it, or a file of it, is not what was written."""
+"""Errors that reading a stored result raises if the result or one of its files was changed or damaged."""
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=Record)
 
-_COMPUTING = ("implicit", "numba", "numpy", "scikit-learn", "scipy", "torch")  # other versions, other last bits
+# Another version of these libraries may change the last bits of a result.
+_COMPUTING = ("implicit", "numba", "numpy", "scikit-learn", "scipy", "torch")
 
 
 def digest_of(*parts: Any) -> str:
-    """Return the hexadecimal SHA-256 of JSON-compatible parts."""
+    """Return the hexadecimal SHA-256 of JSON-compatible values."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 @lru_cache
 def code_digest(*rooms: str) -> str:
-    """Return the digest of these modules and packages of ``sdrm_core``, and of the libraries they compute with.
+    """Return the digest of the source code of these parts of ``sdrm_core`` and of the versions of numerical libraries.
 
-    A kept result is taken again only under the same digest: other code may give another result. The version number of
-    the package would not do, as it stays the same from one change of the code to the next.
+    A stored result is reused only if the digest is the same, because other code may give another result. The version
+    number of the package is not enough: it does not change with every change of the code.
+
+    rooms: names of modules (``….py``) or packages inside ``sdrm_core``.
     """
     root = Path(sdrm_core.__file__).parent
     files = [
@@ -49,23 +52,24 @@ def code_digest(*rooms: str) -> str:
 
 
 def finished_once(stage: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a stage of a run so that it reuses its result from an earlier run in the same directory.
+    """Decorate a stage so that it reuses the result of an earlier run in the same directory.
 
-    The result is reused if the settings, the code and the stage's inputs are the same and its files are intact. The
-    stage's meter is then marked ``cached``.
+    The result is reused if the settings, the code and the inputs of the stage are the same and the files of the result
+    are unchanged. The stage's meter file is then marked ``cached``.
 
     Args:
-        stage: its parameter ``run`` names the directory, the others are records or plain values; returns a record.
+        stage: a function that returns a record. Its parameter ``run`` gives the directory; the other parameters are
+            records or JSON-compatible values.
     """
     signature, kind, name = inspect.signature(stage), get_type_hints(stage)["return"], stage.__name__
-    code = _whole_code()  # now, when this code is imported: its files may have been replaced when the stage runs
+    code = _whole_code()  # read at import: the files may be replaced before the stage runs
 
     @wraps(stage)
     def resumed(*args: P.args, **kwargs: P.kwargs) -> R:
         given = signature.bind(*args, **kwargs).arguments
         run: Run = given["run"]
         meter = stages_directory(run) / f"{name}.json"
-        # Not the run itself: it also says where to publish and how to cut the work, which change no result.
+        # Without ``run``: it also has settings that change no result, such as where to publish.
         others = {parameter: value for parameter, value in given.items() if parameter != "run"}
         question = digest_of(code, run.digest, str(run.directory), _plain(others))
         path = private_directory(run.directory / "finished") / f"{name}-{question[:16]}.json"
@@ -82,7 +86,7 @@ def finished_once(stage: Callable[P, R]) -> Callable[P, R]:
 
 
 def _kept(path: Path, kind: type[R]) -> tuple[R, dict[str, Any]] | None:
-    """Return result and meter of a finished stage; None if there is none, or anything of it is damaged."""
+    """Return the result and the meter of a finished stage; None if there is none or it is damaged."""
     if not path.is_file():
         return None
     try:

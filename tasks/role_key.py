@@ -1,4 +1,4 @@
-"""The secret that decides which user has which role."""
+"""The secret key that decides the role of each user."""
 
 import hmac
 import os
@@ -9,7 +9,7 @@ from sdrm_core.config import RolesConfig
 from sdrm_core.errors import ConfigError
 
 KEY_VARIABLE = "SDRM_ROLE_KEY"
-ROLES_OF_KEY = "by a secret key"  # as a release says
+ROLES_OF_KEY = "by a secret key"  # in the manifest of a release
 ROLES_OF_SEED = "by the seed"
 _LEAST_CHARACTERS = 16
 _MARKED = b"the key of the users' roles"
@@ -18,10 +18,10 @@ _SEALING = b"the key of published digests"
 
 
 def role_secret(config: RolesConfig) -> bytes | None:
-    """Return the secret key of the role hash, from the named Secret block or the environment; None: there is none.
+    """Return the secret key of the role hash, from the configured Secret block or else the environment; None if unset.
 
     Raises:
-        ConfigError: there is no block of that name, or the key can be guessed.
+        ConfigError: the block does not exist, or the key is too short or has spaces around it.
     """
     if config.key_block:
         try:
@@ -34,15 +34,15 @@ def role_secret(config: RolesConfig) -> bytes | None:
 
 
 def mark_of(secret: bytes | None) -> str | None:
-    """Return a mark that differs from key to key and from which no key can be found; None: there is no key."""
+    """Return a text that identifies the key without revealing it; None if there is no key."""
     return None if secret is None else hmac.new(secret, _MARKED, "sha256").hexdigest()[:_MARK_DIGITS]
 
 
 def sealed(digest: str, secret: bytes | None) -> str:
-    """Return the digest of private data as an HMAC under the key; without a key, the digest as it is.
+    """Return the HMAC of ``digest`` (of private data) with the key; without a key, the digest itself.
 
-    Whoever has all rows of the data but one person's could try rows for that person until their digest is the plain
-    one. Only who has the key can try so against an HMAC.
+    An attacker who has all rows of the data except those of one person could try rows for this person until the plain
+    digest is the same. Against an HMAC this is possible only with the key.
     """
     if secret is None:
         return digest

@@ -1,4 +1,4 @@
-"""Draw synthetic users from a fitted model, shard by shard, each shard on its own."""
+"""Draw synthetic users from a fitted model, one shard (a file with some of the users) at a time."""
 
 import numpy as np
 from scipy.sparse import csr_matrix, vstack
@@ -18,7 +18,7 @@ from tasks.stage import Meter, stage
 @stage("sample")
 @finished_once
 def sample(run: Run, matrix: UserItemMatrix, model: FittedModel, *, attempt: int) -> Samples:
-    """Draw all synthetic users of an attempt; peak memory is that of one shard."""
+    """Draw all synthetic users of an attempt; only one shard is in memory at a time."""
     with Meter("sample") as meter:
         n_users = users_wanted(run.config, matrix)
         folder = private_directory(run.directory / f"samples-{attempt}")
@@ -46,9 +46,10 @@ def synthetic_users(samples: Samples) -> csr_matrix:
 
 
 def synthetic_user_ids(run: Run, samples: Samples) -> np.ndarray:
-    """Return the (n_users,) ids under which the synthetic users are published, in the order of the shards.
+    """Return the (n_users,) ids with which the synthetic users are published, in the order of the shards.
 
-    Other data, settings, roles or code make another model, and with it other ids.
+    The ids depend on the run's digest, the model and the attempt: other data, settings, roles or code that change the
+    model give other ids.
     """
     draw = numpy_stream(run.config.seed, "user_ids", run.digest, samples.model, samples.attempt)
     return new_user_ids(samples.counts.users, draw)

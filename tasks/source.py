@@ -1,4 +1,4 @@
-"""What the source is, before anything of it is read: a data set known by its name, or files that must be there."""
+"""Check the source before it is read: is it a data set known by its name, or do its files exist?"""
 
 from contextlib import suppress
 
@@ -9,18 +9,18 @@ from sdrm_core.errors import DataError
 
 
 def is_named_source(source: SourceConfig) -> bool:
-    """Say whether the source is a data set known by its name, and no file of that name."""
+    """Return whether ``source.uri`` is the name of the embedded or a named data set, not a path."""
     return source.uri == EMBEDDED or source.uri in CATALOGUE
 
 
 def require_files(source: SourceConfig) -> None:
-    """Raise a ``DataError`` if none of the source's files is there and may be read; a named data set has none yet.
+    """Raise a ``DataError`` if no file of the source can be read; named data sets, downloaded later, are not checked.
 
-    If some may be read and others not, whoever reads them tells all that is wrong at once.
+    If only some files can be read, nothing is raised here: the ingest stage then reports all problems together.
     """
     if is_named_source(source):
         return
-    with suppress(OSError):  # a disk that cannot be reached now: whoever reads from it tries again
+    with suppress(OSError):  # the disk cannot be reached now: the ingest stage tries again
         files, problems = find_files(source.uri)
         if not files:
             raise DataError(problems)

@@ -1,4 +1,4 @@
-"""What all stages share: retries that can help, results without pickle, a meter, the log."""
+"""What all stages share: retries, results stored as JSON, the measurement of time and memory, and the log."""
 
 import errno
 import logging
@@ -23,13 +23,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 LOG = logging.getLogger("sdrm")
-# Folders of a run: the stages' meters, the gates' reports, and those of every attempt.
+# Folders of a run: measurements of the stages, reports of the gates, reports of the gates by attempt.
 STAGES, GATES, ATTEMPTS = "stages", "gates", "attempts"
-MODELS = ("model", "model-1")  # of a run: the first attempt's, and the second's if it fits one of its own
+MODELS = ("model", "model-1")  # model folders of a run: of the first attempt, and of the second if it fits again
 _DIGITS = 16
 _SAMPLE_SECONDS = 0.05
 _ASK_LATER = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
-# Operating system errors that stay the same however often one asks.
+# Errors of the operating system for which a retry cannot help.
 _WRONG_PATH = {
     errno.ENOENT,
     errno.ENOTDIR,
@@ -45,7 +45,7 @@ _LASTING = _WRONG_PATH | _NOT_ALLOWED | _NO_ROOM
 
 
 def is_transient(task: Task[Any, Any], task_run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 - Prefect's names
-    """Return whether a retry can succeed: after a failure of a source or store, never after bad input or a verdict."""
+    """Return whether a retry can succeed: yes after temporary network or disk errors, never after other errors."""
     error = state.data
     if isinstance(error, httpx.HTTPStatusError):
         return error.response.is_server_error or error.response.status_code in _ASK_LATER
@@ -55,7 +55,7 @@ def is_transient(task: Task[Any, Any], task_run: TaskRun, state: State[Any]) -> 
 
 
 def stage(name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
-    """Make a function the pipeline's task ``name``; its result is stored as JSON."""
+    """Turn a function into a Prefect task ``name`` with up to 3 retries; its result is stored as JSON."""
     return task(
         name=name,
         task_run_name=name,
@@ -70,7 +70,7 @@ def stage(name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
 
 
 class Meter:
-    """Wall time and peak memory of a stage, announced when it begins and kept beside its files."""
+    """Measures wall time and peak memory of a stage during a ``with`` block, and logs the beginning."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -90,7 +90,7 @@ class Meter:
         self._watch.join()
 
     def save(self, run: Run) -> None:
-        """Write the ended stage's numbers to ``stages/<name>.json`` in the run's directory."""
+        """Write seconds and peak memory (in MiB) to ``stages/<name>.json`` in the run's directory."""
         numbers = {"seconds": round(self._seconds, 3), "peak_rss_mb": self._peak_bytes >> 20, "cached": False}
         write_json(stages_directory(run) / f"{self._name}.json", numbers)
 
@@ -103,10 +103,10 @@ class Meter:
 
 
 def run_directory(work: Path, digest: str) -> Path:
-    """Return the working directory, in ``work``, of the run with this digest."""
+    """Return the working directory, inside ``work``, of the run with this digest."""
     return work.expanduser() / digest[:_DIGITS]
 
 
 def stages_directory(run: Run) -> Path:
-    """Return the folder of the run's stage meters."""
+    """Return the folder with the measurements of the run's stages."""
     return run.directory / STAGES

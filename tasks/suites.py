@@ -1,6 +1,6 @@
-"""What each gate expects, as data one can read: one function a gate, a list of plain dictionaries an answer.
+"""The suites: what each gate expects, as a list of plain dictionaries (expectations).
 
-Nothing here knows how an expectation is evaluated; ``tasks.gates`` does that.
+``tasks.gates`` evaluates them.
 """
 
 from collections.abc import Mapping
@@ -38,13 +38,13 @@ _ID_DTYPES = {"integer": "int64", "text": "str"}
 def raw_interactions_suite(
     config: RawGateConfig, source: SourceConfig, *, user_id_type: IdType, item_id_type: IdType
 ) -> Suite:
-    """Return what the log must be before it is merged and filtered; its table is ``gate_frames.raw_frame``.
+    """Return the expectations on the log before it is merged and filtered; the columns are ``gate_frames.raw_columns``.
 
     Args:
         config: bounds of the gate.
-        source: says which columns the log has.
-        user_id_type: type the ingest settled on, ``auto`` resolved.
-        item_id_type: likewise for items.
+        source: tells which columns the log has.
+        user_id_type: type of the user ids in the ingested log (``auto`` is already resolved).
+        item_id_type: type of the item ids.
     """
     is_explicit = source.feedback == "explicit"
     optional = [*([RATING] if is_explicit else []), *([TIMESTAMP] if source.columns.timestamp else [])]
@@ -76,7 +76,7 @@ def raw_interactions_suite(
 
 
 def matrix_suite(config: MatrixGateConfig, filter_config: FilterConfig) -> Suite:
-    """Return what the filtered matrix must be; its table is the one row of ``gate_frames.matrix_frame``."""
+    """Return the expectations on the filtered matrix; the table is the one row of ``gate_frames.matrix_frame``."""
     remedy = "Point source at a larger log, or lower the limits in filter or in gates.matrix."
     core = "the filter removes users and items below its limits; nothing can be learned from empty ones"
     fault = "Remove the run's matrix directory and run again; if this recurs, the filter has a bug."
@@ -104,10 +104,10 @@ def matrix_suite(config: MatrixGateConfig, filter_config: FilterConfig) -> Suite
 
 
 def synthetic_users_suite(*, users: int) -> Suite:
-    """Return what each synthetic user must be; its table has a row a user, of ``gate_frames.synthetic_frame``.
+    """Return the expectations on each synthetic user; the table (``gate_frames.synthetic_frame``) has a row per user.
 
     Args:
-        users: synthetic users that were asked for.
+        users: number of synthetic users that were to be drawn.
     """
     remedy = "Remove the run's samples directory and run again; if this recurs, the draw of items has a bug."
     never = {
@@ -128,30 +128,30 @@ def synthetic_users_suite(*, users: int) -> Suite:
 
 
 def synthetic_facts_suite(config: SyntheticGateConfig) -> Suite:
-    """Return how near the source the synthetic users must be as a whole.
+    """Return the expectations on the similarity between the synthetic users as a whole and the source.
 
-    The table is one row of facts: ``density_ratio`` and ``activity_ks``.
+    The table has one row with the columns ``density_ratio`` and ``activity_ks``.
     """
     return [_one_row(), *_likeness(config)]
 
 
 def privacy_fact(gate: PrivacyGate) -> str:
-    """Return the column that holds a privacy gate's verdict."""
+    """Return the name of the column with the verdict of a privacy gate."""
     return f"privacy_{gate}"
 
 
 def release_suite(
     gates: GatesConfig, privacy: PrivacyConfig, *, answers: Mapping[PrivacyGate, str] | None = None
 ) -> Suite:
-    """Return what a release must measure up to; its table is one row of facts.
+    """Return the expectations on a release; the table has one row.
 
-    The columns are the measures below and, for each privacy gate, ``privacy_<gate>`` with its verdict. A gate whose
-    INCONCLUSIVE the operator accepts still says so, as a warning, which does not stop the run.
+    Its columns are the measures below and, for each privacy gate, ``privacy_<gate>`` with the verdict. If the operator
+    accepts INCONCLUSIVE for a gate, such a verdict gives a warning, which does not stop the run.
 
     Args:
         gates: bounds of the measures.
-        privacy: which privacy gates may be inconclusive, or are only reported.
-        answers: the privacy gates' answers in words, by gate, to be shown beside the verdicts.
+        privacy: tells which privacy gates may be inconclusive, and which are only reported.
+        answers: a sentence for each privacy gate, shown with its verdict.
     """
     bounds = gates.release
     remedy = "See the run's fidelity and utility reports; more data or longer training helps. Bounds: gates.release."

@@ -1,4 +1,4 @@
-"""Pretrain the MultiVAE, then fit the diffusion model and the draw of items on its latents."""
+"""Train the MultiVAE, then the diffusion model on its latent vectors, and fit the draw of items."""
 
 import logging
 import shutil
@@ -28,7 +28,7 @@ _LOG_EVERY_EPOCHS = 10
 @stage("pretrain")
 @finished_once
 def pretrain(run: Run, matrix: UserItemMatrix) -> TrainedVae:
-    """Train the MultiVAE on the training users, stopped early on the validation users."""
+    """Train the MultiVAE on the training users; the validation users decide when to stop."""
     config = run.config
     with Meter("pretrain") as meter:
         train, validation = users_of_roles(matrix, Role.TRAIN, Role.VALIDATION)
@@ -49,13 +49,13 @@ def pretrain(run: Run, matrix: UserItemMatrix) -> TrainedVae:
 @stage("diffuse")
 @finished_once
 def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: FittedModel | None = None) -> FittedModel:
-    """Train the diffusion model in the latent space, fit the draw, and write the model folder.
+    """Train the diffusion model on the latent vectors, fit the draw of items, and write the model folder.
 
     Args:
-        run: the night.
-        matrix: its users.
-        vae: trained on them.
-        refused: the night's first model, if privacy alone stood in its way; this one draws items more randomly.
+        run: the run.
+        matrix: users of the run.
+        vae: the VAE trained on these users.
+        refused: the first model of the run, if only privacy gates refused it; the new model draws items more randomly.
     """
     config = run.config
     if refused:
@@ -95,10 +95,10 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: Fitte
 
 
 def model_folders(run: Run, *, is_second: bool) -> tuple[Path, Path]:
-    """Return the folders of a night's first or second model, and of its training curve.
+    """Create and return the folder of a run's first or second model and the folder of its training curve.
 
-    The second leaves the first as it is: a night started again takes over both. A new first model takes the place of
-    both, because the run's directory stands for its last one.
+    A second model does not change the first one, so that a restarted run can reuse both. For a new first model, an old
+    second model is removed, because the last model in a run's directory counts as the run's model.
     """
     first, second = (run.directory / name for name in MODELS)
     if is_second:
@@ -112,7 +112,7 @@ def _write_curve(path: Path, curve: Sequence[EpochReport]) -> Artifact:
 
 
 def report_epoch(report: EpochReport) -> None:
-    """Tell whoever watches (the run's log, the command line) how training stands after an epoch."""
+    """Log the state of training after an epoch; the command line shows it as progress."""
     level = logging.INFO if report.epoch == 1 or not report.epoch % _LOG_EVERY_EPOCHS else logging.DEBUG
     message = "%s epoch %d/%d: loss %.4f, validation %.4f, best %.4f"
     figures = (report.stage, report.epoch, report.of_epochs, report.loss, report.validation, report.best)

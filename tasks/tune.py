@@ -1,7 +1,7 @@
-"""The stages of a search for settings: one trial trains, samples and judges one set of them, on validation users.
+"""The stages of ``sdrm tune``: each trial trains a model with one set of settings and judges it on validation users.
 
-Holdout users stay untouched, so that the privacy verdict of a release made with the result is worth as much as
-before; evaluation users too, so that its utility is.
+The holdout and evaluation users are not used, so that the privacy verdict and the utility of a later release with the
+settings found are not biased by the search.
 """
 
 import time
@@ -42,19 +42,19 @@ METRIC = "recall@10"
 _COLUMN = METRICS.index(METRIC)
 _STARTUP_TRIALS, _PRUNING_TRIALS, _PRUNING_EPOCHS = 8, 5, 10
 _LEAST_EXCESS = 0.01
-_MOST_EXCESS = 1.0  # also of a gate that fails without saying by how much
+_MOST_EXCESS = 1.0  # also used for a gate that fails without a measured excess
 _PRUNED_STAGE = "vae"
 
 
 class Tuning(Record):
-    """Everything ``sdrm tune`` was asked for; ``minutes`` bound this call, not the study."""
+    """The settings and options of one ``sdrm tune`` command; ``minutes`` limits this call, not the whole search."""
 
     config: PipelineConfig
     minutes: float
     out: Path
 
     def question(self) -> dict[str, Any]:
-        """Return what every trial of a study has in common."""
+        """Return what all trials of a search have in common: settings, search space and code."""
         return {
             **self.config.result_settings(),
             "search space": {path: str(bounds) for path, bounds in SPACE.items()},
@@ -63,13 +63,13 @@ class Tuning(Record):
 
 
 class Search(Record):
-    """A search with its input read.
+    """A search whose input has been read.
 
     Attributes:
-        tuning: what was asked for.
-        matrix: the users by role.
-        input_digest: of the data and the roles.
-        real: recall@10, by judge, after learning from the real users: what utility is a ratio to.
+        tuning: settings and options of the command.
+        matrix: the user-item matrix with the users' roles.
+        input_digest: digest of the data and the roles.
+        real: recall@10 of each judge (recommender) trained on the real users; utility is the ratio to it.
     """
 
     tuning: Tuning
@@ -80,7 +80,7 @@ class Search(Record):
 
 @stage("open search")
 def open_search(tuning: Tuning, ingested: Ingested, matrix: UserItemMatrix) -> Search:
-    """Tie the output directory to the data, measure the real users, and put the given settings first in line."""
+    """Bind the output directory to the data, measure the real users, and make the given settings the first trial."""
     input_digest = digest_of(ingested.source.sha256, matrix.user_items.sha256)
     bind_input(tuning.out, command="tune", input_digest=input_digest)
     with Meter("judge the real users"):
@@ -105,7 +105,7 @@ def open_search(tuning: Tuning, ingested: Ingested, matrix: UserItemMatrix) -> S
 
 @stage("trial")
 def try_settings(search: Search) -> float:
-    """Try one set of settings; return the seconds it took. A trial that cannot be trained is recorded as failed."""
+    """Try one set of settings and return the seconds it took; if training fails, the trial is recorded as failed."""
     study = open_study(search.tuning)
     trial = study.ask(space_around(search.tuning.config))
     started = time.perf_counter()
@@ -122,9 +122,9 @@ def try_settings(search: Search) -> float:
 
 
 def open_study(tuning: Tuning) -> optuna.Study:
-    """Return the study in the output directory, made if need be.
+    """Return the Optuna study in the output directory; create it if it is missing.
 
-    The next trial depends on the trials so far and the run's seed alone, not on how many calls made them.
+    The next trial depends only on the earlier trials and the seed of the run, not on the number of calls.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
@@ -140,22 +140,22 @@ def open_study(tuning: Tuning) -> optuna.Study:
 
 
 def excess_of(trial: FrozenTrial) -> float:
-    """Return by how much, in all, the gates' margins were exceeded; 0: every gate passes."""
+    """Return the sum of ``gate_excess`` over the privacy gates; 0 if every gate passes or is accepted."""
     return float(sum(trial.constraints.values()))
 
 
 def gate_excess(gate: GateVerdict, *, accepted: bool) -> float:
-    """Return by how much a gate is missed, as a multiple of its margin above "no leak"; 0 if it passes.
+    """Return by how much a gate's margin is exceeded, as a multiple of the margin, from 0.01 to 1; 0 if it passes.
 
     Args:
-        gate: the verdict, reached with validation users in the holdout's place.
-        accepted: whether the configuration accepts it if it is inconclusive.
+        gate: the verdict, measured with validation users instead of holdout users.
+        accepted: whether the configuration accepts an inconclusive verdict of this gate; then it counts as passed.
     """
     if gate.verdict == Verdict.PASS or (accepted and gate.verdict == Verdict.INCONCLUSIVE):
         return 0.0
     missed = [figure for figure in gate.figures if figure.verdict != Verdict.PASS]
     excess = max((figure.share_of_tolerance for figure in missed), default=0.0) - 1
-    if excess <= 0 and gate.verdict == Verdict.FAIL:  # a proof, as of copies, or a figure that could not be computed
+    if excess <= 0 and gate.verdict == Verdict.FAIL:  # e.g. proven copies, or a figure that could not be computed
         return _MOST_EXCESS
     return min(max(_LEAST_EXCESS, excess), _MOST_EXCESS)
 
@@ -181,9 +181,9 @@ def _evaluate(search: Search, config: PipelineConfig, trial: Trial) -> float:
 
 
 def _pruning(trial: Trial) -> Callable[[EpochReport], None]:
-    """Return a callback that reports each epoch, and ends the trial if its VAE is worse than most others were by then.
+    """Return a callback that reports each epoch and ends a bad trial early.
 
-    Worse is a validation log-likelihood below the median of the trials at the same epoch.
+    A trial is bad if its VAE's validation log-likelihood is below the median of the other trials at the same epoch.
     """
 
     def on_epoch(report: EpochReport) -> None:
@@ -197,10 +197,10 @@ def _pruning(trial: Trial) -> Callable[[EpochReport], None]:
 
 
 def _recall(users: csr_matrix, validation: csr_matrix, config: PipelineConfig) -> dict[JudgeName, float]:
-    """Return what the judges achieve for the validation users after learning from ``users``.
+    """Return the recall@10 of each judge, trained on ``users``, for the validation users.
 
     Raises:
-        DataError: there are too few validation users to rank for.
+        DataError: too few validation users have enough items to rank for.
     """
     judges: tuple[JudgeName, ...] = ("svd", "ease") if users.shape[1] <= MAX_ITEMS else ("svd",)
     folds = make_folds(validation, config=config.utility, seed=config.seed)
@@ -229,5 +229,5 @@ def _privacy(users: csr_matrix, train: csr_matrix, validation: csr_matrix, confi
 
 @lru_cache
 def _storage(path: Path) -> optuna.storages.RDBStorage:
-    """Return the study's database: SQLite, whole after a kill at any moment."""
+    """Return the SQLite database of the study, which stays intact if the process is killed at any moment."""
     return optuna.storages.RDBStorage(f"sqlite:///{path}")

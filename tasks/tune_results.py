@@ -1,4 +1,4 @@
-"""What a search leaves: the best settings as a configuration file, all trials as a table, the best ones to read."""
+"""The results of ``sdrm tune``: the best settings as a configuration file, a table of all trials, and a summary."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ _SHOWN = 5
 
 
 class Tuned(Record):
-    """The configuration found, the table of all trials, and the best of them to print."""
+    """The configuration file found, the table of all trials, and a printable summary of the best trials."""
 
     config: Path
     trials: Path
@@ -32,7 +32,7 @@ def write_tuned(search: Search) -> Tuned:
     """Write ``tuned.yaml`` and ``trials.parquet``.
 
     Raises:
-        TrainingError: no trial came to its end.
+        TrainingError: no trial was completed.
     """
     out = search.tuning.out
     trials = open_study(search.tuning).get_trials(deepcopy=False)
@@ -46,7 +46,7 @@ def write_tuned(search: Search) -> Tuned:
 
 
 def _rank(trial: FrozenTrial) -> tuple[float, float]:
-    """Order trials that pass every gate first, then those that miss them least; among equals by utility."""
+    """Return the sort key of a trial: first the smallest excess over the gates' margins, then the highest utility."""
     return excess_of(trial), -(trial.value or 0.0)
 
 
@@ -70,7 +70,7 @@ def _yaml(search: Search, finished: Sequence[FrozenTrial], *, n_trials: int) -> 
 
 
 def _missed(trial: FrozenTrial) -> dict[str, str]:
-    """Return the verdicts of the gates that a trial does not pass, accepted or not."""
+    """Return the verdicts of the gates that a trial does not pass, including accepted ones."""
     return {gate: verdict for gate, verdict in trial.user_attrs["gates"].items() if verdict != Verdict.PASS}
 
 
@@ -84,7 +84,7 @@ def _ended(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
 
 
 def _frame(trials: Sequence[FrozenTrial]) -> pd.DataFrame:
-    """Return one row a trial: how it ended, its utility, its settings, and the verdict of each gate."""
+    """Return a table with one row per ended trial: state, utility, excess, seconds, settings and gate verdicts."""
     return pd.DataFrame(
         [
             {
@@ -103,7 +103,7 @@ def _frame(trials: Sequence[FrozenTrial]) -> pd.DataFrame:
 
 
 def _summary(search: Search, finished: Sequence[FrozenTrial]) -> str:
-    """Return the best trials and the given settings as aligned lines."""
+    """Return the best trials, and the trial of the given settings, as aligned lines of text."""
     given = _given(search, finished)
     shown = list(finished[:_SHOWN])
     if given and given not in shown:

@@ -1,4 +1,4 @@
-"""The settings that ``sdrm tune`` searches, each with its bounds: the one table of them."""
+"""The settings that ``sdrm tune`` searches, each with its bounds."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,19 +22,19 @@ SPACE: dict[str, IntDistribution | FloatDistribution] = {
 
 
 def with_concrete_values(config: PipelineConfig, *, n_train_users: int) -> PipelineConfig:
-    """Return the configuration with a number for every searched setting, those that go by the data included."""
+    """Return the configuration with a number for every searched setting, also for those that depend on the data."""
     temperature = OWN if config.sampling.temperature is None else config.sampling.temperature
     sampling = config.sampling.model_copy(update={"temperature": temperature})
     return config.model_copy(update={"vae": config.vae.sized_for(n_train_users), "sampling": sampling})
 
 
 def values_of(config: PipelineConfig) -> dict[str, Any]:
-    """Return the searched settings' values in a configuration."""
+    """Return the value of each searched setting in a configuration."""
     return {path: _at(config, path) for path in SPACE}
 
 
 def space_around(given: PipelineConfig) -> dict[str, BaseDistribution]:
-    """Return what a trial draws from: the bounds make room for the values given, wherever those lie."""
+    """Return the search space of a trial; bounds are widened where needed to include the given values."""
     return {path: _widened(bounds, _at(given, path)) for path, bounds in SPACE.items()}
 
 
@@ -51,7 +51,7 @@ def _widened(bounds: IntDistribution | FloatDistribution, given: Any) -> BaseDis
     low, high = min(bounds.low, given), max(bounds.high, given)
     if isinstance(bounds, FloatDistribution):
         return FloatDistribution(low, high, log=bounds.log and low > 0)
-    # A step the given value does not lie on would move it: then every whole number is tried.
+    # If the given value is not on a step, Optuna would change it; then the step is 1.
     step = bounds.step if (given - low) % bounds.step == 0 and (high - low) % bounds.step == 0 else 1
     return IntDistribution(low, high, log=bounds.log, step=step)
 

@@ -1,4 +1,4 @@
-"""How the reports say things: numbers for humans, and plain words for the names of gates, figures and stages."""
+"""The wording of the reports: numbers as text, and plain words for the names of gates, figures and stages."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 MISSING = "–"
 _LAST_BITS = 1e-12
 
-# The orders below are those of every table.
+# All tables use the order of these mappings.
 PRIVACY_GATES: Mapping[str, str] = {
     "hygiene": "Hygiene",
     "k_anonymous_items": "Rare items",
@@ -61,7 +61,7 @@ JUDGES: Mapping[str, str] = {
     "neumf": "NeuMF",
 }
 
-# Training stage → (title, what the loss is, what the validation figure is; None if it is the loss).
+# Training stage → (title, meaning of the loss, meaning of the validation figure; None if it is the loss).
 TRAINING: Mapping[str, tuple[str, str, str | None]] = {
     "vae": ("VAE", "training loss", "log-likelihood of hidden items, nats (higher is better)"),
     "diffusion": ("Diffusion", "training loss", "denoising loss of validation users (lower is better)"),
@@ -71,7 +71,7 @@ TRAINING: Mapping[str, tuple[str, str, str | None]] = {
 
 
 def ordered(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """Return the entries in the order of ``names``, those it does not name last, as they were."""
+    """Return the entries of ``values`` in the order of ``names``, then the other entries in their own order."""
     known = [name for name in names if name in values]
     return {name: values[name] for name in [*known, *(name for name in values if name not in known)]}
 
@@ -82,17 +82,17 @@ def plain(name: str) -> str:
 
 
 def whole(number: float | None) -> str:
-    """Return a count with thin separators, e.g. ``95,215``."""
+    """Return a count with commas, e.g. ``95,215``; "–" for None."""
     return MISSING if number is None else f"{number:,.0f}"
 
 
 def counted(number: int, noun: str) -> str:
-    """Return how many there are, e.g. ``1 user`` or ``2,000 users``."""
+    """Return a number with its noun, e.g. ``1 user`` or ``2,000 users``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def figure(value: float | None) -> str:
-    """Return a measured figure with three decimals, fewer where it is large, more where it would read as 0."""
+    """Return a figure with three decimals; fewer if it is large, more if it would read as 0; "–" for None."""
     if value is None:
         return MISSING
     if abs(value) >= 1000:
@@ -101,12 +101,12 @@ def figure(value: float | None) -> str:
 
 
 def signed(value: float | None) -> str:
-    """Return a difference as ``figure`` has it, with its sign."""
+    """Return a difference in the format of ``figure``, with its sign."""
     return figure(value) if value is None or value <= 0 else f"+{figure(value)}"
 
 
 def ratio(value: float | None) -> str:
-    """Return a multiple with three decimals, or with more where three would read 1.000 and it is not 1.
+    """Return a ratio with three decimals, or with more if it is not 1 but would read 1.000; "–" for None.
 
     So a reader sees on which side of 1 the end of an interval lies.
     """
@@ -114,18 +114,18 @@ def ratio(value: float | None) -> str:
 
 
 def _apart(value: float, *, from_: float, decimals: int) -> str:
-    """Return a number with so many decimals, or with more, up to six, as long as it reads the same as ``from_``."""
+    """Return a number with ``decimals`` decimals, or with more (up to six) if it would otherwise equal ``from_``."""
     texts = (f"{value:.{places}f}" for places in range(decimals, 7))
     return next((text for text in texts if float(text) != from_), f"{from_:.{decimals}f}")
 
 
 def rounded(number: float, *, digits: int) -> float:
-    """Return a number with so many significant digits; what is 0 but for the last bits of a sum is 0."""
+    """Return a number with ``digits`` significant digits; 0 if it is below 1e-12, a rounding error of a sum."""
     return 0.0 if abs(number) < _LAST_BITS else float(f"{number:.{digits}g}")
 
 
 def percent(share: float | None) -> str:
-    """Return a share in percent with three digits, e.g. ``4.00 %``."""
+    """Return a share in percent with three significant digits, e.g. ``4.00 %``; "–" for None."""
     return MISSING if share is None else f"{100 * share:#.3g}".rstrip(".") + " %"
 
 
@@ -150,19 +150,19 @@ def size(n_bytes: float) -> str:
 
 
 def interval(estimate: Mapping[str, Any] | None, write: Callable[[float | None], str] = figure) -> str:
-    """Return an estimate's 95 % interval, e.g. ``0.341 to 0.389``; empty where there is none."""
+    """Return the 95 % interval of an estimate, e.g. ``0.341 to 0.389``; empty if there is none."""
     if not estimate or estimate.get("low") is None or estimate.get("high") is None:
         return ""
     return f"{write(estimate['low'])} to {write(estimate['high'])}"
 
 
 def p_value(value: float) -> str:
-    """Return a p-value; below a thousandth only that it is."""
+    """Return a p-value with three decimals, or ``< 0.001``."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def sentence(text: str) -> str:
-    """Return a phrase as a sentence of its own: a capital first, a full stop last."""
+    """Return a phrase as a sentence, with a capital letter first and a full stop last."""
     return text[:1].upper() + text[1:].rstrip(".") + "."
 
 
