@@ -1,10 +1,13 @@
-"""The story of a night, in order. Knows Prefect and the tasks; no tensors, no frames, no expectations."""
+"""The Prefect flows, which call the tasks in order, and the command line.
+
+They contain no numerical code, data frames or expectations of gates.
+"""
 
 import logging
 import os
 
-# Prefect reads these when it is first imported. Nothing is sent anywhere, no page asks an outside host,
-# and what the pipeline logs under its own name is kept with the run.
+# Prefect reads these when it is first imported. They switch off telemetry and requests to other hosts from Prefect's
+# web pages, and they keep the log messages of the logger "sdrm" with the run.
 for _name, _value in {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -14,5 +17,5 @@ for _name, _value in {
 }.items():
     os.environ.setdefault(_name, _value)
 
-# Under a worker the root logger would let nothing below WARNING through to the run's pages.
+# Under a Prefect worker, the root logger would drop messages below WARNING, so they would not reach the web pages.
 logging.getLogger("sdrm").setLevel(logging.INFO)

@@ -29,8 +29,8 @@ EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
 INTERRUPTED = 130
 _TAKEN_UP = "sdrm: interrupted; the same command, run again, reuses what is finished"
 DEBUG = "--debug"
-_NO_MEMORY = ("allocate memory", "out of memory")  # what PyTorch says, on the CPU and on a GPU
-_NO_SPACE = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))  # also where the error is no OSError
+_NO_MEMORY = ("allocate memory", "out of memory")  # in PyTorch's messages, on the CPU and on a GPU
+_NO_SPACE = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))  # also in errors that are no OSError
 COMPARED_ARMS = "popularity,vae_prior,published,sdrm_full,sdrm_multi,sdrm_full@10"
 SHIPPED = Path(__file__).resolve().parent.parent / "deployments"
 
@@ -211,10 +211,10 @@ def inspect(
 
 
 def _configured(path: Path | None, *, overrides: list[str] | None, **options: Any) -> PipelineConfig:
-    """Read the configuration, with the options and then the ``--set`` settings on top."""
+    """Read the configuration; the options replace its settings, and the ``--set`` settings replace both."""
     dotted = {"source": "source.uri", "releases": "paths.releases", "work": "paths.work", "seed": "seed"}
     given = [
-        f"{dotted[name]}={json.dumps(value, default=str, ensure_ascii=False)}"  # YAML knows no pairs of surrogates
+        f"{dotted[name]}={json.dumps(value, default=str, ensure_ascii=False)}"  # YAML cannot read surrogate pairs
         for name, value in options.items()
         if value is not None
     ]
@@ -236,7 +236,7 @@ def _regenerate(config: PipelineConfig) -> None:
 
 
 def _require_source(config: PipelineConfig) -> None:
-    """Check now that the source's files exist, which the flow would do many seconds later; journal a failure."""
+    """Check at once that the source's files exist; the flow would do so many seconds later. Journal a failure."""
     from flows.journal import journal
     from tasks.source import require_files
 
@@ -248,8 +248,8 @@ def _require_source(config: PipelineConfig) -> None:
 
 
 def _connect() -> Callable[[], None]:
-    """Find or start a Prefect server; return a function that waits for it, for the caller to import meanwhile."""
-    # Prefect writes its own account of a failure to the console; the command says it once, as a sentence.
+    """Find or start a Prefect server; return a function that waits for it, so that the caller can import meanwhile."""
+    # Without Prefect's own error messages on the console: the command reports an error once, as a sentence.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     from flows.server import connect
 
@@ -257,7 +257,7 @@ def _connect() -> Callable[[], None]:
 
 
 def main() -> None:
-    """Run the command line; turn errors into sentences and exit codes."""
+    """Run the command line; report errors as sentences on standard error, and set the exit code."""
     signal.signal(signal.SIGTERM, _say_and_end)
     debug = DEBUG in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != DEBUG]
@@ -267,7 +267,7 @@ def main() -> None:
         if end.code == INTERRUPTED:
             typer.echo(_TAKEN_UP, file=sys.stderr)
         raise
-    except Exception as error:  # noqa: BLE001 - whatever it was, it is told, with its exit code
+    except Exception as error:  # noqa: BLE001 - every error is reported, with its exit code
         if debug:
             traceback.print_exc()
         else:
@@ -277,8 +277,8 @@ def main() -> None:
 
 
 def _say_and_end(number: int, _: FrameType | None) -> None:
-    """End by the signal as without this handler; in a flow Prefect's handler comes first and calls this one last."""
-    os.write(2, f"{_TAKEN_UP}\n".encode())  # a stream may be in the middle of a line of its own
+    """Print a hint, then end by the signal as without this handler. In a flow, Prefect's handler runs first."""
+    os.write(2, f"{_TAKEN_UP}\n".encode())  # not through a stream: it may be in the middle of a write
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
 

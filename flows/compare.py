@@ -1,4 +1,7 @@
-"""The comparison: arms × seeds are fitted and measured, each judge looks at all of them, a table sets them in order."""
+"""The flow of ``sdrm compare``: fit and measure each arm with each seed, judge their utility, and write a table.
+
+An arm is a generator of synthetic users; a judge is a recommender that measures their utility.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,23 +28,24 @@ from tasks.compare_results import write_results
 from tasks.ingest import ingest
 from tasks.matrix import build_matrix
 
-_CORES_A_WORKER = 2  # what one fit keeps busy by itself
+_CORES_A_WORKER = 2  # one fit keeps two cores busy
 
 
 def default_workers() -> int:
-    """Return how many pieces to work on at once on this machine."""
+    """Return how many tasks of the comparison to run at the same time on this machine."""
     return max(1, usable_cores() // _CORES_A_WORKER)
 
 
 def run_comparison(comparison: Comparison, *, workers: int) -> Compared:
-    """Run the flow with so many pieces at once; their number changes no result.
+    """Run the flow with ``workers`` tasks at the same time; their number changes no result.
 
     Raises:
-        ConfigError: the output directory holds something else.
-        SdrmError: another process is at work in it.
+        ConfigError: the output directory has other files or results of other settings, or is among the releases.
+        DataError: the output directory cannot be written, or the source cannot be used.
+        SdrmError: another process works in the output directory, or a part of the comparison failed.
     """
     runner: Any = ThreadPoolTaskRunner(max_workers=workers)
-    # Around the flow: one that is interrupted ends when its threads have finished what they were at.
+    # The lock surrounds the flow: after an interruption, the flow's threads still finish their present work.
     releases = comparison.config.paths.releases
     with claimed(comparison.out, command="compare", question=comparison.question(), releases=releases):
         return compare.with_options(task_runner=runner)(comparison)
@@ -55,14 +59,14 @@ def run_comparison(comparison: Comparison, *, workers: int) -> Compared:
     validate_parameters=True,
 )
 def compare(comparison: Comparison) -> Compared:
-    """Put arms side by side: utility, fidelity, privacy and cost.
+    """Compare arms by utility, fidelity, privacy and time.
 
-    What an earlier call finished in the same directory, which the caller has claimed, is taken from there.
+    The caller must have locked the output directory. Results that an earlier call finished there are reused.
 
     Raises:
-        ConfigError: the output directory is about other data.
+        ConfigError: the output directory has results of other data.
         DataError: the source cannot be used.
-        SdrmError: an arm or a judge failed; everything else is finished, and in the table.
+        SdrmError: an arm or a judge failed. All other results are in the table, unless no arm or no judge is left.
     """
     paths = comparison.config.paths.model_copy(update={"work": comparison.out / "input"})
     ingested = ingest(comparison.config.model_copy(update={"paths": paths}))
@@ -80,12 +84,12 @@ def compare(comparison: Comparison) -> Compared:
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece at work.
+    """A submitted task of the comparison.
 
     Attributes:
-        about: what must be left out if the piece fails: a family of arms, an arm, or a judge.
-        name: for messages.
-        future: of its task.
+        about: what is left out if the task fails: a family of arms, an arm, or a judge.
+        name: name for messages.
+        future: future of the task.
     """
 
     about: str
@@ -94,13 +98,13 @@ class Piece:
 
 
 class Failures(dict[str, SdrmError]):
-    """What could not be computed, by the piece's name, and why."""
+    """The errors of failed tasks, by ``Piece.name``."""
 
     def of(self, pieces: Iterable[Piece]) -> list[str]:
-        """Wait for all pieces; note the reasons of those that failed, and return what these are about.
+        """Wait for all tasks, store the errors of those that failed, and return their ``about``.
 
         Raises:
-            Exception: the first unexpected one, as it was, when all have ended.
+            Exception: the first error that is not an ``SdrmError``, after all tasks have ended.
         """
         failed: list[str] = []
         unexpected: list[Exception] = []
@@ -117,7 +121,7 @@ class Failures(dict[str, SdrmError]):
         return failed
 
     def error(self, result: str) -> SdrmError:
-        """Return the error that says it all."""
+        """Return one error that lists all failures; ``result`` says what is available nevertheless."""
         reasons = "\n".join(f"  {name}: {reason}" for name, reason in self.items())
         what = f"{len(self)} piece{'s' if len(self) != 1 else ''} of the comparison could not be computed; {result}"
         return SdrmError(f"{what}. Remove the cause, or leave these out:\n{reasons}")

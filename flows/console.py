@@ -1,4 +1,4 @@
-"""Progress on standard error: bars on a terminal, plain lines elsewhere."""
+"""Show progress on standard error: as bars on a terminal, otherwise as lines."""
 
 import logging
 import math
@@ -13,7 +13,7 @@ _KEPT_BARS = 15
 
 @contextmanager
 def progress_shown() -> Iterator[None]:
-    """Show what the pipeline logs while the block runs."""
+    """Show the pipeline's log messages during the block."""
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     logger = logging.getLogger("sdrm")
     bars = Progress(
@@ -32,12 +32,12 @@ def progress_shown() -> Iterator[None]:
 
 
 class _Display(logging.Handler):
-    """Show each record; a display that fails is told of, as of any handler of the log, and stops no work."""
+    """Shows each log record. An error of the display is reported as ``logging`` does it, and does not stop the run."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self._show(record)
-        except Exception:  # noqa: BLE001 - whatever it is, a night of work is worth more
+        except Exception:  # noqa: BLE001 - no error of the display may end a run
             self.handleError(record)
 
     def _show(self, record: logging.LogRecord) -> None:
@@ -45,7 +45,7 @@ class _Display(logging.Handler):
 
 
 class _Lines(_Display):
-    """One line a message of level INFO or above."""
+    """One line for each message of level INFO or above."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(logging.INFO)
@@ -57,7 +57,10 @@ class _Lines(_Display):
 
 
 class _Bars(_Display):
-    """One bar a stage, moved by the epochs of its thread; the last bars stay, warnings stand above them."""
+    """One bar for each stage; the training epochs of its thread move it.
+
+    Older bars disappear; warnings are printed above the bars.
+    """
 
     def __init__(self, progress: Progress) -> None:
         super().__init__(logging.DEBUG)
@@ -78,11 +81,11 @@ class _Bars(_Display):
             self._progress.console.print(f"{record.levelname.lower()}: {record.getMessage()}", markup=False)
 
     def _move(self, bar: TaskID, *, completed: int, total: int, description: str | None = None) -> None:
-        self._progress.update(bar, total=math.inf)  # the clock of a bar that was full goes on only with another total
+        self._progress.update(bar, total=math.inf)  # restarts the clock of a full bar, which needs a new total
         self._progress.update(bar, completed=completed, total=total, description=description)
 
     def _make_room(self) -> None:
-        current = set(self._current.values())  # full ones too: a fit has several rounds of epochs
+        current = set(self._current.values())  # also full bars: a fit has several rounds of epochs
         ended = [bar.id for bar in self._progress.tasks if bar.id not in current]
         for bar in ended[:-_KEPT_BARS]:  # a comparison has hundreds of stages, a terminal a few dozen lines
             self._progress.remove_task(bar)

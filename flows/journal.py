@@ -1,4 +1,4 @@
-"""One line a run in ``WORK/runs.jsonl``: when, what, how it ended, which release."""
+"""The journal ``runs.jsonl`` in ``paths.work``: one line per run with times, data set, verdict and release."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from tasks.records import JOURNAL, Release, Run
 
 @dataclass
 class Entry:
-    """What a run leaves in the journal; filled in as the run learns it."""
+    """Values for a run's line in the journal; the run fills them in when it knows them."""
 
     run: Run | None = None
     release: Release | None = None
@@ -25,10 +25,10 @@ class Entry:
 
 @contextmanager
 def journal(config: PipelineConfig) -> Iterator[Entry]:
-    """Append a line when the block ends, however it ends; an error goes on its way afterwards.
+    """Append a line to the journal at the end of the block, also after an error, which is then raised again.
 
     Raises:
-        DataError: nothing can be appended; said before the block begins.
+        DataError: the journal cannot be written; raised before the block begins.
     """
     started = datetime.now(UTC)
     entry, verdict = Entry(), "published"
@@ -53,19 +53,19 @@ def journal(config: PipelineConfig) -> Iterator[Entry]:
         try:
             with file:
                 file.write(json.dumps(line, sort_keys=True) + "\n")
-        except OSError as error:  # a full disk takes nothing back that is published
-            from tasks.stage import LOG  # seconds of imports
+        except OSError as error:  # e.g. a full disk: the release remains published
+            from tasks.stage import LOG  # here, because the import takes seconds
 
             LOG.warning("%s has no line of this run (%s)", file.name, error)
 
 
 def _published(entry: Entry, *, since: datetime) -> str | None:
-    """Return the run's release, also where the run was interrupted after it had made it the latest one."""
+    """Return the path of the run's release, also if the run was interrupted just after publishing it; else None."""
     if entry.release:
         return str(entry.release.path)
     if entry.run is None:
         return None
-    from tasks.releases import published_by  # seconds of imports, which a run has behind it
+    from tasks.releases import published_by  # takes seconds, but a run has already imported it
 
     found = published_by(entry.run, since=since)
     return str(found) if found else None
@@ -76,13 +76,13 @@ def _opened(config: PipelineConfig) -> TextIO:
     try:
         private_directory(path.parent)
         file = path.open("a+", encoding="utf-8")
-        if file.tell() and not path.read_bytes().endswith(b"\n"):  # of a run that died, or of a full disk
+        if file.tell() and not path.read_bytes().endswith(b"\n"):  # cut off by a crash or a full disk
             file.write("\n")
         return file
     except OSError as error:
-        from tasks.preflight import require_writable  # seconds of imports
+        from tasks.preflight import require_writable  # here, because the import takes seconds
 
-        require_writable(config.paths)  # which says all there is to say of the directories
+        require_writable(config.paths)  # raises if a directory is the cause
         what = f"cannot be written: {error.strerror}"
         raise DataError(Problem(str(path), what, "Give it to this user, or move it away")) from None
 
@@ -92,6 +92,6 @@ def _verdict(error: BaseException) -> str:
         return f"refused by gate {error.gate}"
     if isinstance(error, SdrmError):
         return f"failed: {type(error).__name__}"
-    if not isinstance(error, Exception):  # Ctrl-C, or Prefect's of a run that is cancelled
+    if not isinstance(error, Exception):  # Ctrl-C, or a run cancelled in Prefect
         return "interrupted"
     return f"crashed: {type(error).__name__}"

@@ -1,4 +1,4 @@
-"""The nightly flow: read, check, learn, sample, judge, publish. Nothing is published that did not pass."""
+"""The nightly flow: read, check, train, sample, judge, publish. A release is published only if the gates pass."""
 
 from prefect import flow
 
@@ -33,12 +33,12 @@ from tasks.train import diffuse, pretrain
     validate_parameters=True,
 )
 def regenerate(config: PipelineConfig) -> Release:
-    """Regenerate the synthetic release of one data set.
+    """Make and publish a new synthetic release of one data set.
 
     Raises:
-        DataError: the source cannot be used; every problem is named.
+        DataError: the source cannot be used; the message names every problem.
         TrainingError: the model cannot be trained on this data.
-        GateFailed: a gate said no; the previous release stays as it was.
+        GateFailed: a gate failed; the previous release is not changed.
     """
     with journal(config) as entry:
         require_startable(config)
@@ -65,11 +65,10 @@ def regenerate(config: PipelineConfig) -> Release:
 
 
 def sample_until_accepted(run: Run, matrix: UserItemMatrix, vae: TrainedVae) -> tuple[FittedModel, Samples, Measures]:
-    """Fit, sample and judge; a refused attempt is followed by one more, never by a loop until it passes.
+    """Fit, sample and judge; if a gate refuses the first attempt, make one more (``privacy.attempts`` is at most 2).
 
-    The second attempt has a new seed. If privacy alone stood in the way of the first, and how randomly items are drawn
-    was found by the night itself, it also draws them more randomly: under another seed alone the model would give away
-    as much.
+    The second attempt uses a new seed. If only privacy gates refused the first, and no ``sampling.temperature`` is
+    configured, a second model draws items more randomly: with only another seed, the first would leak as much again.
     """
     model, last = diffuse(run, matrix, vae), run.config.privacy.attempts - 1
     for attempt in range(last):
@@ -83,7 +82,7 @@ def sample_until_accepted(run: Run, matrix: UserItemMatrix, vae: TrainedVae) -> 
 
 
 def sample_and_judge(run: Run, matrix: UserItemMatrix, model: FittedModel, *, attempt: int) -> tuple[Samples, Measures]:
-    """Sample once and let every judge and gate look at the same synthetic users."""
+    """Sample once, then measure and check these synthetic users; raise ``GateFailed`` if a gate fails."""
     samples = sample(run, matrix, model, attempt=attempt)
     fidelity = measure_fidelity(run, matrix, samples)
     gate_synthetic(run, matrix, samples, fidelity)

@@ -1,4 +1,4 @@
-"""`sdrm serve`: a Prefect server on this machine with its pages, and the nightly schedule, until interrupted."""
+"""``sdrm serve``: run the nightly schedule until interrupted, with a local Prefect server and its web pages."""
 
 import asyncio
 import os
@@ -27,21 +27,21 @@ from sdrm_core.storage import private_directory
 
 
 def serve_nightly(config: PipelineConfig, *, port: int, schedule: Schedule) -> None:
-    """Serve the nightly schedule; on a server of our own unless one is configured. Returns when interrupted.
+    """Serve the nightly schedule until interrupted, with a new local server unless a server is configured.
 
     Args:
-        config: what a night is run with; relative paths are taken from the current directory.
-        port: where the server of our own listens; unused if one is configured.
+        config: settings of each nightly run; relative paths start at the current directory.
+        port: port of the local server; unused if a server is configured.
         schedule: when to run.
 
     Raises:
-        ConfigError: a port that cannot be used, a configured server that does not answer, or one where workers run
-            a deployment of this name.
-        SdrmError: another process of this user serves the data set.
+        ConfigError: the port cannot be used; or the configured server does not answer, or has a deployment of this name
+            for workers.
+        SdrmError: another process of this user serves the data set, or the local server does not start.
     """
     api_url = configured_api_url()
     with nullcontext() if api_url else LocalServer(port=port, pages=True) as server:
-        from flows.regenerate import regenerate  # seconds of imports, while the server starts
+        from flows.regenerate import regenerate  # takes seconds, while the server starts
         from tasks.claims import exclusive_lock
 
         if server:
@@ -55,15 +55,16 @@ def serve_nightly(config: PipelineConfig, *, port: int, schedule: Schedule) -> N
             told = f"Prefect: {without_password(str(pages))}\nSchedule: {schedule.cron} ({schedule.timezone})"
             typer.echo(f"{told}, until interrupted", err=True)
             rooted = _rooted(config)
-            # A night imports from where it is started first: a folder `flows` here must not be taken for this one.
+            # A run imports first from the directory where it starts: a folder ``flows`` of the user must not be found.
             os.chdir(Path(__file__).resolve().parents[1])
             asyncio.run(_serve(regenerate, rooted, schedule))
 
 
 def deployment_name(config: PipelineConfig) -> str:
-    """Return the name under which a data set's nights are served: one a data set, and none that ``prefect.yaml`` has.
+    """Return the deployment name for a data set's nightly runs.
 
-    A deployment of the same name would be taken over, and paused at the end.
+    It differs from the names in ``prefect.yaml``: a deployment of the same name would be replaced, and paused at the
+    end.
     """
     return f"served-{config.dataset}"
 
@@ -72,7 +73,7 @@ def nightly_schedule(cron: str, *, timezone: str) -> Schedule:
     """Return the schedule of five cron fields in a time zone of the tz database.
 
     Raises:
-        ConfigError: not a cron expression, not a time zone, or neither.
+        ConfigError: the cron expression, the time zone or both are invalid, or the expression has no next date.
     """
     problems: dict[str, str] = {}
     try:
@@ -81,7 +82,7 @@ def nightly_schedule(cron: str, *, timezone: str) -> Schedule:
         problems |= {str(one["loc"][0]): one["msg"].removeprefix("Value error, ") for one in error.errors()}
     if "cron" not in problems and not _has_next(cron):
         problems["cron"] = f"has no next date: the day is in none of the months (got {cron!r})"
-    if len(cron.split()) != 5:  # Prefect also knows a sixth, the seconds: a night every second helps nobody
+    if len(cron.split()) != 5:  # Prefect accepts a sixth field for seconds, which makes no sense here
         problems["cron"] = f"needs five fields, minute hour day month weekday (got {cron!r})"
     if problems:
         raise ConfigError("\n".join(f"--{option}: {problem}" for option, problem in sorted(problems.items())))
@@ -89,7 +90,7 @@ def nightly_schedule(cron: str, *, timezone: str) -> Schedule:
 
 
 def _has_next(cron: str) -> bool:
-    """Say whether a valid cron expression has a next date, as the server finds it: 31 February is valid too."""
+    """Return whether a valid cron expression has a next date; 31 February is valid, but never comes."""
     try:
         asyncio.run(ServerCronSchedule(cron=cron).get_dates(n=1))
     except ValueError:
@@ -107,7 +108,7 @@ def _require_free(name: str) -> None:
 
 
 async def _serve(regenerate: Flow[..., Any], config: PipelineConfig, schedule: Schedule) -> None:
-    """Poll for nights that are due and run each in a process of its own, until SIGINT or SIGTERM."""
+    """Wait for scheduled runs and run each in its own process, until SIGINT or SIGTERM."""
     deployment = await regenerate.ato_deployment(
         name=deployment_name(config),
         schedule=schedule,
@@ -120,13 +121,13 @@ async def _serve(regenerate: Flow[..., Any], config: PipelineConfig, schedule: S
     runner = Runner(name=deployment_name(config))
     await runner.aadd_deployment(deployment)
     serving = asyncio.create_task(runner.start())
-    await asyncio.sleep(0)  # it begins by installing a SIGTERM handler that would leave a running night behind
+    await asyncio.sleep(0)  # lets it install its SIGTERM handler, which would not end a running run; ours replaces it
     interrupted = _interruption()
     await asyncio.wait({serving, interrupted}, return_when=asyncio.FIRST_COMPLETED)
     if runner.started:
-        await runner.astop()  # ends a running night as Cancelled
+        await runner.astop()  # ends a run in progress as Cancelled
     else:
-        serving.cancel()  # it is still starting: there is nothing to end, and no other signal would be heard
+        serving.cancel()  # still starting: no run to end, and it would not react to another signal
     with suppress(asyncio.CancelledError):
         await serving
 
@@ -139,9 +140,9 @@ def _interruption() -> asyncio.Task[Literal[True]]:
 
 
 def _rooted(config: PipelineConfig) -> PipelineConfig:
-    """Make relative paths absolute: a night is run in a process, and perhaps a directory, of its own.
+    """Make relative paths absolute, because each run has its own process, perhaps in another directory.
 
-    Links stay links: what they point to may be another file every night.
+    Symbolic links are not resolved: they may point to another file every night.
     """
     from tasks.source import is_named_source
 

@@ -1,7 +1,7 @@
-"""A Prefect server of our own in a child process: hidden, for one run, or with its pages, for `sdrm serve`.
+"""A local Prefect server in a child process: without web pages for one run, or with them for ``sdrm serve``.
 
-Prefect would start a hidden one by itself, but only after its own imports and those of the whole server, and would
-leave it running when this process is killed. Run as ``python -m flows.server``, this module is the child.
+Prefect could start such a server itself, but later (after its own imports and those of the server), and it would leave
+the server running if this process is killed. The child process runs this module as ``python -m flows.server``.
 """
 
 import atexit
@@ -23,11 +23,11 @@ import httpx
 from sdrm_core.errors import ConfigError, SdrmError
 
 HOST = "127.0.0.1"
-_START_SECONDS = 120.0  # a first start creates the database: seconds on an idle machine, a minute on a busy one
+_START_SECONDS = 120.0  # the first start creates the database: seconds on an idle machine, a minute on a busy one
 _STOP_SECONDS = 10.0
 
-# A hidden server needs no pages, no block catalogue, no event history and no triggers, and what it logs while it is
-# being stopped is noise.
+# A hidden server needs no web pages, block catalogue, event history or triggers, and the messages that it logs while it
+# is stopped are not useful.
 _HIDDEN = {
     "PREFECT_SERVER_UI_ENABLED": "false",
     "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
@@ -35,33 +35,33 @@ _HIDDEN = {
     "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
 }
-# With the default, leases in memory, a concurrency slot would stay taken for good if the server ended in a run.
+# By default, leases are kept in memory: if the server ended during a run, a concurrency slot would stay occupied.
 _WITH_PAGES = {"PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem"}
 
 
 class LocalServer:
-    """A Prefect server that listens on this machine alone and ends with this process, however this process ends.
+    """A Prefect server that listens only on this machine and ends when this process ends, in any way.
 
-    Its socket is open from the start: whoever connects while the server is still loading waits for the answer.
+    Its socket is open from the start: a client that connects while the server is loading waits for the answer.
     """
 
     def __init__(self, *, pages: bool, port: int = 0) -> None:
-        """Start the server; port 0 takes a free one."""
+        """Start the server; port 0 means any free port."""
         self._messages = None if pages else tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the server
         with _listener(port) as listener:
             self.url = f"http://{HOST}:{listener.getsockname()[1]}"
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", __name__, str(listener.fileno()), "pages" if pages else "hidden"],
-                stdin=subprocess.PIPE,  # never written to: the server ends when it is closed, by us or by our end
+                stdin=subprocess.PIPE,  # never written to; the server ends when this pipe is closed
                 stdout=self._messages,
                 stderr=self._messages,
                 pass_fds=[listener.fileno()],
                 env=_environment(pages=pages, port=listener.getsockname()[1]),
-                start_new_session=True,  # Ctrl-C is for us; the server is still needed while we wind up
+                start_new_session=True,  # Ctrl-C must not reach the server, needed until this process ends
             )
 
     def use(self) -> None:
-        """Make this the server of this process and of those it starts."""
+        """Make this process and its child processes use this server."""
         from prefect.context import refresh_global_settings_context
 
         os.environ["PREFECT_API_URL"] = f"{self.url}/api"
@@ -69,10 +69,10 @@ class LocalServer:
         refresh_global_settings_context()
 
     def wait(self) -> None:
-        """Return as soon as the server answers.
+        """Wait until the server answers.
 
         Raises:
-            SdrmError: it ended, or does not answer in time.
+            SdrmError: the server ended or does not answer in time.
         """
         try:
             _require_health(f"{self.url}/api")
@@ -80,7 +80,7 @@ class LocalServer:
             raise SdrmError(f"Prefect's server {self._fate()} ({error!r}).{self._last_words()}") from None
 
     def stop(self) -> None:
-        """End the server, and kill it if it does not."""
+        """End the server; kill it if it does not end within 10 seconds."""
         self._process.terminate()
         try:
             self._process.wait(_STOP_SECONDS)
@@ -91,12 +91,12 @@ class LocalServer:
             self._process.stdin.close()
 
     def _fate(self) -> str:
-        with suppress(subprocess.TimeoutExpired):  # it hangs up a moment before it ends
+        with suppress(subprocess.TimeoutExpired):  # it closes connections a moment before it ends
             return f"ended with code {self._process.wait(_STOP_SECONDS)}"
         return "does not answer"
 
     def _last_words(self) -> str:
-        if self._messages is None:  # they are on standard error
+        if self._messages is None:  # its messages went to standard error
             return ""
         self._messages.seek(0)
         errors = re.findall(r"^[\w.]+(?:Error|Exception): .*", self._messages.read().decode(), flags=re.MULTILINE)
@@ -110,7 +110,10 @@ class LocalServer:
 
 
 def configured_api_url() -> str | None:
-    """Return the address of the server that environment or profile name, or None; PREFECT_HOME becomes private."""
+    """Return the API address of the server configured in the environment or Prefect profile, or None.
+
+    A missing PREFECT_HOME is created, readable by its owner only.
+    """
     from prefect.settings import get_current_settings
 
     settings = get_current_settings()
@@ -121,23 +124,23 @@ def configured_api_url() -> str | None:
 def connect() -> Callable[[], None]:
     """Start a hidden server unless one is configured; return a function that waits for the server's first answer.
 
-    The server loads while the caller does: import the flow before calling that function.
+    Import the flow before calling this function: the server loads at the same time.
     """
     url = configured_api_url()
     if url:
         _reach_without_proxy()
         return lambda: require_reachable(url)
     server = LocalServer(pages=False)
-    # Before Prefect registers its own last acts, so that it still finds its server when it performs them.
+    # Registered before Prefect's exit handlers, so that it runs after them: they still need the server.
     atexit.register(server.stop)
     server.use()
     return server.wait
 
 
 def require_reachable(api_url: str) -> None:
-    """Raise a ``ConfigError`` if the configured server does not answer Prefect's own client.
+    """Raise a ``ConfigError`` if the configured server does not answer.
 
-    That one knows the certificate, the password and the proxy it is reached with.
+    The check uses Prefect's own client, which knows the certificate, the password and the proxy for the server.
     """
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY
@@ -154,12 +157,12 @@ def require_reachable(api_url: str) -> None:
 
 
 def without_password(text: str) -> str:
-    """Return the text with user and password left out of every URL."""
+    """Return the text without user name and password in its URLs."""
     return re.sub(r"//[^/\s]*@", "//", text)
 
 
 def _reach_without_proxy() -> None:
-    """Add this machine to ``no_proxy`` and ``NO_PROXY``, keeping what is there."""
+    """Add this machine to ``no_proxy`` and ``NO_PROXY``; earlier entries are kept."""
     names = ("no_proxy", "NO_PROXY")
     excepted = {one.strip() for name in names for one in os.environ.get(name, "").split(",")} - {""}
     os.environ.update(dict.fromkeys(names, ",".join(sorted({*excepted, HOST, "localhost"}))))
@@ -190,7 +193,7 @@ def _environment(*, pages: bool, port: int) -> dict[str, str]:
 
 
 def _make_private(home: Path) -> None:
-    from sdrm_core.storage import private_directory  # not above: the child would load NumPy and SciPy with it
+    from sdrm_core.storage import private_directory  # imported here, so that the child does not load NumPy and SciPy
 
     try:
         private_directory(home)
@@ -201,7 +204,7 @@ def _make_private(home: Path) -> None:
 
 
 def _serve(descriptor: int, *, pages: bool) -> None:
-    """Run the server in this process until it is told to stop or its parent is gone."""
+    """Run the server in this process until it is stopped or the parent process has ended."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
     import uvicorn
@@ -218,7 +221,7 @@ def _serve(descriptor: int, *, pages: bool) -> None:
 
 
 def _end_with_parent() -> None:
-    os.read(0, 1)  # the parent holds the other end and never writes: this returns when it is gone
+    os.read(0, 1)  # the parent never writes, so this returns when the parent closes the pipe or ends
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -1,4 +1,4 @@
-"""The search for settings: trial after trial until the time is up, judged on validation users alone."""
+"""The flow of ``sdrm tune``: try settings until the time is over, judged only on validation users."""
 
 import time
 from statistics import median
@@ -20,15 +20,15 @@ from tasks.tune_results import Tuned, write_tuned
     validate_parameters=True,
 )
 def tune(tuning: Tuning) -> Tuned:
-    """Search for the settings of the greatest utility that pass the privacy gates.
+    """Search for the settings with the highest utility that pass the privacy gates.
 
-    Every call makes at least one trial, and begins none that would probably end after the time is up. The trials
-    of earlier calls in the same directory count.
+    Every call makes at least one trial, and starts no further trial that would probably end after the time limit. The
+    trials of earlier calls in the same directory are used too.
 
     Raises:
-        ConfigError: the output directory holds something else.
-        DataError: the source cannot be used.
-        TrainingError: no trial came to its end.
+        ConfigError: the output directory has other files, or results of other settings or data, or is in the releases.
+        DataError: the source cannot be used, or the output directory cannot be written.
+        TrainingError: no trial was completed.
     """
     paths = tuning.config.paths
     with claimed(tuning.out, command="tune", question=tuning.question(), releases=paths.releases):

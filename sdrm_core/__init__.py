@@ -1,3 +1,3 @@
-"""The method as a plain library: data, model, quality and privacy, with no orchestrator in sight."""
+"""The method as a library: data, model, quality and privacy. It does not depend on Prefect."""
 
 __version__ = "0.1.0"

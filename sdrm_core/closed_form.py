@@ -1,18 +1,21 @@
-"""EASE's closed form: the judge of utility and the completion attack weigh items by it, each in its own precision."""
+"""The closed-form solution of EASE, a linear recommender.
+
+The utility judge and the completion attack both use it, each with its own floating-point precision.
+"""
 
 import numpy as np
 from scipy.linalg import inv
 from scipy.sparse import csr_matrix
 
-_BLOCK_CELLS = 1 << 20  # of the Gram matrix: a sparse product takes up to 12 bytes a cell beside it
+_BLOCK_CELLS = 1 << 20  # per block: a sparse product takes up to 12 more bytes per cell of the Gram matrix
 
 
 def item_gram(user_items: csr_matrix, *, dtype: type[np.floating]) -> np.ndarray:
-    """Return the dense (n_items, n_items) XᵀX in Fortran order, made a block of items at a time.
+    """Return the dense (n_items, n_items) XᵀX in Fortran order, computed one block of items at a time.
 
     Args:
         user_items: X, (n_users, n_items).
-        dtype: of the sums and of the result; float32 counts binary users exactly up to 2²⁴ of them.
+        dtype: type of the sums and of the result; float32 counts exactly up to 2²⁴ binary users.
     """
     user_items = user_items.astype(dtype, copy=False)
     columns, n_items = user_items.tocsc(), user_items.shape[1]
@@ -28,8 +31,8 @@ def ease_weights(gram: np.ndarray, *, penalty: float) -> np.ndarray:
     """Minimise ‖X − X B‖² + λ ‖B‖² over B with a zero diagonal: B = I − P / diag(P), P = (XᵀX + λ I)⁻¹.
 
     Args:
-        gram: XᵀX, (n_items, n_items), Fortran order; its memory is used up. Its type is that of the computation.
-        penalty: λ > 0; in units of users.
+        gram: XᵀX, (n_items, n_items), Fortran order; it is overwritten. Its dtype is that of the computation.
+        penalty: λ > 0, in units of users.
 
     Returns:
         B, (n_items, n_items) float32; column j predicts item j.

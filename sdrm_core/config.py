@@ -1,6 +1,6 @@
-"""The one configuration: every setting, its default, its bounds and its unit, written here and nowhere else.
+"""All settings of the pipeline, each with its default, bounds and unit; they are defined only here.
 
-How it is read from a file and from the command line is told in ``sdrm_core.config_file``.
+``sdrm_core.config_file`` reads them from a file and from the command line.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ DELIMITER_PATTERN = r"^[\t !#-~]$"
 SHA256_PATTERN = r"^[0-9a-f]{64}$"
 _PathOrText = TypeVar("_PathOrText", Path, str)
 _ELSEWHERE = re.compile(r"://|^(//)?[^/]*:[^/]*@")
-_URL_AS_PATH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # of a URL's two slashes a Path keeps one
+_URL_AS_PATH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # a Path keeps only one of a URL's two slashes
 CREDENTIALS_PATTERN = r"(?i:(?<![/\w])\w*(?:password|passwd|pwd)\s*=)"  # as keywords have them
 
 
@@ -49,7 +49,7 @@ def is_section(kind: object) -> bool:
 
 
 def with_home(path: _PathOrText) -> _PathOrText:
-    """Return the path; raise a ``ValueError`` if it cannot be one, or starts with ``~`` and there is no such user."""
+    """Return the path; raise a ``ValueError`` if it has a zero byte, or starts with ``~`` without such a home."""
     if "\0" in str(path):
         raise ValueError("a path cannot contain a zero byte")
     try:
@@ -62,14 +62,14 @@ def with_home(path: _PathOrText) -> _PathOrText:
 
 
 def local_directory(path: Path) -> Path:
-    """Return the path; raise a ``ValueError`` if it is a URL or starts at a home directory that is not there."""
+    """Return the path; raise a ``ValueError`` if it is a URL, or for the reasons of ``with_home``."""
     if _URL_AS_PATH.match(str(path)):
         raise ValueError("must be a local directory, not a URL; copy the result there afterwards")
     return with_home(path)
 
 
 def lies_within(path: Path, directory: Path) -> bool:
-    """Return whether a path is a directory or lies in it, whatever links and ``~`` lead there."""
+    """Return whether ``path`` is ``directory`` or inside it, after resolving symbolic links and ``~``."""
     inner, outer = (os.path.realpath(one.expanduser()) for one in (path, directory))
     return Path(inner).is_relative_to(outer)
 
@@ -82,7 +82,7 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _empty_section_sets_nothing(cls, given: Any) -> Any:
-        """Read a section that is empty in the YAML file (null) as all defaults."""
+        """Treat a section that is empty (null) in the YAML file as one with default settings."""
         if not isinstance(given, Mapping):
             return given
         sections = {name for name, field in cls.model_fields.items() if is_section(field.annotation)}
@@ -91,7 +91,7 @@ class Section(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _no_bool_for_another_type(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse ``true`` and ``false`` for a setting of another type: pydantic would read them as 1 and 0."""
+        """Refuse ``true`` and ``false`` for a setting of another type; pydantic would read them as 1 and 0."""
         asked_for = cls.model_fields[str(info.field_name)].annotation
         if isinstance(value, bool) and bool not in {asked_for, *get_args(asked_for)}:
             raise ValueError(f"{str(value).lower()} is a boolean, and this setting is not one")
@@ -154,7 +154,7 @@ class SourceConfig(Section):
 
     @property
     def name(self) -> str:
-        """The last part of ``uri``, all of it that is published; of a directory named ``.`` its own name."""
+        """Return the last part of ``uri``, the only part that is published; for ``.``, the name of that directory."""
         path = Path(self.uri).expanduser()
         return (path.resolve() if path.name in {"", ".."} else path).name or self.uri
 
@@ -194,7 +194,7 @@ class RolesConfig(Section):
 
     @property
     def shares(self) -> tuple[float, float, float, float]:
-        """Shares in the order of ``sdrm_core.data.roles.Role``."""
+        """Return the shares in the order of ``sdrm_core.data.roles.Role``."""
         return self.train, self.validation, self.holdout, self.evaluation
 
     @model_validator(mode="after")
@@ -387,7 +387,7 @@ class PrivacyConfig(Section):
 
 
 def _require_ordered(section: Section, low: str, high: str) -> None:
-    """Raise if the bound named ``low`` is above the one named ``high``."""
+    """Raise a ``ValueError`` if the setting named ``low`` is above the one named ``high``."""
     least, most = getattr(section, low), getattr(section, high)
     if least > most:
         raise ValueError(f"{low} ({least:g}) must not be above {high} ({most:g})")
@@ -496,7 +496,7 @@ class PipelineConfig(Section):
     dataset: str = Field(
         "demo",
         pattern=NAME_PATTERN,
-        max_length=100,  # a file's name ends at 255 bytes, and some are made of this one
+        max_length=100,  # file names, some made from this name, have at most 255 bytes
         description="name of the release folder, 100 characters at most",
     )
     seed: int = Field(0, ge=0, lt=1 << 63, description="the seed of all random numbers")
@@ -512,7 +512,7 @@ class PipelineConfig(Section):
     compute: ComputeConfig = ComputeConfig()
     paths: PathsConfig = PathsConfig()
 
-    # Rules of one section each: a rule of the whole is not looked at before every section is right.
+    # Each rule checks one field: a validator of the whole model would run only after all fields are valid.
 
     @field_validator("source")
     @classmethod
@@ -537,13 +537,13 @@ class PipelineConfig(Section):
         return utility
 
     def public_settings(self) -> dict[str, Any]:
-        """Return the settings as JSON has them, without the operator's directories."""
+        """Return the settings as JSON values to publish: without ``paths``, and with only the name of the source."""
         settings = self.model_dump(mode="json", exclude={"paths"})
         settings["source"]["uri"] = self.source.name
         return settings
 
     def result_settings(self) -> dict[str, Any]:
-        """Return the settings that can change a result on the CPU: not ``compute``, and not where anything lies."""
+        """Return the settings that can change a result on the CPU: those of ``public_settings`` without ``compute``."""
         settings = self.public_settings()
         del settings["compute"]
         return settings

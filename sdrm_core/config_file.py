@@ -1,4 +1,4 @@
-"""Load a configuration from a YAML file and ``--set`` overrides; explain what is wrong with it.
+"""Load a configuration from a YAML file and ``--set`` overrides, and explain errors in it.
 
 The settings themselves are in ``sdrm_core.config``.
 """
@@ -31,14 +31,15 @@ _IN_WORDS = {
     DELIMITER_PATTERN: "must be one ASCII character, but no line break and no double quote",
     SHA256_PATTERN: "must be 64 hexadecimal digits in lower case",
 }
-_SIGNS = frozenset(string.punctuation + " \t") - {"~"}  # one alone is itself: YAML would begin a block or a comment
+_SIGNS = frozenset(string.punctuation + " \t") - {"~"}  # a single sign: YAML would start a block or a comment
 
 
 def load_config(path: Path | None, overrides: Sequence[str] = ()) -> PipelineConfig:
     """Read a YAML file (None: all defaults), apply ``section.key=value`` overrides and validate.
 
     Raises:
-        ConfigError: unreadable file, bad YAML, unknown key (with the nearest valid one) or a wrong value.
+        ConfigError: the file cannot be read, is not valid YAML, or has an unknown key (the message names the most
+            similar valid one) or a wrong value.
     """
     try:
         return _loaded(path, overrides)
@@ -67,12 +68,12 @@ def _validated(tree: Mapping[str, Any], *, source: str, overrides: Sequence[str]
 
 
 def _without_passwords(text: str) -> str:
-    """Blank what may be credentials, wherever they were written; rather too much of a line than too little."""
+    """Remove possible credentials from a message; to be safe, more of a line than necessary is removed."""
     return re.sub(rf"({CREDENTIALS_PATTERN}).*", r"\1…", re.sub(r":/.*@", "://…@", text))
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """A safe loader that refuses duplicate keys: YAML would silently keep the last one."""
+    """A safe loader that refuses duplicate keys; PyYAML would silently keep the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set[str]()
@@ -85,7 +86,7 @@ class _UniqueKeys(yaml.SafeLoader):
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        with path.open(encoding="utf-8") as file:  # of a text, an error would quote a piece: perhaps of a password
+        with path.open(encoding="utf-8") as file:  # not as text: an error would quote it, maybe a password
             tree = yaml.load(file, Loader=_UniqueKeys)  # noqa: S506 - a safe loader
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error}). Give the path of a YAML file") from None
@@ -108,7 +109,7 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set {override!r}: the value is not valid YAML ({error})") from None
     *sections, key = dotted.split(".")
     for section in sections:
-        if tree.get(section) is None:  # or a heading with nothing under it
+        if tree.get(section) is None:  # missing, or a section without settings
             tree[section] = {}
         tree = tree[section]
         if not isinstance(tree, dict):
@@ -133,8 +134,8 @@ def _explain(problem: Mapping[str, Any], source: str, overridden: Sequence[str])
 
 
 def _in_words(problem: Mapping[str, Any]) -> str:
-    """Explain what is wrong with a value without jargon of Python or regular expressions."""
-    if problem["type"] == "model_type":  # what was given may be a secret: a database for `source`
+    """Explain what is wrong with a value, without terms of Python or regular expressions."""
+    if problem["type"] == "model_type":  # the value may be secret, e.g. a database URL for `source`
         section = ".".join(map(str, problem["loc"]))
         first = next(key for key in _dotted_keys(PipelineConfig) if key.startswith(f"{section}."))
         return f"is a group of settings; set each by its own path, e.g. {first}"

@@ -1,4 +1,4 @@
-"""Every error the product raises on purpose. Those of a source that are ``OSError``s are worth a retry."""
+"""All errors that the pipeline raises on purpose. Those that are also an ``OSError`` may succeed on a retry."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -7,16 +7,19 @@ from typing import Any
 
 
 class SdrmError(Exception):
-    """Base of all errors that are explained to the user as a sentence."""
+    """Base class of all errors whose message explains the problem to the user."""
 
 
 class ConfigError(SdrmError, ValueError):
-    """The configuration is wrong; names the dotted path and the remedy."""
+    """The configuration is wrong; the message names the setting and the remedy."""
 
 
 @contextmanager
 def noted(errors: list[SdrmError]) -> Iterator[None]:
-    """Catch an error of the block and append it to ``errors``, so that the caller can check more; see ``raise_all``."""
+    """Append an ``SdrmError`` of the block to ``errors`` instead of raising it, so that the caller can check more.
+
+    ``raise_all`` raises the collected errors.
+    """
     try:
         yield
     except SdrmError as error:
@@ -24,7 +27,7 @@ def noted(errors: list[SdrmError]) -> Iterator[None]:
 
 
 def raise_all(errors: Sequence[SdrmError]) -> None:
-    """Raise one error of the first one's kind with the messages of all, one a line; return if there are none."""
+    """Raise one error of the first error's class with all messages, one per line; do nothing if there are no errors."""
     if errors:
         raise type(errors[0])("\n".join(map(str, errors)))
 
@@ -51,7 +54,7 @@ class Problem:
 
 
 class DataError(SdrmError, ValueError):
-    """The input data cannot be used; carries every problem found, not only the first.
+    """The input data cannot be used; the error contains all problems found, not only the first.
 
     ``problems`` is empty if the error was restored from its text, as Prefect does with stored results.
     """
@@ -64,7 +67,7 @@ class DataError(SdrmError, ValueError):
 
 @contextmanager
 def collected(problems: list[Problem]) -> Iterator[None]:
-    """Catch a ``DataError`` of the block and append its problems to ``problems``, so that the caller can check more."""
+    """Append the problems of a ``DataError`` in the block to ``problems`` instead of raising it."""
     try:
         yield
     except DataError as error:
@@ -72,30 +75,30 @@ def collected(problems: list[Problem]) -> Iterator[None]:
 
 
 class SourceChangingError(DataError, OSError):
-    """A source was written to while it was read: trying again may help."""
+    """A source was changed while it was read; another try may succeed."""
 
 
 class SourceUnreachableError(DataError, ConnectionError):
-    """The server of a source failed or could not be reached: trying again may help, as with other ``OSError``s."""
+    """The server of a source failed or could not be reached; another try may succeed, as with other ``OSError``s."""
 
 
 class TrainingError(SdrmError, RuntimeError):
-    """Training cannot go on: the loss is not finite, or nothing was learned."""
+    """Training cannot continue: the loss is not finite, or the model learned nothing."""
 
 
 class ArtifactError(SdrmError):
-    """A file between two stages is missing or not what was written.
+    """A file that the pipeline wrote is missing or was changed.
 
-    Deliberately not an ``OSError``: those are retried, and a changed file stays changed.
+    Deliberately not an ``OSError``: stages are retried after those, but a changed file stays changed.
     """
 
 
 class GateFailed(SdrmError):  # noqa: N818 - a verdict, not a malfunction
-    """A quality gate said no; nothing is published.
+    """A quality gate failed; nothing is published.
 
     Attributes:
-        gate: the gate's name.
-        report: the gate's full report, JSON-compatible; like the name, empty if the error was restored from its text.
+        gate: name of the gate.
+        report: full report of the gate, JSON-compatible. Both are empty if the error was restored from its text.
     """
 
     def __init__(self, message: str, *, gate: str = "", report: dict[str, Any] | None = None) -> None:

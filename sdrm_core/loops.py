@@ -1,4 +1,4 @@
-"""Compiled loops, and blocks of rows on all cores; both release the interpreter lock."""
+"""Compile loops with Numba, without Python's interpreter lock, and run blocks of rows on all cores."""
 
 import math
 import os
@@ -10,39 +10,39 @@ from typing import Any
 
 import numba
 
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container, microseconds of work and of time, e.g. 200000 100000
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # container limit: microseconds of CPU time per period, e.g. 200000 100000
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may use, by its affinity and by its container's share of the machine."""
+    """Return how many cores this process may use: its CPU affinity, limited by the CPU quota of its container."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with suppress(OSError, ValueError):  # there is no such file, or no limit: max 100000
+    with suppress(OSError, ValueError):  # no such file, or no limit ("max 100000")
         work, time = _QUOTA.read_text(encoding="ascii").split()
         cores = min(cores, math.ceil(int(work) / int(time)))
     return cores
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile without the interpreter lock; keep the machine code on disk where a directory is writable."""
+    """Compile a function that releases the interpreter lock; store the machine code on disk if possible."""
     try:
         return numba.njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # numba finds no place for its cache: a read-only installation without a home
+    except RuntimeError:  # no directory for the cache: read-only installation, no home directory
         return numba.njit(nogil=True)(function)
 
 
 def in_blocks(
     work: Callable[..., None], n_rows: int, *arguments: Any, block_rows: int, workers: int | None = None
 ) -> None:
-    """Call ``work(start, stop, *arguments)`` for blocks of the rows, several at a time; the first error is raised.
+    """Call ``work(start, stop, *arguments)`` for blocks of rows, several at the same time; the first error is raised.
 
     The result depends on neither the block size nor the order, as long as each call writes only its own rows.
 
     Args:
         work: must release the interpreter lock; otherwise nothing runs in parallel.
-        n_rows: of all blocks together.
-        arguments: of every call.
-        block_rows: rows of one block: few enough to balance the cores, enough to outweigh the cost of a call.
-        workers: threads; None: one a core this process may use.
+        n_rows: number of rows of all blocks together.
+        arguments: further arguments of every call.
+        block_rows: rows per block: few enough to keep all cores busy, enough to outweigh the cost of a call.
+        workers: number of threads; None: one for each core that this process may use.
     """
     with ThreadPoolExecutor(workers or usable_cores()) as pool:
         starts = range(0, n_rows, block_rows)

@@ -1,4 +1,4 @@
-"""All randomness comes from the run's one seed, through named streams that never overlap."""
+"""All random numbers come from the single seed of the run, through named, independent streams."""
 
 import hashlib
 
@@ -9,17 +9,17 @@ _MASK_63 = (1 << 63) - 1
 
 
 def stream_seed(seed: int, *path: str | int) -> int:
-    """Return the 63-bit seed of the stream that ``path`` names under the run's ``seed``.
+    """Return the 63-bit seed of the stream named ``path``, for the run's ``seed``.
 
-    Adding a stream never shifts another, and a stream of a shard depends on the shard's number alone:
-    that is what makes results independent of batch, shard and worker counts.
+    A stream depends only on ``seed`` and its name. So a new stream changes no other one, and results can be independent
+    of the numbers of batches, shards and workers.
     """
     text = "/".join([str(seed), *(str(part) for part in path)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") & _MASK_63
 
 
 def numpy_stream(seed: int, *path: str | int) -> np.random.Generator:
-    """Return NumPy's counter-based Philox generator for the named stream."""
+    """Return a NumPy generator (Philox, counter-based) for the named stream."""
     return np.random.Generator(np.random.Philox(stream_seed(seed, *path)))
 
 

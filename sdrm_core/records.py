@@ -1,4 +1,4 @@
-"""Values that move between stages: small frozen records that name files and carry numbers, never data."""
+"""Records that stages pass to each other: small, immutable, with file names and numbers but never with data."""
 
 from pathlib import Path
 
@@ -6,13 +6,13 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Record(BaseModel):
-    """A frozen value of a few hundred bytes, readable as JSON in the orchestrator's pages."""
+    """An immutable value of a few hundred bytes, shown as JSON in Prefect's web pages."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Artifact(Record):
-    """A file and the digest of its bytes, so that a changed file is never taken for the old one."""
+    """A file and the digest of its bytes, so that a change of the file is noticed."""
 
     path: Path
     sha256: str
@@ -28,13 +28,13 @@ class Counts(Record):
 
     @classmethod
     def of(cls, *, users: int, items: int, interactions: int) -> "Counts":
-        """Return the counts with their density; 0 for an empty grid."""
+        """Return the counts with their density, which is 0 if there are no users or no items."""
         cells = users * items
         return cls(users=users, items=items, interactions=interactions, density=interactions / cells if cells else 0.0)
 
 
 class SourceFacts(Record):
-    """Where the interactions came from; ``sha256`` is over the bytes read, ``rows`` the log's length."""
+    """Origin of the interactions; ``sha256`` is the digest of the bytes read, ``rows`` the length of the log."""
 
     uri: str
     sha256: str
@@ -45,10 +45,10 @@ class Leak(Record):
     """How much synthetic users leak about the training users, measured with users the model was not trained on.
 
     Attributes:
-        share: the worst of the leaks that are more than chance: how far its upper bound reaches from no leak (0) to
-            the margin of its gate (1). 0 if none is more than chance, infinite if one fails within its margin.
-        bound: the same of all leaks, those that chance explains too; infinite if a gate would not pass.
-        rises_with_activity: whether people with many items leak more than those with few.
+        share: the largest of the leaks that are more than chance, on a scale from no leak (0) to the margin of its gate
+            (1), measured at its upper bound. 0 if no leak is more than chance, infinite if one fails within its margin.
+        bound: the same for all leaks, also those that chance explains; infinite if a gate would not pass.
+        rises_with_activity: whether users with many items leak more than users with few.
     """
 
     share: float

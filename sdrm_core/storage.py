@@ -1,4 +1,4 @@
-"""Files between stages: written whole or not at all, read only if they are what was written."""
+"""Files between stages: a file is written completely or not at all, and read only if its digest is still the same."""
 
 import hashlib
 import json
@@ -20,10 +20,10 @@ _REMEDY = "the command that wrote it makes it again"
 
 
 def private_directory(path: Path) -> Path:
-    """Create ``path``, readable by its owner alone, and its parents; return it. One that exists stays as it is."""
+    """Create the directory ``path``, readable by its owner only, and its parents; an existing one is not changed."""
     if not path.is_dir():
         path.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
-        path.chmod(PRIVATE)  # whatever the umask
+        path.chmod(PRIVATE)  # the umask may have removed rights
     return path
 
 
@@ -35,9 +35,9 @@ def sha256_of(path: Path) -> str:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` that becomes ``path`` if the block succeeds.
+    """Yield a temporary path beside ``path``; if the block succeeds, it is renamed to ``path``.
 
-    The bytes are on disk before the name is: a crash leaves the old file or the new one, never a half.
+    The bytes are flushed to disk before the renaming: a crash leaves the old file or the new one, never half a file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
@@ -51,7 +51,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def sync(path: Path) -> None:
-    """Flush a file, or a directory's list of names, to the disk."""
+    """Flush a file, or the file names of a directory, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -60,7 +60,7 @@ def sync(path: Path) -> None:
 
 
 def write_artifact(path: Path, write: Callable[[Path], object]) -> Artifact:
-    """Let ``write`` fill a temporary file, move it to ``path`` and return its record."""
+    """Let ``write`` write a temporary file, rename it to ``path``, and return path and digest."""
     with replacing(path) as temporary:
         write(temporary)
         digest = sha256_of(temporary)
@@ -68,14 +68,14 @@ def write_artifact(path: Path, write: Callable[[Path], object]) -> Artifact:
 
 
 def checked(artifact: Artifact, *, remedy: str = _REMEDY) -> Path:
-    """Return the artifact's path after its digest was found as recorded.
+    """Return the path of the artifact after checking its digest.
 
     Args:
         artifact: the file and its digest.
         remedy: appended to the error message; empty if the caller adds its own.
 
     Raises:
-        ArtifactError: the file is missing or its bytes changed since it was written.
+        ArtifactError: the file is missing, or its bytes changed since it was written.
     """
     advice = remedy and f"; {remedy}"
     if not artifact.path.is_file():
@@ -90,7 +90,7 @@ def checked(artifact: Artifact, *, remedy: str = _REMEDY) -> Path:
 
 
 def write_json(path: Path, value: Any) -> Artifact:
-    """Write ``value`` as indented JSON with sorted keys; NaN and infinity are refused, not written."""
+    """Write ``value`` as indented JSON with sorted keys; NaN and infinity raise a ``ValueError``."""
     text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return write_text(path, text + "\n")
 
@@ -101,15 +101,15 @@ def write_text(path: Path, text: str) -> Artifact:
 
 
 def read_json(artifact: Artifact) -> Any:
-    """Return the value of a JSON artifact, its digest checked first."""
+    """Return the value of a JSON artifact after checking its digest."""
     return json.loads(checked(artifact).read_text(encoding="utf-8"))
 
 
 def parse_json(path: Path) -> Any:
-    """Return the value of a JSON file that has no record of its digest.
+    """Return the value of a JSON file whose digest is not known.
 
     Raises:
-        ArtifactError: the file is missing, may not be read or is not JSON.
+        ArtifactError: the file is missing, cannot be read or is not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -122,28 +122,28 @@ def parse_json(path: Path) -> Any:
 
 
 def parse_json_files(folder: Path) -> dict[str, Any]:
-    """Return the values of a folder's JSON files by the files' stems, in their order."""
+    """Return the values of a folder's JSON files by file name without ``.json``, in the order of the names."""
     return {path.stem: parse_json(path) for path in sorted(folder.glob("*.json"))}
 
 
 def write_arrays(path: Path, **arrays: np.ndarray) -> Artifact:
-    """Write named arrays as one ``.npz`` without pickle."""
+    """Write named arrays as one ``.npz`` file without pickle."""
 
     def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:  # a handle: given a name, NumPy would append a suffix of its own
+        with temporary.open("wb") as file:  # an open file: to a file name, NumPy would append .npz
             np.savez(file, allow_pickle=False, **arrays)
 
     return write_artifact(path, write)
 
 
 def read_arrays(artifact: Artifact) -> dict[str, np.ndarray]:
-    """Return the arrays of an ``.npz`` artifact, its digest checked first."""
+    """Return the arrays of an ``.npz`` artifact after checking its digest."""
     with np.load(checked(artifact), allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
 
 
 def write_user_items(path: Path, user_items: csr_matrix, **arrays: np.ndarray) -> Artifact:
-    """Write a binary (users, items) CSR matrix, its pattern only, with further arrays beside it."""
+    """Write the positions of the stored cells of a binary (n_users, n_items) matrix, together with further arrays."""
     return write_arrays(
         path,
         indptr=user_items.indptr.astype(np.int64),
@@ -154,7 +154,7 @@ def write_user_items(path: Path, user_items: csr_matrix, **arrays: np.ndarray) -
 
 
 def read_user_items(artifact: Artifact) -> tuple[csr_matrix, dict[str, np.ndarray]]:
-    """Return the binary CSR matrix of ``write_user_items`` (float32 ones) and the arrays beside it."""
+    """Return the binary matrix that ``write_user_items`` wrote (float32 ones), and the further arrays."""
     arrays = read_arrays(artifact)
     indptr, indices = arrays.pop("indptr"), arrays.pop("indices")
     n_users, n_items = (int(size) for size in arrays.pop("shape"))

@@ -1,4 +1,4 @@
-"""Limits on the threads of numerical code, where their number would change the result."""
+"""Limit the threads of numerical code where their number would change the result."""
 
 import threading
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ _GRANTED = torch.get_num_threads()
 
 
 def granted_threads() -> int:
-    """Return how many threads this process may use at once.
+    """Return how many threads this process may use at the same time.
 
-    torch's own answer can be wrong: in a thread that was started while torch was limited to one thread, it stays 1, and
-    of a container's share of the cores it knows nothing.
+    The answer of torch can be wrong: in a thread that was started while torch was limited to one thread, it stays 1.
+    Also, torch does not know the CPU quota of a container.
     """
     return min(max(torch.get_num_threads(), _GRANTED), usable_cores())
 
@@ -26,8 +26,8 @@ def granted_threads() -> int:
 def one_thread() -> Iterator[None]:
     """Run each tensor operation of the block, or of the decorated function, on one thread.
 
-    The order of a parallel sum depends on the number of threads, so its last bit does too, and training soon
-    magnifies that.
+    The order of a parallel sum depends on the number of threads, and so does its last bit; training soon magnifies such
+    differences.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -38,9 +38,10 @@ def one_thread() -> Iterator[None]:
 
 
 class _BlasLimit:
-    """Limits BLAS to one thread while any thread holds the limit; it is process-wide, so holders are counted.
+    """Limits BLAS to one thread while at least one thread is in the block.
 
-    A dedicated thread sets and lifts it: threadpoolctl only obeys the thread that set a limit first.
+    The limit holds for the whole process, so the threads in the block are counted. A separate thread sets and removes
+    the limit, because threadpoolctl accepts changes only from the thread that first set one.
     """
 
     def __init__(self) -> None:
@@ -64,4 +65,7 @@ class _BlasLimit:
 
 
 one_blas_thread = _BlasLimit()
-"""Run the block's linear algebra on one thread: with several, last bits differ and idle threads slow others down."""
+"""Run the linear algebra of the block on one thread.
+
+With several threads, the last bits differ, and idle threads slow down the others.
+"""

@@ -56,7 +56,7 @@ def open_comparison(comparison: Comparison, ingested: Ingested, matrix: UserItem
     digest = digest_of(comparison.question(), input_digest)
     job = Job(comparison=comparison, matrix=matrix, digest=digest)
     require_possible(comparison.judges, n_items=matrix.counts.items)
-    for left in (comparison.out / MODELS).glob(f".*{_ASIDE}"):  # of a process that was killed
+    for left in (comparison.out / MODELS).glob(f".*{_ASIDE}"):  # left by a process that was killed
         shutil.rmtree(left, ignore_errors=True)
     cells = all_cells(job)
     for cell in cells:

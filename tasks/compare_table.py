@@ -143,7 +143,7 @@ def _holdout(job: Job) -> Iterator[Row]:
 
 def _privacy(job: Job, choice: ArmChoice) -> Iterator[Row]:
     reports = reports_of(job, privacy_cell, choice)
-    verdicts = [strictest_of(gate["verdict"] for gate in report["gates"]) for report in reports]  # accepted or not
+    verdicts = [strictest_of(gate["verdict"] for gate in report["gates"]) for report in reports]  # also if accepted
     passed = [verdict == Verdict.PASS for verdict in verdicts]
     verdict = strictest_of(verdicts)
     yield _over_seeds(passed, arm=choice.label, kind="privacy", measure="all gates passed", verdict=verdict)

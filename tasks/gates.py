@@ -150,7 +150,7 @@ def _ask(gate: str, suite: Suite, column: Hashable, table: pd.DataFrame) -> dict
     try:
         validations = _validate(gate, asked, table).results
     except Exception as error:  # noqa: BLE001 - whatever it was, the gate has not passed
-        # The class alone: the message of an error may quote values.
+        # Only the class of the error: its message may quote values of the table.
         crashed = _Answer(reason=f"Great Expectations stopped with {type(error).__name__}")
         return dict.fromkeys(asked, crashed)
     return {_number(validation): _read(validation) for validation in validations}

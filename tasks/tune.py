@@ -92,11 +92,11 @@ def open_search(tuning: Tuning, ingested: Ingested, matrix: UserItemMatrix) -> S
     config = with_concrete_values(tuning.config, n_train_users=matrix.users_by_role["train"])
     tuning = tuning.model_copy(update={"config": config})
     study = open_study(tuning)
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):  # of a process that was killed
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):  # left by a killed process
         study.tell(trial.number, state=TrialState.FAIL)
     given = values_of(tuning.config)
     tried = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-    waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))  # of a process that was killed
+    waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))  # left by a killed process
     if not waiting and not any(trial.params == given for trial in tried):
         study.enqueue_trial(given, skip_if_exists=False)
     LOG.info("tune: %d trials are there already", len(tried))

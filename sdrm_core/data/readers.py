@@ -80,8 +80,8 @@ def _read(paths: Sequence[Path], source: SourceConfig) -> tuple[dict[str, pa.Chu
 def _repeated_headers(file: RawFile) -> list[Problem]:
     """Return a problem if some rows are column names (files joined with their headers): all ids would become text.
 
-    Only untyped files with nothing but user and item columns are checked: in a column of ratings or time stamps, the
-    name is reported anyway, because it is not a number.
+    Only untyped files from which only user and item ids are read are checked: in a column of ratings or time stamps,
+    a column name is reported anyway, because it is not a number.
     """
     if not _is_untyped_pairs(file):
         return []
@@ -96,7 +96,7 @@ def _repeated_headers(file: RawFile) -> list[Problem]:
 def _foreign_header(file: RawFile, source: SourceConfig) -> list[Problem]:
     """Return a problem if ``source.header`` is set, but the first row is a header with other column names.
 
-    Only untyped files with nothing but user and item columns are checked (see ``_repeated_headers``).
+    Only untyped files from which only user and item ids are read are checked (see ``_repeated_headers``).
     """
     if source.header is None or not _is_untyped_pairs(file):
         return []

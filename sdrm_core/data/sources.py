@@ -121,7 +121,8 @@ def local_files(uri: str) -> tuple[Path, ...]:
     """Return the file, or the Parquet files of a directory, sorted by name; their content is not read.
 
     Raises:
-        DataError: there is no file, a file must not be read, or the directory has other data or subdirectories of data.
+        DataError: there is no file, a file must not be read, or the directory has data files of other formats or
+            Parquet files in subdirectories.
     """
     files, problems = find_files(uri)
     if problems:
