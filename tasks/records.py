@@ -1,4 +1,4 @@
-"""What the stages of a night hand to one another, and its gates report: it names files and carries numbers."""
+"""What the stages of a night pass to each other and what its gates report: names of files, and numbers."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -6,25 +6,25 @@ from typing import Any, Literal
 from sdrm_core.config import PipelineConfig
 from sdrm_core.records import Artifact, Counts, Record, SourceFacts
 
-JOURNAL = "runs.jsonl"  # of the working directory, one line a run; named here, where it costs no other imports
+JOURNAL = "runs.jsonl"  # in the working directory, one line per run; defined here, where it needs no other imports
 
 
 class ExpectationResult(Record):
-    """What became of one expectation of a gate, JSON-compatible and free of user ids.
+    """The result of one expectation of a gate, JSON-compatible and without user ids.
 
     Attributes:
         type: the expectation's name in Great Expectations.
-        column: the column it is about; None if about the table.
+        column: the column that the expectation is about; None if it is about the whole table.
         rule: the expectation in plain words.
-        severity: ``critical`` stops the run if unmet, ``warning`` is shown.
-        success: whether it is met.
-        observed: the one value it judges, e.g. a fact or a type; None if it judges row by row.
-        unexpected: rows that do not meet it; None if it does not judge row by row.
-        rows: rows of the table.
-        examples: the first such rows, by position from 0 (``row``), with ``value`` unless that is secret.
-        reason: why it could not be evaluated, which counts as unmet; empty if it was.
-        why: why it is expected.
-        remedy: what to do if it is not met.
+        severity: if the expectation is not met, ``critical`` stops the run and ``warning`` is only shown.
+        success: whether the expectation is met.
+        observed: the one value that is judged, e.g. a fact or a type; None if the expectation judges row by row.
+        unexpected: number of rows that do not meet the expectation; None if it does not judge row by row.
+        rows: number of rows of the table.
+        examples: the first rows that do not meet it: position from 0 (``row``), and ``value`` unless that is secret.
+        reason: why the expectation could not be evaluated, which counts as not met; empty if it was evaluated.
+        why: why this is expected.
+        remedy: what to do if the expectation is not met.
     """
 
     type: str
@@ -42,7 +42,7 @@ class ExpectationResult(Record):
 
     @property
     def stops(self) -> bool:
-        """Return whether it keeps its gate from passing."""
+        """Return whether this result keeps its gate from passing."""
         return not self.success and self.severity == "critical"
 
 
@@ -60,7 +60,7 @@ class GateReport(Record):
 
 
 class Run(Record):
-    """One run of the pipeline: what it was asked for, and the directory that holds its files."""
+    """One run of the pipeline: its configuration, and the directory that holds its files."""
 
     config: PipelineConfig
     directory: Path
@@ -68,7 +68,7 @@ class Run(Record):
 
 
 class Ingested(Record):
-    """The log as read, real ids included: it never leaves the ingest stage's directory."""
+    """The interaction log as read, with real ids; the log never leaves the directory of the ingest stage."""
 
     run: Run
     source: SourceFacts
@@ -79,7 +79,7 @@ class UserItemMatrix(Record):
     """The filtered binary matrix with the users' roles, and the item ids of its columns.
 
     Attributes:
-        has_secret_roles: whether a secret decided the roles; else the seed did, which is no secret.
+        has_secret_roles: whether a secret key decided the roles; otherwise the seed did, which is not secret.
     """
 
     user_items: Artifact
@@ -101,10 +101,10 @@ class FittedModel(Record):
     """The folder of a fitted model: weights, item map, draw statistics, configuration.
 
     Attributes:
-        temperature: at which items are drawn, given or found.
-        temperature_is_found: it was searched for by what leaks, or raised from such a temperature.
-        temperature_by_activity: the temperature is in proportion to a user's number of items.
-        item_pairs: pairs of items that get an offset.
+        temperature: the temperature at which items are drawn, either configured or found.
+        temperature_is_found: whether the temperature was searched for by how much leaks, or raised from such a one.
+        temperature_by_activity: whether the temperature is in proportion to a user's number of items.
+        item_pairs: number of pairs of items that get an offset.
     """
 
     folder: Path
@@ -117,7 +117,7 @@ class FittedModel(Record):
 
     @property
     def sha256(self) -> str:
-        """Digest of the model's description, the last of its files, which holds the digests of all others."""
+        """Digest of the model's description, which is the last of its files and holds the digests of all others."""
         return self.files[-1].sha256
 
 
@@ -128,7 +128,7 @@ class Samples(Record):
         attempt: number of the attempt within the run, from 0.
         model: digest of the model that made them.
         shards: files with consecutive users; no user is split.
-        counts: of all shards; items are those that occur.
+        counts: counts over all shards; only items that occur are counted.
     """
 
     attempt: int
@@ -155,7 +155,7 @@ class FileFacts(Record):
 
 
 class Release(Record):
-    """A published release; ``digest`` is over its interactions alone, so equal data has an equal digest."""
+    """A published release; ``digest`` covers only its interactions, so equal data have an equal digest."""
 
     path: Path
     version: str
