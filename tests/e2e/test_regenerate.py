@@ -238,7 +238,7 @@ class TestPublished:
         _, release = night
         assert json.loads((release.path / "manifest.json").read_text())["roles"] == ROLES_OF_SEED
         assert "Set `SDRM_ROLE_KEY`" in (release.path / "README.md").read_text()
-        assert "who was trained on was decided by the seed" in (release.path / "report.html").read_text()
+        assert "on whom the model was trained was decided by the seed" in (release.path / "report.html").read_text()
 
     def test_training_curves_and_operator_report_stay_in_the_working_directory(self, night):
         config, _ = night
