@@ -20,7 +20,7 @@ from tasks.wording import (
 )
 
 _SHOWN_METRICS = ("recall@10", "ndcg@10")
-_NAMES = {REAL: "real users (T)", HOLDOUT: "real users never seen (H)"}
+_NAMES = {REAL: "real training users", HOLDOUT: "real holdout users"}
 
 
 class Table:
@@ -59,25 +59,26 @@ def _head(job: Job) -> str:
         f"# Comparison on {asked.config.dataset}\n\n"
         f"{whole(matrix.counts.users)} users ({users}), {whole(matrix.counts.items)} items, "
         f"{whole(matrix.counts.interactions)} interactions after the filter. Seeds of training and sampling: {seeds}; "
-        "the users' roles and the judges' divisions are the same for all of them. Every arm learns from the training "
-        "users alone and makes as many users as they are; `@10` is the same fitted arm making ten times as many.\n\n"
-        "Utility, fidelity and privacy belong together: an arm that copies wins the first two.\n"
+        "the users' roles and the divisions of their items by the judges are the same for all seeds. An arm is one way "
+        "to make synthetic users. It learns from the training users only and makes as many synthetic users as there "
+        "are training users; `@10` is the same fitted arm making ten times as many.\n\n"
+        "Read utility, fidelity and privacy together: an arm that copies its training users wins the first two.\n"
     )
 
 
 def _what_intervals_hold(job: Job) -> str:
     if len(job.comparison.seeds) > 1:
-        return "Intervals of 95 %: users resampled in pairs, seeds by Student's t."
-    return "Intervals of 95 %: users resampled in pairs, of these very synthetic users; other seeds may differ by more."
+        return "The 95 % intervals resample users in pairs; the variation over seeds enters by Student's t."
+    return "The 95 % intervals resample users in pairs, with these synthetic users; other seeds may differ by more."
 
 
 def _utility(job: Job, table: Table) -> Iterable[str]:
     judges = job.comparison.judges
     for metric in _SHOWN_METRICS:
-        yield f"## Utility: {metric} of recommenders trained on each arm, over that on real users\n"
-        yield f"Ranking for evaluation users nothing has seen. {_what_intervals_hold(job)}\n"
+        yield f"## Utility: {metric} of recommenders trained on each arm, divided by that of real users\n"
+        yield f"Tested on evaluation users that neither arms nor recommenders saw. {_what_intervals_hold(job)}\n"
         real = [_value(table.find(REAL, "utility", metric, judge=judge)) for judge in judges]
-        lines = [[f"{_NAMES[REAL]}, {metric} itself", *real]]
+        lines = [[f"{_NAMES[REAL]}: {metric}, not divided", *real]]
         for choice in job.comparison.arms:
             ratios = [
                 table.find(choice.label, "utility", f"{metric} ratio", judge=judge, versus=REAL) for judge in judges
@@ -93,8 +94,11 @@ def _differences(job: Job, table: Table) -> Iterable[str]:
         return
     metric = _SHOWN_METRICS[0]
     judges = job.comparison.judges
-    yield f"## Which is better, by {metric}\n"
-    yield f"Difference with its 95 % interval; no difference where it holds zero. {_what_intervals_hold(job)}\n"
+    yield f"## Which arm is better, by {metric}\n"
+    yield (
+        "The first arm minus the second, with the interval; “no difference” means that the interval contains zero. "
+        f"{_what_intervals_hold(job)}\n"
+    )
     lines = []
     for arm in ours:
         for other in others:
@@ -114,10 +118,10 @@ def _augmentation(job: Job, table: Table) -> Iterable[str]:
         gain = _with_verdict(table.find(arm, "augmentation", metric, judge=judge, versus=REAL))
         return f"{gain}; weight {weight.value:g}" if weight and weight.value is not None else gain
 
-    yield "## Augmentation: what adding synthetic to real users gains\n"
+    yield "## Augmentation: what is gained by adding synthetic users to real users\n"
     yield (
-        "Metric of real and synthetic users together minus that of real users alone; the weight of a synthetic user "
-        "beside a real one and the recommender's settings are chosen on validation users.\n"
+        "The metric with real and synthetic users together minus the metric with real users alone. The weight of a "
+        "synthetic user relative to a real one and the recommender's settings are chosen with validation users.\n"
     )
     lines = []
     for arm in ours:
@@ -130,10 +134,10 @@ def _fidelity(job: Job, table: Table, rows: Sequence[Row]) -> Iterable[str]:
     measured = {row.measure: row for row in rows if row.kind == "fidelity" and row.arm == HOLDOUT}
     names = list(ordered(measured, FIGURES))
     arms = [HOLDOUT, *(choice.label for choice in job.comparison.arms)]
-    yield "## Fidelity: against the training users\n"
+    yield "## Fidelity: compared with the training users\n"
     yield (
-        "Mean of the seeds. The first row are real users no arm has seen: what perfect looks like at their number "
-        f"({whole(job.matrix.users_by_role['holdout'])}; the fewer, the larger their distances).\n"
+        "Means over the seeds. The first row shows real users that no arm has seen: perfect synthetic users would look "
+        f"like them. There are {whole(job.matrix.users_by_role['holdout'])}; the fewer, the larger their distances.\n"
     )
     yield _grid(
         ["arm", *(FIGURES.get(name, name) for name in names)],
@@ -145,9 +149,9 @@ def _privacy(job: Job, table: Table) -> Iterable[str]:
     seeds = len(job.comparison.seeds)
     yield "## Privacy: the verdict of each gate\n"
     yield (
-        "The strictest verdict of the seeds, and how many of them passed. Measured alike for all arms; the "
-        "calibration of the gates says what each can and cannot see. A PASS says that the named attacks found "
-        "nothing, and nothing about usefulness.\n"
+        "The strictest verdict of all seeds, and how many seeds passed. All arms are measured in the same way; "
+        "docs/CALIBRATION.md says what each gate can and cannot detect. A PASS means that the named attacks found no "
+        "leak beyond the margin; it says nothing about usefulness.\n"
     )
 
     def cell(arm: str, measure: str) -> str:
@@ -165,7 +169,7 @@ def _privacy(job: Job, table: Table) -> Iterable[str]:
 
 def _cost(job: Job, table: Table) -> Iterable[str]:
     yield "## Time\n"
-    yield "Mean of the seeds, on the machine of this comparison; arms of one family share one fit.\n"
+    yield "Means over the seeds, on the machine of this comparison. Arms of one family share one fit.\n"
     lines = []
     for choice in job.comparison.arms:
         seconds = [table.find(choice.label, "cost", name) for name in ("fit_seconds", "sample_seconds")]

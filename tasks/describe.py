@@ -39,7 +39,7 @@ def describe(path: Path) -> str:
     raise DataError(
         Problem(
             str(path),
-            "is no release, no sample, no model folder and no working directory",
+            "is not a release, a sample, a model folder or a working directory",
             "Give the path of one of these",
         )
     )
@@ -47,7 +47,7 @@ def describe(path: Path) -> str:
 
 def _describe_release(path: Path) -> str:
     manifest = parse_json(path / MANIFEST)
-    _require_intact(path, manifest["files"], remedy="Bring it back as it was published, or use this release no more")
+    _require_intact(path, manifest["files"], remedy="Restore the published file, or stop using this release")
     counts, source = manifest["synthetic_counts"], manifest["source_counts"]
     gates = ", ".join(f"{name} {gate['verdict']}" for name, gate in manifest["gates"].items())
     return "\n".join(
@@ -70,12 +70,14 @@ def _require_intact(path: Path, files: Sequence[Mapping[str, Any]], *, remedy: s
     except ArtifactError as error:
         raise ArtifactError(f"{error}. {remedy}") from None
     if foreign := sorted({*(path / "interactions").rglob("*")}.difference(written)):
-        raise ArtifactError(f"{foreign[0]} was not published: whoever reads the folder reads it too. Move it away")
+        raise ArtifactError(
+            f"{foreign[0]} is not part of the release, but whoever reads the folder also reads this file. Move it away"
+        )
 
 
 def _intact(files: Sequence[Mapping[str, Any]]) -> str:
     """Return the line about the data files, whose digests were checked; card, report and manifest have no digests."""
-    return f"files:     {counted(len(files), 'data file')}, all digests as recorded"
+    return f"files:     {counted(len(files), 'data file')}, all digests match the recorded ones"
 
 
 def _describe_sample(path: Path) -> str:
@@ -101,7 +103,7 @@ def privacy_in_words(privacy: Mapping[str, Any]) -> str:
     told = [
         f"{name} {verdict} ({'only reported' if name in reported else 'accepted'})" for name, verdict in missed.items()
     ]
-    return f"not passed: {', '.join(told)}" if told else "every gate PASS"
+    return f"not passed: {', '.join(told)}" if told else "every gate passed"
 
 
 def _describe_model(path: Path) -> str:
@@ -109,11 +111,11 @@ def _describe_model(path: Path) -> str:
     return "\n".join(
         [
             f"model {path}",
-            f"catalogue: {model.vae.n_items:,} items, of which {len(model.publishable):,} may be published",
+            f"catalogue: {model.vae.n_items:,} items, {len(model.publishable):,} of which may be published",
             f"activity:  {model.activity.mean():.1f} items per user on average",
-            f"draw:      at temperature {model.temperature:g}{_for_whom(model.usual_count is not None)}, "
-            f"{counted(model.offsets.n_pairs, 'item pair')}",
-            "files:     all digests as recorded",
+            f"sampling:  temperature {model.temperature:g}{_for_whom(model.usual_count is not None)}, "
+            f"{counted(model.offsets.n_pairs, 'item pair')} with an offset",
+            "files:     all digests match the recorded ones",
         ]
     )
 
@@ -126,8 +128,9 @@ def _describe_run(path: Path) -> str:
             f"working directory {path}",
             f"dataset:   {config['dataset']}, seed {config['seed']}",
             "stages:    "
-            + (", ".join(f"{name} {row['seconds']:.1f} s" for name, row in stages.items()) or "none ended"),
-            "gates:     " + (", ".join(f"{name} {gate['verdict']}" for name, gate in gates.items()) or "none yet"),
+            + (", ".join(f"{name} {row['seconds']:.1f} s" for name, row in stages.items()) or "none has ended"),
+            "gates:     "
+            + (", ".join(f"{name} {gate['verdict']}" for name, gate in gates.items()) or "no verdict yet"),
         ]
     )
 
@@ -135,12 +138,13 @@ def _describe_run(path: Path) -> str:
 def _model(model: dict[str, Any]) -> str:
     return (
         f"{model['variant']}, {model['resolution']} resolution, temperature {model['temperature']:g}"
-        f"{_for_whom(model.get('temperature_by_activity', False))}, {counted(model['item_pairs'], 'item pair')}"
+        f"{_for_whom(model.get('temperature_by_activity', False))}, "
+        f"{counted(model['item_pairs'], 'item pair')} with an offset"
     )
 
 
 def _for_whom(is_by_activity: bool) -> str:
-    return ", higher for users of more items" if is_by_activity else ""
+    return ", higher for users with more items" if is_by_activity else ""
 
 
 def _size(counts: dict[str, Any]) -> str:

@@ -131,8 +131,8 @@ def _public_utility(measures: Measures) -> dict[str, Any]:
     if report["verdict"] != "MEASURED" or n_users >= MIN_HOLDOUT_USERS:
         return report | _rounded_counts({"evaluation_users": n_users})
     reason = (
-        f"{n_users} evaluation users with at least five positives are too few: "
-        f"figures of fewer than {MIN_HOLDOUT_USERS} are not published"
+        f"evaluation users with at least five positives: {n_users}; "
+        f"figures of fewer than {MIN_HOLDOUT_USERS} users are not published"
     )
     return report | {"verdict": "INCONCLUSIVE", "reason": reason, "judges": {}}
 

@@ -40,7 +40,7 @@ def write_tuned(search: Search) -> Tuned:
         table = write_artifact(out / "trials.parquet", lambda path: _frame(trials).to_parquet(path, index=False))
         finished = sorted((trial for trial in trials if trial.state == TrialState.COMPLETE), key=_rank)
         if not finished:
-            raise TrainingError("no trial could be trained to its end; see the warnings above, and check the data")
+            raise TrainingError("no trial finished its training; see the warnings above, and check the data")
         config = write_text(out / "tuned.yaml", _yaml(search, finished, n_trials=len(_ended(trials))))
     return Tuned(config=config.path, trials=table.path, summary=_summary(search, finished))
 
@@ -55,14 +55,14 @@ def _yaml(search: Search, finished: Sequence[FrozenTrial], *, n_trials: int) -> 
     missed = [f"{gate} {verdict}" for gate, verdict in _missed(best).items()]
     judges = ", ".join(f"{judge} {ratio(value)}" for judge, value in best.user_attrs["ratios"].items())
     head = [
-        f"Found by sdrm tune: the best of {n_trials} trials, number {best.number}.",
-        f"Data and roles: {search.input_digest}",
-        f"Utility on validation users, {METRIC} over that of real users: {ratio(best.value)} ({judges}).",
-        f"The settings the search started from: {ratio(given.value) if given else 'not measured'}.",
+        f"Found by sdrm tune: trial {best.number}, the best of {n_trials} trials.",
+        f"Digest of the data and roles: {search.input_digest}",
+        f"Utility on validation users, {METRIC} divided by that with real users: {ratio(best.value)} ({judges}).",
+        f"The same with the settings the search started from: {ratio(given.value) if given else 'not measured'}.",
         f"Privacy gates not passed against validation users: {', '.join(missed) or 'none'}.",
-        "Trials are ranked by privacy excess, by how much the gates' margins are exceeded in all, then by utility; "
-        f"here it is {figure(excess_of(best))}.",
-        "Holdout and evaluation users were not looked at: run this to learn how it fares with them.",
+        "Trials are ranked by privacy excess, the total by which the gates' margins are exceeded, then by utility. "
+        f"The privacy excess of this trial is {figure(excess_of(best))}.",
+        "Holdout and evaluation users were not used: run this configuration to learn the results with them.",
     ]
     settings = with_values(search.tuning.config, best.params).model_dump(mode="json")
     comment = "".join(f"# {line}\n" for line in head)
@@ -111,7 +111,7 @@ def _summary(search: Search, finished: Sequence[FrozenTrial]) -> str:
     names = [
         path.split(".")[1] if path.split(".")[0] == "sampling" else path for path in values_of(search.tuning.config)
     ]
-    lines = [["trial", "utility", "privacy excess", "gates missed", *names]]
+    lines = [["trial", "utility", "privacy excess", "gates not passed", *names]]
     for trial in shown:
         label = f"{trial.number} (given)" if trial is given else str(trial.number)
         values = [f"{trial.params[path]:.4g}" for path in values_of(search.tuning.config)]

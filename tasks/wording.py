@@ -13,14 +13,14 @@ PRIVACY_GATES: Mapping[str, str] = {
     "unique_copies": "Copies of one person",
     "near_copies": "Near copies",
     "closer_to_train": "Closeness to training users",
-    "membership": "Telling who took part",
+    "membership": "Recognising training users",
     "rare_pairs": "Rare pairs of items",
-    "completion": "Completing a history",
-    "dissimilarity": "Dissimilarity on average",
+    "completion": "Guessing a person's other items",
+    "dissimilarity": "Average dissimilarity",
 }
 
 QUALITY_GATES: Mapping[str, str] = {
-    "raw_interactions": "the log as it was read",
+    "raw_interactions": "the interaction log as read from the source",
     "matrix": "the filtered user-item matrix",
     "synthetic": "the synthetic users",
     "release": "the measures of fidelity, utility and privacy",
@@ -31,15 +31,15 @@ FIGURES: Mapping[str, str] = {
     "popularity_spearman": "Item popularity, Spearman correlation",
     "popularity_gini": "Item popularity, Gini coefficient",
     "publishable_gini": "Item popularity, Gini coefficient of publishable items",
-    "tail_share": "Weight of the long tail",
-    "catalogue_coverage": "Catalogue covered",
+    "tail_share": "Share of the long tail",
+    "catalogue_coverage": "Share of the catalogue that occurs",
     "activity_ks": "User activity, KS distance",
     "activity_mean": "Items per user, mean",
     "activity_sd": "Items per user, standard deviation",
     "activity_max": "Items per user, largest",
     "empty_user_share": "Empty users",
     "density_ratio": "Density ratio",
-    "cooccurrence_correlation": "Items taken together, correlation",
+    "cooccurrence_correlation": "Pairs of items, correlation",
     "classifier_auc": "Real or synthetic, classifier AUC",
 }
 
@@ -47,7 +47,7 @@ GOALS: Mapping[str, str] = {"lower": "lower is better", "higher": "higher is bet
 
 ARMS: Mapping[str, str] = {
     "real": "real users",
-    "real_same_size": "real users, as many",
+    "real_same_size": "as many real users as synthetic ones",
     "synthetic": "synthetic users",
     "popularity_sampler": "popularity sampler",
 }

@@ -28,19 +28,22 @@ def judge_hygiene(
     if not has_id_each:
         problems.append(f"there are {len(user_ids):,} ids for {synthetic.shape[0]:,} synthetic users")
     if len(np.unique(user_ids)) != len(user_ids):
-        problems.append("ids occur twice")
+        problems.append("some ids occur more than once")
     if np.isin(user_ids, previous_ids).any():
-        problems.append("ids of the release before are used again, which links the two")
+        problems.append("some ids of the previous release are used again, which links the two releases")
     if (np.diff(synthetic.indptr) == 0).any():
-        problems.append("there are synthetic users without items")
+        problems.append("some synthetic users have no items")
     train_rows = _nearest_train_rows(evidence)
     if _is_ordered(train_rows):
-        problems.append("synthetic rows follow the order of the training rows, which tells who stands behind whom")
+        problems.append("the rows follow the order of the training rows, which links synthetic users to training users")
     if has_id_each and _is_ordered(train_rows[np.argsort(user_ids[evidence.synthetic_row])]):
-        problems.append("ids follow the order of the training rows, which tells who stands behind whom")
+        problems.append("the ids follow the order of the training rows, which links synthetic users to training users")
     if problems:
         return GateVerdict(gate="hygiene", verdict=Verdict.FAIL, sentence=f"{'; '.join(problems).capitalize()}.")
-    sentence = "Ids are new, neither they nor the rows are in a telling order, and every synthetic user has items."
+    sentence = (
+        "Every synthetic user has items and a new, unique id; "
+        "neither the rows nor the ids follow the order of the training rows."
+    )
     return GateVerdict(gate="hygiene", verdict=Verdict.PASS, sentence=sentence)
 
 
@@ -58,9 +61,9 @@ def judge_k_anonymity(synthetic: csr_matrix, train: csr_matrix, *, k: int) -> Ga
     n_rare = int((published & (holders < k)).sum())
     if n_rare:
         what = "1 published item is" if n_rare == 1 else f"{n_rare:,} published items are"
-        sentence = f"{what} held by fewer than {k} training users, so it may point at one of them."
+        sentence = f"{what} held by fewer than {k} training users. Such an item may point to one of these users."
         return GateVerdict(gate="k_anonymous_items", verdict=Verdict.FAIL, sentence=sentence)
-    sentence = f"Every published item is held by {k} training users or more."
+    sentence = f"Every published item is held by at least {k} training users."
     return GateVerdict(gate="k_anonymous_items", verdict=Verdict.PASS, sentence=sentence)
 
 
@@ -74,8 +77,8 @@ def judge_dissimilarity(evidence: Evidence, *, minimum: float) -> GateVerdict:
     is_enough = dissimilarity >= minimum
     among_real = 1 - float(evidence.people.complete_to_complete.mean.mean())
     sentence = (
-        f"On average synthetic and real users differ {'at least' if is_enough else 'less than'} as the configuration "
-        "asks. This measures how sparse the data are and proves nothing about privacy by itself."
+        f"On average, synthetic users differ from real users {'at least as much as' if is_enough else 'less than'} "
+        "the configuration requires. This measures how sparse the data are; alone it proves nothing about privacy."
     )
     return GateVerdict(
         gate="dissimilarity",

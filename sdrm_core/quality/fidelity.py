@@ -22,7 +22,7 @@ FIGURES: dict[str, tuple[Goal, str]] = {
     "popularity_total_variation": ("lower", "half the summed differences of the items' shares of interactions"),
     "popularity_spearman": ("higher", "rank correlation of the items' numbers of users"),
     "popularity_gini": ("match", "inequality of the items' numbers of users"),
-    "publishable_gini": ("match", "the same of the publishable items alone"),
+    "publishable_gini": ("match", "inequality of the publishable items' numbers of users"),
     "tail_share": ("match", "share of interactions in the 80 % least popular items"),
     "catalogue_coverage": ("higher", "share of the publishable items that occur"),
     "activity_ks": ("lower", "Kolmogorov-Smirnov distance of the users' numbers of items"),
@@ -30,9 +30,12 @@ FIGURES: dict[str, tuple[Goal, str]] = {
     "activity_sd": ("match", "standard deviation of the number of items a user has"),
     "activity_max": ("match", "largest number of items a user has"),
     "empty_user_share": ("lower", "share of users without any item"),
-    "density_ratio": ("match", "density over that of the training users"),
+    "density_ratio": ("match", "density divided by that of the training users"),
     "cooccurrence_correlation": ("higher", "correlation of the cosines of item pairs that at least 5 users have"),
-    "classifier_auc": ("match", "area under the ROC curve of a classifier that tells them from training users"),
+    "classifier_auc": (
+        "match",
+        "area under the ROC curve of a classifier that tells these users from training users",
+    ),
 }
 
 # Computed from the uncapped activity of real users, these would reveal the most active users' numbers of items.

@@ -132,8 +132,8 @@ class TestPublished:
         told = describe(release.path)
         assert "privacy:   " in told
         assert "roles:     by the seed, 1 attempt\n" in told
-        assert "membership" in told or "every gate PASS" in told
-        assert "files:     1 data file, all digests as recorded" in told
+        assert "membership" in told or "every gate passed" in told
+        assert "files:     1 data file, all digests match the recorded ones" in told
         (run,) = [path for path in config.paths.work.iterdir() if path.is_dir()]
         assert re.search(r"pretrain \d+\.\d s.*\n.*release PASS", describe(run))
 
@@ -202,13 +202,13 @@ class TestPublished:
         _, release = night
         copy = shutil.copytree(release.path, tmp_path / "copy")
         shutil.copy(copy / "interactions" / "part-00000.parquet", copy / "interactions" / "real.parquet")
-        with pytest.raises(ArtifactError, match=r"real\.parquet was not published"):
+        with pytest.raises(ArtifactError, match=r"real\.parquet is not part of the release, but"):
             describe(copy)
 
     @pytest.mark.parametrize("name", ["manifest.json", "config.json", "latest.json"])
     def test_what_somebody_else_wrote_is_no_release(self, tmp_path, name):
         (tmp_path / name).write_text('{"name": "a web page"}')
-        with pytest.raises(DataError, match="is no release"):
+        with pytest.raises(DataError, match="is not a release"):
             describe(tmp_path)
 
     def test_a_latest_release_that_is_damaged_is_told_before_the_work_begins(self, night, tmp_path):
@@ -226,7 +226,9 @@ class TestPublished:
             with pytest.raises(ArtifactError, match=r"is not as it was published .*Move it away") as caught:
                 require_readable_latest(elsewhere)
             assert "makes it again" not in str(caught.value)
-            with pytest.raises(ArtifactError, match=r"part-00000.*\. Bring it back as it was published, or use this"):
+            with pytest.raises(
+                ArtifactError, match=r"part-00000.*\. Restore the published file, or stop using this release"
+            ):
                 describe(copy)
         (copy / "manifest.json").write_text("{}")
         with pytest.raises(ArtifactError, match=r"is not as it was published .*Move it away"):
@@ -236,7 +238,7 @@ class TestPublished:
         _, release = night
         assert json.loads((release.path / "manifest.json").read_text())["roles"] == ROLES_OF_SEED
         assert "Set `SDRM_ROLE_KEY`" in (release.path / "README.md").read_text()
-        assert "who was trained on was decided by the seed" in (release.path / "report.html").read_text()
+        assert "on whom the model was trained was decided by the seed" in (release.path / "report.html").read_text()
 
     def test_training_curves_and_operator_report_stay_in_the_working_directory(self, night):
         config, _ = night

@@ -62,13 +62,13 @@ def test_the_file_is_a_configuration_that_can_be_run(tuned):
     same = found.model_dump(exclude={"vae", "diffusion", "sampling"})
     assert same == tuning.config.model_dump(exclude={"vae", "diffusion", "sampling"})
     head = result.config.read_text().split("\n\n")[0]
-    assert "the best of 2 trials" in head
-    assert "Data and roles: " in head
+    assert ", the best of 2 trials." in head
+    assert "Digest of the data and roles: " in head
     assert "(given)" in result.summary
     assert "ranked by privacy excess" in head
-    assert f"here it is {figure(trials.iloc[0].privacy_excess)}." in head
+    assert f"The privacy excess of this trial is {figure(trials.iloc[0].privacy_excess)}." in head
     names, best, *_ = result.summary.splitlines()
-    assert "utility  privacy excess  gates missed" in names
+    assert "utility  privacy excess  gates not passed" in names
     excess, missed = best.split()[-len(values_of(found)) - 2 :][:2]
     assert excess == figure(trials.iloc[0].privacy_excess)
     gates = trials.iloc[0].filter(like="gate_")

@@ -271,7 +271,7 @@ def test_an_item_is_published_if_as_many_training_users_as_asked_for_have_it():
     assert judge_k_anonymity(one_user, train, k=2).verdict == Verdict.PASS
     of_one = judge_k_anonymity(csr_matrix(np.array([[1, 0, 1]], np.float32)), train, k=2)
     assert of_one.verdict == Verdict.FAIL
-    assert of_one.sentence.startswith("1 published item is held by fewer than 2")
+    assert of_one.sentence.startswith("1 published item is held by fewer than 2 training users.")
 
 
 def test_held_out_people_who_have_an_item_do_not_make_it_publishable(real):

@@ -142,7 +142,7 @@ def test_an_inconclusive_gate_is_named_openly_everywhere(inputs):
     for text in (html, card):
         assert "INCONCLUSIVE is not PASS" in text
         assert re.search("Openly accepted:.*near_copies.*membership", text)
-    assert "2 privacy gates could not tell" in html
+    assert "2 privacy gates could not decide" in html
     assert "refused by gate" not in html + card
 
 
@@ -153,7 +153,7 @@ def test_an_inconclusive_gate_is_named_openly_everywhere(inputs):
             ["membership", "completion"],
             {"near_copies": "INCONCLUSIVE", "membership": "INCONCLUSIVE", "completion": "INCONCLUSIVE"},
             "For trying on public data only: 2 privacy gates did not pass, and the configuration only reports them. "
-            "1 more privacy gate could not tell, which was accepted openly.",
+            "1 more privacy gate could not decide, which the configuration openly accepts.",
         ),
         (
             ["membership"],
@@ -163,9 +163,9 @@ def test_an_inconclusive_gate_is_named_openly_everywhere(inputs):
         (
             [],
             {"near_copies": "INCONCLUSIVE"},
-            "No gate failed; 1 privacy gate could not tell, which was accepted openly.",
+            "No gate failed; 1 privacy gate could not decide, which the configuration openly accepts.",
         ),
-        (["completion"], {"membership": "FAIL", "completion": "FAIL"}, "this must not be published."),
+        (["completion"], {"membership": "FAIL", "completion": "FAIL"}, "this release must not be published."),
         ([], {}, "Every gate passed."),
     ],
 )
@@ -268,14 +268,14 @@ def test_the_digest_of_a_private_log_is_published_under_a_key_alone(tmp_path):
 def test_the_card_says_who_chose_the_temperature(inputs):
     judge(inputs)
     inputs["manifest"]["config"]["sampling"]["temperature"] = None
-    for is_found, told in ((True, "chosen by what leaks"), (False, "people are too few to tell what leaks")):
+    for is_found, told in ((True, "chosen by how much leaks"), (False, "too few people to tell how much leaks")):
         inputs["manifest"]["model"]["temperature_is_found"] = is_found
         assert told in render_card(inputs["manifest"])
 
 
 def test_card_and_report_say_for_whom_the_temperature_is(inputs):
     judge(inputs)
-    told = "in proportion to a user's number of items"
+    told = "in proportion to the user's number of items"
     for is_by_activity in (True, False):
         inputs["manifest"]["model"]["temperature_by_activity"] = is_by_activity
         assert (told in render_card(inputs["manifest"])) == is_by_activity
@@ -319,7 +319,7 @@ def test_the_picture_of_neighbours_leaves_a_handful_of_held_out_people_out(input
         assert words in enough
         assert words not in few
     assert "synthetic, to training" in few
-    assert "the fewer than 30 people held out" in few
+    assert "The fewer than 30 held-out people are not shown either." in few
 
 
 def test_the_picture_of_neighbours_is_told_in_words(inputs):
@@ -373,7 +373,7 @@ def test_what_a_recommender_achieves_for_a_handful_of_people_is_not_published(tm
     inputs = render_inputs(tmp_path, n_evaluation=29)
     assert inputs["manifest"]["utility"]["judges"] == {}
     for text in (render_report(**inputs), render_card(inputs["manifest"])):
-        assert "figures of fewer than 30 are not published" in text
+        assert "figures of fewer than 30 users are not published" in text
 
 
 def test_a_release_that_passed_on_its_second_attempt_says_just_that(inputs):
