@@ -49,7 +49,10 @@ def locate(source: SourceConfig, *, cache: Path) -> LocatedSource:
     dataset = CATALOGUE.get(source.uri)
     if dataset is not None:
         return _located(source.uri, (_named_file(dataset, source, cache=cache),))
-    located = _located(source.uri, local_files(source.uri))
+    files, problems = find_files(source.uri)
+    if problems:
+        raise DataError(problems)
+    located = _located(source.uri, files)
     if source.sha256 not in (None, located.sha256):
         raise DataError(
             Problem(
@@ -117,21 +120,12 @@ def _named_file(dataset: NamedDataset, source: SourceConfig, *, cache: Path) -> 
     return fetch(dataset, cache=cache, sha256=sha256)
 
 
-def local_files(uri: str) -> tuple[Path, ...]:
-    """Return the file, or the Parquet files of a directory, sorted by name; their content is not read.
-
-    Raises:
-        DataError: there is no file, a file must not be read, or the directory has data files of other formats or
-            Parquet files in subdirectories.
-    """
-    files, problems = find_files(uri)
-    if problems:
-        raise DataError(problems)
-    return files
-
-
 def find_files(uri: str) -> tuple[tuple[Path, ...], list[Problem]]:
-    """Return the files that may be read, as in ``local_files``, and the problems instead of an error."""
+    """Return the file, or the Parquet files of a directory, sorted by name, and the problems; no content is read.
+
+    Files that do not exist or must not be read are not returned; each is a problem. So are data files of other formats
+    and Parquet files in subdirectories.
+    """
     path = Path(uri).expanduser()
     try:
         is_directory = path.is_dir()

@@ -97,7 +97,7 @@ def unique_copies(evidence: Evidence) -> Copies:
     holders = Counter(items for items in _item_sets(everyone) if items)
     owner = {items: user for user, items in enumerate(_item_sets(everyone)) if holders[items] == 1}
     hits = np.array([owner.get(items, -1) for items in _item_sets(evidence.released)])
-    n_synthetic, n_real, is_train = len(hits), everyone.shape[0], np.arange(everyone.shape[0]) < people.n_train
+    n_synthetic, n_real, is_train = len(hits), everyone.shape[0], people.is_train_of_everyone
     hits = hits[hits >= 0]
     struck, n_items, owners = np.unique(hits), np.diff(everyone.indptr), np.fromiter(owner.values(), np.int64)
     twins = np.repeat([_n_items(items) for items, count in holders.items() if count == 2], 2)

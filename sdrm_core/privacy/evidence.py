@@ -69,6 +69,11 @@ class RealUsers:
         """Return the number of held-out users that are compared."""
         return int((~self.is_train).sum())
 
+    @property
+    def is_train_of_everyone(self) -> np.ndarray:
+        """Return (n_everyone,) True for the training users among everyone."""
+        return np.arange(self.everyone.shape[0]) < self.n_train
+
     @classmethod
     def of(
         cls,

@@ -91,7 +91,7 @@ def measure_edge_pairs(evidence: Evidence, *, k_anonymity: int) -> RarePairs:
     ones, places = np.ones(is_of_one.sum(), np.float32), (pairs.row[is_of_one], pairs.col[is_of_one])
     of_one = csr_matrix((ones, places), shape=pairs.shape)
     exposed = of_one.multiply((synthetic[:, at_the_edge].T @ synthetic) > 0).tocsr()
-    is_train = np.arange(users.shape[0]) < people.n_train
+    is_train = people.is_train_of_everyone
     found = []
     for partners, columns in ((with_edge, at_the_edge), (users, np.arange(users.shape[1]))):
         has_any, is_struck = (_has_pair(with_edge, partners, chosen[:, columns]) for chosen in (of_one, exposed))

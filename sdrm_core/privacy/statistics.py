@@ -214,15 +214,19 @@ def agreed(estimates: Sequence[Estimate]) -> Estimate:
     Source: Rüger 1978, "Das maximale Signifikanzniveau des Tests: Lehne H0 ab, wenn k unter n gegebenen Tests zur
     Ablehnung führen", Metrika 25, for combining p-values.
     """
-    effect, lower, upper, _ = np.mean([astuple(estimate) for estimate in estimates], axis=0).tolist()
     p_value = float(np.median([estimate.p_value for estimate in estimates]))
-    return Estimate(effect, lower, upper, min(2 * p_value, 1.0))
+    return _mean(estimates, p_value=min(2 * p_value, 1.0))
 
 
 def mean_of(estimates: Sequence[Estimate]) -> Estimate:
     """Return the mean of estimates of one figure, with the certainty of a single one: their correlation is unknown."""
+    return _mean(estimates, p_value=mean_p_value([estimate.p_value for estimate in estimates]))
+
+
+def _mean(estimates: Sequence[Estimate], *, p_value: float) -> Estimate:
+    """Return an estimate with the means of the single effects and bounds, and the given p-value."""
     effect, lower, upper, _ = np.mean([astuple(estimate) for estimate in estimates], axis=0).tolist()
-    return Estimate(effect, lower, upper, mean_p_value([estimate.p_value for estimate in estimates]))
+    return Estimate(effect, lower, upper, p_value)
 
 
 def mean_p_value(p_values: Sequence[float]) -> float:
