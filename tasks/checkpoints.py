@@ -1,7 +1,6 @@
 """The four quality gates of a run as Prefect tasks. Each checks the files of a stage, reports, and may stop the run."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, get_args
 
 import pandas as pd
@@ -15,13 +14,13 @@ from sdrm_core.privacy.verdicts import PrivacyReport
 from sdrm_core.quality.fidelity import FidelityReport
 from sdrm_core.quality.utility import UtilityReport
 from sdrm_core.records import Artifact
-from sdrm_core.storage import checked, private_directory, read_json, read_user_items, write_json
+from sdrm_core.storage import checked, read_json, read_user_items
 from tasks.gate_frames import id_type, matrix_frame, raw_columns, synthetic_frame
 from tasks.gates import check, check_columns, combined, gate_markdown, require
 from tasks.matrix import users_of, users_wanted
 from tasks.pages import show
 from tasks.records import GateReport, Ingested, Measures, Run, Samples, UserItemMatrix
-from tasks.stage import ATTEMPTS, GATES, LOG, Meter, stage
+from tasks.stage import LOG, Meter, stage
 from tasks.suites import (
     ITEM,
     USER,
@@ -32,6 +31,7 @@ from tasks.suites import (
     synthetic_facts_suite,
     synthetic_users_suite,
 )
+from tasks.working_directory import save_gate_report
 
 
 @stage("gate raw interactions")
@@ -96,16 +96,6 @@ def gate_release(run: Run, samples: Samples, measures: Measures) -> None:
     _pass_or_stop(run, "release", judge, attempt=samples.attempt)
 
 
-def gates_directory(run: Run) -> Path:
-    """Return the folder of the run's gate reports."""
-    return run.directory / GATES
-
-
-def attempts_directory(run: Run) -> Path:
-    """Return the folder that keeps the gate reports of every attempt, also of refused ones."""
-    return run.directory / ATTEMPTS
-
-
 def likeness(fidelity: FidelityReport) -> dict[str, Any]:
     """Return how similar the synthetic users as a whole are to the source, by the names that the gates use.
 
@@ -153,14 +143,11 @@ def _synthetic_users(run: Run, matrix: UserItemMatrix, samples: Samples) -> pd.D
 def _pass_or_stop(run: Run, name: str, judge: Callable[[], GateReport], *, attempt: int | None = None) -> None:
     """Call ``judge``, save its report in the run's directory, show it in Prefect's pages, and raise unless it passed.
 
-    attempt: if given, the report is also saved under this number of the attempt.
+    attempt: number of the attempt whose synthetic users are checked; None: the gate checks something else.
     """
     with Meter(f"gate_{name}") as meter:
         report = judge()
-        content = report.model_dump(mode="json")
-        write_json(private_directory(gates_directory(run)) / f"{name}.json", content)
-        if attempt is not None:
-            write_json(private_directory(attempts_directory(run)) / f"{attempt}-{name}.json", content)
+        save_gate_report(run.directory, name, report.model_dump(mode="json"), attempt=attempt)
     meter.save(run)
     show(f"gate-{name.replace('_', '-')}", gate_markdown(report), description=f"{name}: {report.verdict}")
     LOG.info("gate %s: %s (%d expectations)", name, report.verdict, len(report.results))

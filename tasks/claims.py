@@ -1,7 +1,6 @@
 """Reserve a working directory: lock it for one process, and bind it to one set of settings and one data set."""
 
 import fcntl
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,7 +11,7 @@ from sdrm_core.errors import ConfigError, DataError, Problem, SdrmError
 from sdrm_core.storage import PRIVATE, parse_json, write_json
 from tasks.preflight import unwritable
 from tasks.records import Run
-from tasks.stage import ATTEMPTS, GATES, stages_directory
+from tasks.working_directory import forget_judgement
 
 _LOCK = ".lock"
 _SHOWN = 4
@@ -30,11 +29,7 @@ def working_in(run: Run) -> Iterator[None]:
         SdrmError: another process works on the same run.
     """
     with exclusive_lock(run.directory):
-        for verdicts in (GATES, ATTEMPTS):
-            shutil.rmtree(run.directory / verdicts, ignore_errors=True)
-        for meter in stages_directory(run).glob("*.json"):
-            if meter.stem != "ingest":  # it ran before this lock
-                meter.unlink()
+        forget_judgement(run.directory)
         yield
 
 

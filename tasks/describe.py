@@ -13,8 +13,8 @@ from sdrm_core.storage import parse_json, parse_json_files
 from tasks.interactions import written_files
 from tasks.preflight import require_there
 from tasks.releases import LATEST, MANIFEST
-from tasks.stage import GATES, STAGES
 from tasks.wording import counted
+from tasks.working_directory import CONFIG, gate_reports, stages_directory
 
 
 def describe(path: Path) -> str:
@@ -29,7 +29,7 @@ def describe(path: Path) -> str:
         MANIFEST: _describe_release,
         "sample.json": _describe_sample,
         DESCRIPTION: _describe_model,
-        "config.json": _describe_run,
+        CONFIG: _describe_run,
         LATEST: lambda folder: _describe_release(folder / parse_json(folder / LATEST)["version"]),
     }
     told = next((tell for name, tell in described.items() if (path / name).is_file()), None)
@@ -121,8 +121,8 @@ def _describe_model(path: Path) -> str:
 
 
 def _describe_run(path: Path) -> str:
-    config = parse_json(path / "config.json")
-    stages, gates = (parse_json_files(path / folder) for folder in (STAGES, GATES))
+    config = parse_json(path / CONFIG)
+    stages, gates = parse_json_files(stages_directory(path)), gate_reports(path)
     return "\n".join(
         [
             f"working directory {path}",

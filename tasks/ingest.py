@@ -10,7 +10,8 @@ from sdrm_core.model.devices import resolve_device
 from sdrm_core.storage import private_directory, write_artifact, write_json
 from tasks.records import Ingested, Run
 from tasks.role_key import role_secret, sealed
-from tasks.stage import Meter, run_directory, stage
+from tasks.stage import Meter, stage
+from tasks.working_directory import CONFIG, run_directory
 
 
 @stage("ingest")
@@ -39,5 +40,5 @@ def open_run(config: PipelineConfig, *, source_sha256: str, secret: bytes | None
     private_directory(config.paths.work.expanduser())
     directory = run_directory(config.paths.work, digest)
     run = Run(config=config, directory=private_directory(directory).resolve(), digest=digest)
-    write_json(run.directory / "config.json", config.model_dump(mode="json"))
+    write_json(run.directory / CONFIG, config.model_dump(mode="json"))
     return run

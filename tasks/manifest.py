@@ -15,12 +15,11 @@ from sdrm_core.model.sdrm import VARIANT
 from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS, PrivacyReport
 from sdrm_core.records import SourceFacts
 from sdrm_core.storage import parse_json_files, read_json
-from tasks.checkpoints import attempts_directory, gates_directory
 from tasks.records import FileFacts, FittedModel, Measures, Run, Samples, UserItemMatrix
 from tasks.role_key import ROLES_OF_KEY, ROLES_OF_SEED, sealed
 from tasks.source import is_named_source
-from tasks.stage import stages_directory
 from tasks.wording import ratio, rounded
+from tasks.working_directory import gate_reports, gate_reports_by_attempt, stages_directory
 
 _DIGITS = 3
 _CURVE_DIGITS = 2  # a plot shows no more
@@ -79,14 +78,12 @@ def build_manifest(
             "item_pairs": model.item_pairs,
         },
         "attempts": samples.attempt + 1,
-        "gates_by_attempt": {
-            name: report["verdict"] for name, report in parse_json_files(attempts_directory(run)).items()
-        },
+        "gates_by_attempt": {key: report["verdict"] for key, report in gate_reports_by_attempt(run.directory).items()},
         "gates": _verdicts(run),
         "privacy": _public_privacy(run, measures),
         "utility": _rounded(_public_utility(measures), digits=_DIGITS),
         "fidelity": _public_fidelity(measures, n_holdout=matrix.users_by_role["holdout"]),
-        "stages": parse_json_files(stages_directory(run)),
+        "stages": parse_json_files(stages_directory(run.directory)),
     }
 
 
@@ -186,5 +183,5 @@ def _verdicts(run: Run) -> dict[str, Any]:
             "expectations": len(report["results"]),
             "results": [{key: result[key] for key in shown} for result in report["results"]],
         }
-        for name, report in parse_json_files(gates_directory(run)).items()
+        for name, report in gate_reports(run.directory).items()
     }

@@ -8,7 +8,7 @@ from sdrm_core.model.devices import resolve_device
 from sdrm_core.privacy.judge import judge_privacy
 from sdrm_core.quality import fidelity, utility
 from sdrm_core.records import Artifact, Record
-from sdrm_core.storage import private_directory, write_json, write_text
+from sdrm_core.storage import write_json, write_text
 from tasks.matrix import users_of_roles
 from tasks.records import Run, Samples, UserItemMatrix
 from tasks.releases import previous_user_ids
@@ -16,6 +16,7 @@ from tasks.report import render_operator_report
 from tasks.resumable import finished_once
 from tasks.sample import synthetic_user_ids, synthetic_users
 from tasks.stage import Meter, stage
+from tasks.working_directory import measures_directory
 
 
 @stage("measure fidelity")
@@ -84,5 +85,5 @@ def fidelity_of(users: csr_matrix, matrix: UserItemMatrix, *, config: PipelineCo
 
 
 def _write(report: Record, run: Run, samples: Samples, name: str) -> Artifact:
-    folder = private_directory(run.directory / f"measures-{samples.attempt}")
+    folder = measures_directory(run.directory, attempt=samples.attempt)
     return write_json(folder / f"{name}.json", report.model_dump(mode="json"))

@@ -16,12 +16,13 @@ from sdrm_core.model.folder import DESCRIPTION, is_model, load_item_ids
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.privacy.verdicts import Verdict
 from sdrm_core.randomness import numpy_stream, stream_seed
-from sdrm_core.storage import parse_json, parse_json_files, private_directory, sha256_of, sync, write_json
+from sdrm_core.storage import parse_json, private_directory, sha256_of, sync, write_json
 from tasks.interactions import new_user_ids, write_interactions
 from tasks.preflight import require_space, require_there, unwritable
 from tasks.releases import MANIFEST, release_at
-from tasks.stage import ATTEMPTS, GATES, LOG, MODELS, run_directory
+from tasks.stage import LOG
 from tasks.suites import privacy_fact
+from tasks.working_directory import gate_reports_on, models_of, run_directory
 
 
 def sample_more(
@@ -66,7 +67,7 @@ def sample_more(
 
 def judgement(folder: Path) -> str:
     """Describe what is known about the privacy of these users; warn if the model's own run did not pass every gate."""
-    reports = _reports(folder)
+    reports = gate_reports_on(folder)
     refused_by = ", ".join(name for name, report in reports.items() if report["verdict"] != Verdict.PASS)
     missed = ", ".join(_missed_privacy_gates(reports))
     told = [f"were refused by gate {refused_by}"] if refused_by else []
@@ -85,14 +86,6 @@ def _missed_privacy_gates(reports: Mapping[str, Any]) -> list[str]:
     return [gate for gate in get_args(PrivacyGate) if privacy_fact(gate) in unmet]
 
 
-def _reports(folder: Path) -> dict[str, Any]:
-    """Return the gate reports on the users that the run drew from this model, by gate; empty if there are none."""
-    if folder.name == MODELS[0] and (folder.parent / MODELS[1]).is_dir():  # GATES is about the second model
-        reports = parse_json_files(folder.parent / ATTEMPTS)
-        return {name.removeprefix("0-"): report for name, report in reports.items() if name.startswith("0-")}
-    return parse_json_files(folder.parent / GATES)
-
-
 def model_folder(source: Path, *, work: Path) -> Path:
     """Return the model folder for a path: a model folder itself, a run's last model, or the model of a release.
 
@@ -100,7 +93,7 @@ def model_folder(source: Path, *, work: Path) -> Path:
     """
     require_there(source)
     source = release_at(source)
-    for folder in (source, *_models_of_run(source), *_models_of_release(source, work)):
+    for folder in (source, *models_of(source), *_models_of_release(source, work)):
         if (folder / DESCRIPTION).is_file():
             return folder
     raise DataError(
@@ -118,14 +111,9 @@ def _models_of_release(release: Path, work: Path) -> Iterator[Path]:
         return
     manifest = parse_json(release / MANIFEST)
     with suppress(KeyError, TypeError):  # a file of that name that the pipeline did not write
-        for folder in _models_of_run(run_directory(work, manifest["run"])):
+        for folder in models_of(run_directory(work, manifest["run"])):
             if is_model(folder, manifest["model"]["sha256"]):
                 yield folder
-
-
-def _models_of_run(directory: Path) -> list[Path]:
-    """Return the possible model folders of a run, the last model first."""
-    return [directory / name for name in reversed(MODELS)]
 
 
 def _require_new(out: Path) -> None:

@@ -12,6 +12,7 @@ from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS, Histogram, strictest_o
 from sdrm_core.quality.ranking import METRICS
 from tasks import plots, wording
 from tasks.role_key import ROLES_OF_SEED
+from tasks.working_directory import gate_of
 
 _HEADLINE_METRICS = ("recall@10", "ndcg@10")
 _TRAINING_DIGITS = 3  # exact losses of two releases could reveal a person who joined or left
@@ -87,8 +88,8 @@ def is_told_openly(manifest: Mapping[str, Any]) -> bool:
 
 
 def refusing_gates(manifest: Mapping[str, Any]) -> list[str]:
-    """Return the gates that refused an attempt of this run; their reports are named ``<attempt>-<gate>``."""
-    return [name.partition("-")[2] for name, verdict in manifest["gates_by_attempt"].items() if verdict == "FAIL"]
+    """Return the gates that refused an attempt of this run."""
+    return [gate_of(key) for key, verdict in manifest["gates_by_attempt"].items() if verdict == "FAIL"]
 
 
 def _render(template: str, manifest: Mapping[str, Any], **context: Any) -> str:

@@ -15,7 +15,8 @@ from sdrm_core.errors import ArtifactError
 from sdrm_core.records import Artifact, Record
 from sdrm_core.storage import checked, parse_json, private_directory, write_json
 from tasks.records import Run
-from tasks.stage import LOG, stages_directory
+from tasks.stage import LOG
+from tasks.working_directory import stages_directory
 
 UNDERLYING = ("closed_form.py", "data", "loops.py", "randomness.py", "threads.py")
 """Modules of ``sdrm_core`` that all its other packages use."""
@@ -68,7 +69,7 @@ def finished_once(stage: Callable[P, R]) -> Callable[P, R]:
     def resumed(*args: P.args, **kwargs: P.kwargs) -> R:
         given = signature.bind(*args, **kwargs).arguments
         run: Run = given["run"]
-        meter = stages_directory(run) / f"{name}.json"
+        meter = stages_directory(run.directory) / f"{name}.json"
         # Without ``run``: it also has settings that change no result, such as where to publish.
         others = {parameter: value for parameter, value in given.items() if parameter != "run"}
         question = digest_of(code, run.digest, str(run.directory), _plain(others))

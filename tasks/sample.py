@@ -7,12 +7,13 @@ from sdrm_core.model.devices import resolve_device
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.records import Counts
-from sdrm_core.storage import private_directory, read_user_items, write_user_items
+from sdrm_core.storage import read_user_items, write_user_items
 from tasks.interactions import new_user_ids
 from tasks.matrix import users_wanted
 from tasks.records import FittedModel, Run, Samples, UserItemMatrix
 from tasks.resumable import finished_once
 from tasks.stage import Meter, stage
+from tasks.working_directory import samples_directory
 
 
 @stage("sample")
@@ -21,7 +22,7 @@ def sample(run: Run, matrix: UserItemMatrix, model: FittedModel, *, attempt: int
     """Draw all synthetic users of an attempt; only one shard is in memory at a time."""
     with Meter("sample") as meter:
         n_users = users_wanted(run.config, matrix)
-        folder = private_directory(run.directory / f"samples-{attempt}")
+        folder = samples_directory(run.directory, attempt=attempt)
         fitted = SdrmModel.load(model.folder, device=resolve_device(run.config.compute.device))
         shards, interactions, occurs = [], 0, np.zeros(matrix.counts.items, bool)
         for number, (start, stop) in enumerate(fitted.shards(n_users, about=run.config.compute.shard_users)):

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any, ParamSpec, Self, TypeVar
 
 import httpx
@@ -18,15 +17,12 @@ from prefect.tasks import exponential_backoff
 
 from sdrm_core.storage import write_json
 from tasks.records import Run
+from tasks.working_directory import stages_directory
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 LOG = logging.getLogger("sdrm")
-# Folders of a run: measurements of the stages, reports of the gates, reports of the gates by attempt.
-STAGES, GATES, ATTEMPTS = "stages", "gates", "attempts"
-MODELS = ("model", "model-1")  # model folders of a run: of the first attempt, and of the second if it fits again
-_DIGITS = 16
 _SAMPLE_SECONDS = 0.05
 _ASK_LATER = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 # Errors of the operating system for which a retry cannot help.
@@ -92,7 +88,7 @@ class Meter:
     def save(self, run: Run) -> None:
         """Write seconds and peak memory (in MiB) to ``stages/<name>.json`` in the run's directory."""
         numbers = {"seconds": round(self._seconds, 3), "peak_rss_mb": self._peak_bytes >> 20, "cached": False}
-        write_json(stages_directory(run) / f"{self._name}.json", numbers)
+        write_json(stages_directory(run.directory) / f"{self._name}.json", numbers)
 
     def _watch_memory(self) -> None:
         process = psutil.Process()
@@ -100,13 +96,3 @@ class Meter:
             self._peak_bytes = max(self._peak_bytes, process.memory_info().rss)
             if self._ended.wait(_SAMPLE_SECONDS):
                 return
-
-
-def run_directory(work: Path, digest: str) -> Path:
-    """Return the working directory, inside ``work``, of the run with this digest."""
-    return work.expanduser() / digest[:_DIGITS]
-
-
-def stages_directory(run: Run) -> Path:
-    """Return the folder with the measurements of the run's stages."""
-    return run.directory / STAGES

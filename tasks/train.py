@@ -1,7 +1,6 @@
 """Train the MultiVAE, then the diffusion model on its latent vectors, and fit the draw of items."""
 
 import logging
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,7 +19,8 @@ from sdrm_core.storage import checked, private_directory, write_json
 from tasks.matrix import users_of_roles
 from tasks.records import FittedModel, Run, TrainedVae, UserItemMatrix
 from tasks.resumable import finished_once
-from tasks.stage import LOG, MODELS, Meter, stage
+from tasks.stage import LOG, Meter, stage
+from tasks.working_directory import model_directories
 
 _LOG_EVERY_EPOCHS = 10
 
@@ -79,7 +79,7 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: Fitte
         item_pairs = model.offsets.n_pairs
         of_whom = "for all users" if model.usual_count is None else "in proportion to a user's number of items"
         LOG.info("temperature %g %s, offsets for %d item pairs", model.temperature, of_whom, item_pairs)
-        folder, curve_folder = model_folders(run, is_second=refused is not None)
+        folder, curve_folder = model_directories(run.directory, is_second=refused is not None)
         item_ids = pq.read_table(checked(matrix.items)).column("item_id").combine_chunks()
         fitted = FittedModel(
             folder=folder,
@@ -92,19 +92,6 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: Fitte
         )
     meter.save(run)
     return fitted
-
-
-def model_folders(run: Run, *, is_second: bool) -> tuple[Path, Path]:
-    """Create and return the folder of a run's first or second model and the folder of its training curve.
-
-    A second model does not change the first one, so that a restarted run can reuse both. For a new first model, an old
-    second model is removed, because the last model in a run's directory counts as the run's model.
-    """
-    first, second = (run.directory / name for name in MODELS)
-    if is_second:
-        return private_directory(second), private_directory(run.directory / "diffuse-1")
-    shutil.rmtree(second, ignore_errors=True)
-    return private_directory(first), private_directory(run.directory / "diffuse")
 
 
 def _write_curve(path: Path, curve: Sequence[EpochReport]) -> Artifact:

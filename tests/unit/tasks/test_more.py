@@ -3,13 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from sdrm_core.config import PipelineConfig
 from sdrm_core.errors import DataError
 from sdrm_core.storage import sha256_of, write_json
 from tasks.describe import describe
 from tasks.more import judgement, model_folder
-from tasks.records import Run
-from tasks.train import model_folders
+from tasks.working_directory import model_directories
 
 
 @pytest.fixture
@@ -72,10 +70,10 @@ def test_a_run_stands_for_the_model_of_its_last_attempt(published, second, tmp_p
 
 
 def test_a_new_first_model_takes_the_place_of_both(second):
-    run = Run(config=PipelineConfig(), directory=second.parent, digest="0")
-    assert model_folders(run, is_second=True)[0] == second
+    run = second.parent
+    assert model_directories(run, is_second=True)[0] == second
     assert second.is_dir()
-    assert model_folders(run, is_second=False)[0] == second.with_name("model")
+    assert model_directories(run, is_second=False)[0] == second.with_name("model")
     assert not second.exists()
 
 

@@ -11,7 +11,8 @@ from sdrm_core.storage import parse_json, write_json
 from tasks import resumable
 from tasks.records import Run, Samples, TrainedVae
 from tasks.resumable import code_digest, finished_once
-from tasks.stage import Meter, stages_directory
+from tasks.stage import Meter
+from tasks.working_directory import stages_directory
 
 
 def test_the_digest_of_the_code_is_of_what_it_names():
@@ -53,7 +54,7 @@ class TestFinishedOnce:
     def test_what_is_finished_is_not_done_again_and_the_meter_says_so(self, run, train, before):
         first, again = (train(run, before=before) for _ in range(2))
         assert (first, train.worked) == (again, 1)
-        assert parse_json(stages_directory(run) / "train.json")["cached"] is True
+        assert parse_json(stages_directory(run.directory) / "train.json")["cached"] is True
 
     @pytest.mark.parametrize("damaged", ["{", "[]", "{}", '{"result": {}, "meter": {}}'])
     def test_a_damaged_record_of_what_is_finished_is_made_again(self, run, train, before, damaged):
