@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from sdrm_core.config import PipelineConfig, Resolution, local_directory
-from sdrm_core.config_file import load_config
+from sdrm_core.config.file import load_config
 from sdrm_core.errors import ConfigError, DataError, GateFailed, SdrmError, noted, raise_all
 
 UNUSABLE = 4

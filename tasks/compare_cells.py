@@ -32,7 +32,7 @@ from tasks.matrix import users_of
 from tasks.resumable import DAMAGE, UNDERLYING, code_digest, digest_of
 from tasks.stage import LOG
 
-_GENERATING = ("arms", "config.py", "model", "privacy", "quality/baselines.py", *UNDERLYING)
+_GENERATING = ("arms", "config", "model", "privacy", "quality/baselines.py", *UNDERLYING)
 _JUDGING = ("quality", *UNDERLYING)
 _DIGITS = 16
 MODELS = "models"

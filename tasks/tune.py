@@ -58,7 +58,7 @@ class Tuning(Record):
         return {
             **self.config.result_settings(),
             "search space": {path: str(bounds) for path, bounds in SPACE.items()},
-            "code": code_digest("arms/sdrm.py", "config.py", "model", "quality", "privacy", *UNDERLYING),
+            "code": code_digest("arms/sdrm.py", "config", "model", "quality", "privacy", *UNDERLYING),
         }
 
 

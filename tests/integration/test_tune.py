@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from flows.tune import tune
-from sdrm_core.config_file import load_config
+from sdrm_core.config.file import load_config
 from sdrm_core.data.roles import Role
 from sdrm_core.data.simulate import simulate_interactions
 from sdrm_core.errors import ConfigError

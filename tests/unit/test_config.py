@@ -5,7 +5,7 @@ import json
 import pytest
 
 from sdrm_core.config import PipelineConfig
-from sdrm_core.config_file import load_config
+from sdrm_core.config.file import load_config
 from sdrm_core.errors import ConfigError
 
 

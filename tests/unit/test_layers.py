@@ -10,18 +10,20 @@ ROOT = Path(__file__).resolve().parents[2]
 MODULES = sorted(path for room in ("flows", "tasks", "sdrm_core") for path in (ROOT / room).rglob("*.py"))
 # The core's own modules (configuration, errors, records, files, random numbers) are a room that every other may know.
 GROUND = {f"sdrm_core.{path.stem}" for path in (ROOT / "sdrm_core").glob("*.py")} - {"sdrm_core.__init__"}
+GROUND.add("sdrm_core.config")
 ARRAYS = {"numpy", "scipy"}
 MAY_KNOW = {
     "flows": {
         *("flows", "tasks"),
-        *(f"sdrm_core.{name}" for name in ("config", "config_file", "errors", "loops", "storage")),
+        *(f"sdrm_core.{name}" for name in ("config", "errors", "loops", "storage")),
         *("prefect", "typer", "rich", "httpx", "pydantic", "uvicorn"),
     },
     "tasks": {
         *("tasks", "sdrm_core", *ARRAYS, "pandas", "pyarrow", "pydantic", "yaml"),
         *("prefect", "great_expectations", "httpx", "psutil", "optuna", "jinja2", "matplotlib"),
     },
-    "sdrm_core": {*GROUND, *ARRAYS, "torch", "numba", "pydantic", "yaml", "threadpoolctl"},
+    "sdrm_core": {*GROUND, *ARRAYS, "torch", "numba", "pydantic", "threadpoolctl"},
+    "sdrm_core/config": {"sdrm_core.config", "sdrm_core.errors", "pydantic", "yaml"},
     "sdrm_core/data": {*GROUND, "sdrm_core.data", *ARRAYS, "pyarrow", "httpx"},
     "sdrm_core/model": {
         *(*GROUND, "sdrm_core.data", "sdrm_core.model"),

@@ -9,7 +9,7 @@ import yaml
 
 from deployments.template import template
 from sdrm_core.config import PipelineConfig, PrivacyGate
-from sdrm_core.config_file import load_config
+from sdrm_core.config.file import load_config
 from sdrm_core.data.catalogue import CATALOGUE, resolve
 
 FOLDER = Path(__file__).parents[2] / "deployments"

@@ -11,7 +11,7 @@ from sdrm_core.arms.item_vectors import Descent
 from sdrm_core.arms.published import _highest_cells
 from sdrm_core.arms.registry import ARMS
 from sdrm_core.config import ArmName, FilterConfig, SourceConfig
-from sdrm_core.config_file import load_config
+from sdrm_core.config.file import load_config
 from sdrm_core.data.interactions import index_interactions
 from sdrm_core.data.kcore import k_core
 from sdrm_core.data.matrix import to_user_items

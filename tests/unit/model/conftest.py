@@ -9,7 +9,7 @@ import torch
 from scipy.sparse import csr_matrix
 
 from sdrm_core.config import DiffusionConfig, PipelineConfig, VaeConfig
-from sdrm_core.config_file import load_config
+from sdrm_core.config.file import load_config
 from sdrm_core.model.denoiser import Denoiser
 from sdrm_core.model.draw import Offsets
 from sdrm_core.model.fitting import fit_sdrm

@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from sdrm_core.config_file import load_config
+from sdrm_core.config.file import load_config
 from sdrm_core.errors import ArtifactError, TrainingError
 from sdrm_core.model.draw import ItemDraw, Offsets
 from sdrm_core.model.fitting import fit_sdrm

@@ -15,14 +15,9 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from sdrm_core.config import (
-    CREDENTIALS_PATTERN,
-    DELIMITER_PATTERN,
-    NAME_PATTERN,
-    SHA256_PATTERN,
-    PipelineConfig,
-    is_section,
-)
+from sdrm_core.config.pipeline import NAME_PATTERN, PipelineConfig
+from sdrm_core.config.section import is_section
+from sdrm_core.config.source import CREDENTIALS_PATTERN, DELIMITER_PATTERN, SHA256_PATTERN
 from sdrm_core.errors import ConfigError, SdrmError, noted, raise_all
 
 _IN_WORDS = {
