@@ -11,9 +11,11 @@ from sdrm_core.config import PrivacyConfig, PrivacyGate
 from sdrm_core.privacy.attacks import FALSE_POSITIVE_RATE, measure_membership
 from sdrm_core.privacy.closeness import measure_closeness
 from sdrm_core.privacy.completion import MAX_USERS, measure_completion
-from sdrm_core.privacy.copies import Copies, near_copies, unique_copies
+from sdrm_core.privacy.copies import Copies
 from sdrm_core.privacy.evidence import Evidence
+from sdrm_core.privacy.near_copies import measure_near_copies
 from sdrm_core.privacy.rare_pairs import MOST_ODDS, measure_edge_pairs, measure_rare_pairs
+from sdrm_core.privacy.unique_copies import measure_unique_copies
 from sdrm_core.privacy.verdicts import SIGNIFICANT, Figure, GateVerdict, Verdict, fail_closed, strictest
 from sdrm_core.threads import one_blas_thread
 
@@ -102,12 +104,14 @@ def judged(
 
 def judge_unique_copies(evidence: Evidence, config: PrivacyConfig) -> GateVerdict:
     """Judge synthetic users that equal an item set that exactly one real user has."""
-    return _judge_copies("unique_copies", unique_copies(evidence), evidence, margin=config.margins.unique_copies)
+    return _judge_copies(
+        "unique_copies", measure_unique_copies(evidence), evidence, margin=config.margins.unique_copies
+    )
 
 
 def judge_near_copies(evidence: Evidence, config: PrivacyConfig) -> GateVerdict:
     """Judge synthetic users that are closer to a training user than real users normally are to each other."""
-    return _judge_copies("near_copies", near_copies(evidence), evidence, margin=config.margins.near_copies)
+    return _judge_copies("near_copies", measure_near_copies(evidence), evidence, margin=config.margins.near_copies)
 
 
 def judge_closer_to_train(evidence: Evidence, config: PrivacyConfig, draw: np.random.Generator) -> GateVerdict:

@@ -9,10 +9,12 @@ from sdrm_core.config import PrivacyConfig
 from sdrm_core.data.anonymity import is_publishable
 from sdrm_core.data.matrix import keep_items
 from sdrm_core.privacy import gates
-from sdrm_core.privacy.copies import Copies, near_copies, unique_copies
+from sdrm_core.privacy.copies import Copies
 from sdrm_core.privacy.evidence import RealUsers, gather
 from sdrm_core.privacy.gates import judge_near_copies, judge_unique_copies
+from sdrm_core.privacy.near_copies import measure_near_copies
 from sdrm_core.privacy.statistics import Estimate, struck_p_value
+from sdrm_core.privacy.unique_copies import measure_unique_copies
 from sdrm_core.privacy.verdicts import Verdict
 
 N_ITEMS = 400
@@ -136,7 +138,7 @@ def test_a_person_whom_people_are_near_to_is_struck_by_chance(some, is_near_some
     rng, victim = np.random.default_rng(1), train[int(np.argmax(np.diff(train.indptr)))]
     parts = parts_of(victim, 21, rng)
     people = vstack([train, parts[20]]).tocsr() if is_near_somebody else train
-    copies = near_copies(gathered(vstack([fresh[20:], parts[:20]]).tocsr(), people, holdout))
+    copies = measure_near_copies(gathered(vstack([fresh[20:], parts[:20]]).tocsr(), people, holdout))
     assert (copies.p_one_person < 0.01) == is_found
 
 
@@ -168,7 +170,7 @@ def test_people_without_their_rare_items_do_not_look_like_copies_beside_people_w
     confirmed, alarms = 0, 0
     for seed in range(10):
         train, holdout, fresh = np.split(np.random.default_rng(seed).permutation(1200), [600, 700])
-        found = near_copies(gathered(as_published(users[fresh], users[train]), users[train], users[holdout]))
+        found = measure_near_copies(gathered(as_published(users[fresh], users[train]), users[train], users[holdout]))
         confirmed += found.confirmed
         alarms += found.p_versus_holdout < 0.1
     assert confirmed <= 1
@@ -187,7 +189,7 @@ def test_who_has_rare_items_besides_what_many_have_is_not_struck_by_those_many(s
         )
 
     train, holdout, fresh = people(600), people(100), people(600)
-    assert near_copies(gathered(as_published(fresh, train), train, holdout)).p_one_person > 0.05
+    assert measure_near_copies(gathered(as_published(fresh, train), train, holdout)).p_one_person > 0.05
 
 
 @pytest.mark.parametrize("times", [1, 10])
@@ -203,7 +205,7 @@ def test_what_people_buy_as_a_set_is_nobodys_copy_however_many_are_drawn(times):
 
     for seed in range(3):
         rng = np.random.default_rng(seed)
-        copies = unique_copies(gathered(buyers(700 * times, rng), buyers(700, rng), buyers(100, rng)))
+        copies = measure_unique_copies(gathered(buyers(700 * times, rng), buyers(700, rng), buyers(100, rng)))
         assert copies.p_one_person > 0.01
 
 
@@ -211,7 +213,7 @@ def unique_copies_by_hand(synthetic, train, holdout):
     """Measure unique copies among users given as lists of nine zeros and ones, every item of which is publishable."""
     matrices = [csr_matrix(np.array(some, dtype=np.float32)) for some in (synthetic, train, holdout)]
     people = RealUsers.of(*matrices[1:], config=PrivacyConfig(k_anonymity=1), seed=0)
-    return unique_copies(gather(matrices[0], people))
+    return measure_unique_copies(gather(matrices[0], people))
 
 
 FIRST_FIVE, LAST_FIVE, MIDDLE = [1] * 5 + [0] * 4, [0] * 4 + [1] * 5, [0] * 2 + [1] * 5 + [0] * 2
@@ -234,7 +236,8 @@ def test_who_copies_a_held_out_person_copies_no_training_user():
 
 
 def test_a_person_copied_three_times_is_struck_three_times_and_recurs_once(monkeypatch):
-    monkeypatch.setattr("sdrm_core.privacy.copies._LONG_ITEMS", 5)
+    for module in ("copies", "unique_copies"):
+        monkeypatch.setattr(f"sdrm_core.privacy.{module}.LONG_ITEMS", 5)
     copies = unique_copies_by_hand([FIRST_FIVE] * 3, [FIRST_FIVE, ALL, MIDDLE], [LAST_FIVE])
     assert copies.p_one_person == pytest.approx(3 * poisson.sf(2, 3 / 4))  # any of three, of four people
     assert copies.p_versus_real == pytest.approx(2 / 35)  # of seven, three that are synthetic; two lengths are tried
@@ -274,13 +277,13 @@ def test_short_records_that_recur_are_no_proof_by_themselves():
 
 def test_that_the_closest_of_five_shares_is_chosen_is_accounted_for(some):
     train, holdout, _ = some
-    copies = near_copies(gathered(train[:1], train, holdout))
+    copies = measure_near_copies(gathered(train[:1], train, holdout))
     assert copies.p_versus_real == pytest.approx(5 * 2 / 1201)  # besides one of 1,200 people, the copy
 
 
 def test_near_copies_of_both_roles_alike_are_taken_off_as_chance(some):
     train, holdout, fresh = some
-    copies = near_copies(gathered(vstack([fresh[120:], train[:100], holdout[:20]]).tocsr(), train, holdout))
+    copies = measure_near_copies(gathered(vstack([fresh[120:], train[:100], holdout[:20]]).tocsr(), train, holdout))
     assert copies.confirmed
     assert copies.share.effect == pytest.approx(0, abs=0.03)
     assert copies.share.standard_error == pytest.approx(np.sqrt(100 + 5**2 * 20) / 400, rel=0.15)
@@ -318,6 +321,6 @@ def test_how_much_proof_copies_take(
         real_rate=0.0,
         n_synthetic=evidence.synthetic.shape[0],
     )
-    monkeypatch.setattr(gates, gate, lambda _: found)
+    monkeypatch.setattr(gates, f"measure_{gate}", lambda _: found)
     judge = {"unique_copies": judge_unique_copies, "near_copies": judge_near_copies}[gate]
     assert judge(evidence, PrivacyConfig()).verdict == expected

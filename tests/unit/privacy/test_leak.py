@@ -105,7 +105,7 @@ def no_memory(*_):
 
 @pytest.mark.parametrize(("name", "measure"), [
     ("measure_membership", nothing_finite), ("measure_membership", no_solution), ("measure_completion", no_memory),
-    ("unique_copies", no_solution), ("near_copies", no_memory),
+    ("measure_unique_copies", no_solution), ("measure_near_copies", no_memory),
 ])  # fmt: skip
 def test_what_cannot_be_computed_clears_nobody(people, monkeypatch, name, measure):
     monkeypatch.setattr(gates, name, measure)

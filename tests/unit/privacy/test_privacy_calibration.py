@@ -12,12 +12,13 @@ from sdrm_core.privacy import attacks, closeness
 from sdrm_core.privacy import evidence as evidence_module
 from sdrm_core.privacy.attacks import among_like, measure_membership, membership_scores
 from sdrm_core.privacy.closeness import measure_closeness
-from sdrm_core.privacy.copies import near_copies, unique_copies
 from sdrm_core.privacy.evidence import Evidence, RealUsers, gather
 from sdrm_core.privacy.gates import judge_membership
+from sdrm_core.privacy.near_copies import measure_near_copies
 from sdrm_core.privacy.rare_pairs import measure_rare_pairs
 from sdrm_core.privacy.similarity import inverse_frequency, pair_products
 from sdrm_core.privacy.statistics import auc
+from sdrm_core.privacy.unique_copies import measure_unique_copies
 from sdrm_core.privacy.verdicts import Figure, Verdict
 from sdrm_core.quality.baselines import sample_by_popularity
 
@@ -59,7 +60,7 @@ def test_random_roles_leave_closeness_and_copies_at_chance(evidence):
     draw = np.random.default_rng(1)
     estimates = [measure_closeness(relabelled(evidence, seed), draw)[0] for seed in range(5)]
     assert np.mean([estimate.effect for estimate in estimates]) == pytest.approx(0.5, abs=0.03)
-    copies = [near_copies(relabelled(evidence, seed)).p_versus_holdout for seed in range(DRAWS)]
+    copies = [measure_near_copies(relabelled(evidence, seed)).p_versus_holdout for seed in range(DRAWS)]
     assert np.mean(np.array(copies) < 0.05) <= 0.15
 
 
@@ -161,16 +162,18 @@ def test_however_many_copies_of_a_single_person_are_found(simulate, n_copies):
     users = simulate(2000, seed=21)
     train, holdout, fresh = users[:1200], users[1200:1600], users[1600:]
     victim = train[np.argmax(np.diff(train.indptr))]
-    near = near_copies(compare(vstack([fresh[n_copies:], near_copies_of(victim, n_copies)]).tocsr(), train, holdout))
+    near = measure_near_copies(
+        compare(vstack([fresh[n_copies:], near_copies_of(victim, n_copies)]).tocsr(), train, holdout)
+    )
     assert near.p_one_person < 0.01
     assert near.share.effect > 0.5 * n_copies / fresh.shape[0]
-    exact = unique_copies(compare(vstack([fresh[n_copies:], *[victim] * n_copies]).tocsr(), train, holdout))
+    exact = measure_unique_copies(compare(vstack([fresh[n_copies:], *[victim] * n_copies]).tocsr(), train, holdout))
     assert exact.p_one_person < 1e-6
 
 
 def test_people_do_not_strike_a_single_person_more_than_people_do(evidence):
-    assert near_copies(evidence).p_one_person > 0.05
-    assert unique_copies(evidence).p_one_person > 0.05
+    assert measure_near_copies(evidence).p_one_person > 0.05
+    assert measure_unique_copies(evidence).p_one_person > 0.05
 
 
 @pytest.mark.parametrize(("n_train", "n_holdout"), [(120, 30), (300, 60)])
@@ -178,7 +181,7 @@ def test_near_copies_among_a_few_people_are_seen(simulate, n_train, n_holdout):
     users = simulate(n_train + n_holdout + 200, seed=22)
     train, holdout, fresh = np.split(np.arange(users.shape[0]), [n_train, n_train + n_holdout])
     planted = vstack([users[fresh[20:]], *(near_copies_of(users[user], 1) for user in train[:20])]).tocsr()
-    found = near_copies(compare(planted, users[train], users[holdout]))
+    found = measure_near_copies(compare(planted, users[train], users[holdout]))
     assert found.share.effect > 0.05
 
 
@@ -233,7 +236,7 @@ def test_copies_of_sets_that_several_people_hold_betray_nobody():
     real = csr_matrix(rows)
     synthetic = csr_matrix(rows[[0, 0, 2]])
     found = compare(synthetic, real[:3], real[3:])
-    copies = unique_copies(found)
+    copies = measure_unique_copies(found)
     assert copies.share.effect == pytest.approx(1 / 3 - 2 / 4 * 3 / 4)  # less people's whose twin is a training user
     assert copies.real_rate == 2 / 4
     assert copies.p_versus_holdout == pytest.approx(

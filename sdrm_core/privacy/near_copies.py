@@ -1,0 +1,129 @@
+"""Synthetic users unusually close to one real user, the measurement behind the gate ``near_copies``."""
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from sdrm_core.privacy.copies import MIN_SET_ITEMS, Copies, p_one_person, share_of
+from sdrm_core.privacy.evidence import Evidence, RealUsers
+from sdrm_core.privacy.similarity import nearest
+from sdrm_core.privacy.statistics import Estimate, excess_p_value, struck_p_value
+
+_NEAR_SHARE = 0.01  # "near": at most 1 % of real users of similar size have another real user as near
+_TAIL_SHARES = (0.05, 0.02, _NEAR_SHARE, 0.005, 0.002)  # thresholds tried for "near"; the most significant one counts
+_MAX_SIZE_CLASSES = 4  # of users by number of items: two short records look alike more easily than two long ones
+_UNEXPECTED = 20  # a hit has at most 1/20 of the nearest other person's tail share: typical users are near by chance
+_MIN_PEERS = 200  # real users per size class; with fewer, a share of 1 % cannot be estimated
+
+
+def measure_near_copies(evidence: Evidence) -> Copies:
+    """Measure synthetic users that are closer to a training user than almost all real users are to anyone.
+
+    Closeness is expressed as a tail share (``_tail``): the share of real users of similar size that have another real
+    user at least as near.
+
+    1. Five tail shares are tried as the threshold for "near". Chosen is the one where synthetic users are most
+       significantly closer to real users than real users of similar size are to each other.
+    2. A real user is struck if a synthetic user is within that threshold, and its tail share is at most a twentieth of
+       that of the nearest other real user. Typical users are near to synthetic users by chance; this excludes them.
+    3. The numbers of struck training and held-out users are compared.
+
+    Steps 1 and 2 do not use the roles. Step 3 leaves out users with fewer than five publishable items: there are more
+    of these among held-out users, because training users' own items help to make an item publishable.
+    """
+    people, synthetic, published = evidence.people, evidence.synthetic, evidence.people.published
+    to_person, to_people = nearest(synthetic, published, device=people.device), people.published_to_published
+    to_real = _tail(to_person.closest, synthetic, people)
+    to_synthetic = _tail(nearest(published, synthetic, device=people.device).closest, published, people)
+    among_people = _tail(to_people.closest, published, people, are_peers=True)
+    n_items = np.diff(published.indptr)
+    n_synthetic, n_real = len(to_real), len(to_synthetic)
+    versus_real = {  # the same rule on both sides: a record of fewer than five items is never near
+        share: excess_p_value(
+            int((to_real <= share).sum()),
+            n=n_synthetic,
+            control_hits=int((among_people <= share).sum()),
+            n_control=n_real,
+        )
+        for share in _TAIL_SHARES
+    }
+    closest = min(_TAIL_SHARES, key=versus_real.__getitem__)
+    is_near = to_real <= _NEAR_SHARE
+    struck_by_synthetic = to_person.index[is_near, 0]
+    is_telling = _UNEXPECTED * to_real[is_near] <= among_people[struck_by_synthetic]
+    struck_by_people = to_people.index[among_people <= _NEAR_SHARE, 0]
+    is_recognisable = n_items >= MIN_SET_ITEMS
+    is_struck = (to_synthetic <= closest) & (_UNEXPECTED * to_synthetic <= among_people)
+    copies = Copies(
+        share=share_of(int((to_real <= _NEAR_SHARE).sum()), n=n_synthetic),
+        p_versus_holdout=struck_p_value(np.flatnonzero(is_struck[is_recognisable]), people.is_train[is_recognisable]),
+        p_one_person=p_one_person(
+            struck_by_synthetic[is_telling],
+            struck_by_people,
+            n_items=n_items,
+            is_train=people.is_train,
+            n_synthetic=n_synthetic,
+        ),
+        p_versus_real=min(versus_real[closest] * len(_TAIL_SHARES), 1.0),
+        p_recurrence=1.0,
+        real_rate=_NEAR_SHARE,
+        n_synthetic=n_synthetic,
+    )
+    if not copies.confirmed:
+        return copies
+    each_once = np.flatnonzero(to_synthetic <= _NEAR_SHARE)  # each real user once, however many copies there are
+    found = [_beyond_chance(struck, people.is_train, n=n_synthetic) for struck in (each_once, struck_by_synthetic)]
+    return replace(copies, share=max(found, key=lambda share: share.upper))
+
+
+def _tail(similarity: np.ndarray, users: csr_matrix, people: RealUsers, *, are_peers: bool = False) -> np.ndarray:
+    """(n_users,) share of real users of similar size whose nearest other real user is at least as similar.
+
+    1 where the similarity is 0, and for users of fewer than five items: many users share so few items.
+
+    Args:
+        similarity: (n_users,) similarity of each user to the nearest person.
+        users: (n_users, n_items).
+        people: the real users.
+        are_peers: True if ``users`` are the real users themselves; each is then compared with the others only.
+    """
+    normal, sizes = people.published_to_published.closest, np.diff(people.published.indptr)
+    edges, n_items = _class_edges(sizes), np.diff(users.indptr)
+    size_class = np.searchsorted(edges, n_items, side="right")
+    is_recognisable = (similarity > 0) & (n_items >= MIN_SET_ITEMS)
+    tail = np.ones(len(similarity))
+    for number in range(len(edges) + 1):
+        members = np.flatnonzero((size_class == number) & is_recognisable)
+        peers = np.sort(normal[np.searchsorted(edges, sizes, side="right") == number])
+        at_least = len(peers) - np.searchsorted(peers, similarity[members], side="left")
+        tail[members] = (at_least - are_peers + 0.5) / (len(peers) - are_peers + 1)
+    return tail
+
+
+def _class_edges(sizes: np.ndarray) -> np.ndarray:
+    """Return the smallest size of each size class but the first, ascending; each class has enough real users."""
+    n_classes = min(max(len(sizes) // _MIN_PEERS, 1), _MAX_SIZE_CLASSES)
+    edges: list[float] = []
+    n_below, ordered = 0, np.sort(sizes)
+    for edge in np.quantile(sizes, np.arange(1, n_classes) / n_classes):
+        n_smaller = int(np.searchsorted(ordered, edge))  # if many users have equal sizes, a class may be almost empty
+        if min(n_smaller - n_below, len(sizes) - n_smaller) >= _MIN_PEERS // 2:
+            edges.append(float(edge))
+            n_below = n_smaller
+    return np.array(edges)
+
+
+def _beyond_chance(struck: np.ndarray, is_train: np.ndarray, *, n: int) -> Estimate:
+    """Struck training users minus those expected by chance, as a share of the ``n`` synthetic users.
+
+    Expected by chance is the number of struck held-out users, scaled to the number of training users.
+
+    struck: real users; a user may occur once for each synthetic user that strikes it.
+    """
+    if not len(struck):
+        return share_of(0, n=n)
+    scale = is_train.sum() / (~is_train).sum()
+    hit_train, hit_holdout = is_train[struck].sum(), (~is_train[struck]).sum()
+    spread = np.sqrt(hit_train + scale**2 * hit_holdout) / n
+    return Estimate.normal(float(hit_train - scale * hit_holdout) / n, standard_error=float(spread))
