@@ -38,17 +38,8 @@ def measure_near_copies(evidence: Evidence) -> Copies:
     to_synthetic = _tail(nearest(published, synthetic, device=people.device).closest, published, people)
     among_people = _tail(to_people.closest, published, people, are_peers=True)
     n_items = np.diff(published.indptr)
-    n_synthetic, n_real = len(to_real), len(to_synthetic)
-    versus_real = {  # the same rule on both sides: a record of fewer than five items is never near
-        share: excess_p_value(
-            int((to_real <= share).sum()),
-            n=n_synthetic,
-            control_hits=int((among_people <= share).sum()),
-            n_control=n_real,
-        )
-        for share in _TAIL_SHARES
-    }
-    closest = min(_TAIL_SHARES, key=versus_real.__getitem__)
+    n_synthetic = len(to_real)
+    closest, p_versus_real = _most_significant_tail(to_real, among_people)
     is_near = to_real <= _NEAR_SHARE
     struck_by_synthetic = to_person.index[is_near, 0]
     is_telling = _UNEXPECTED * to_real[is_near] <= among_people[struck_by_synthetic]
@@ -56,7 +47,7 @@ def measure_near_copies(evidence: Evidence) -> Copies:
     is_recognisable = n_items >= MIN_SET_ITEMS
     is_struck = (to_synthetic <= closest) & (_UNEXPECTED * to_synthetic <= among_people)
     copies = Copies(
-        share=share_of(int((to_real <= _NEAR_SHARE).sum()), n=n_synthetic),
+        share=share_of(int(is_near.sum()), n=n_synthetic),
         p_versus_holdout=struck_p_value(np.flatnonzero(is_struck[is_recognisable]), people.is_train[is_recognisable]),
         p_one_person=p_one_person(
             struck_by_synthetic[is_telling],
@@ -65,7 +56,7 @@ def measure_near_copies(evidence: Evidence) -> Copies:
             is_train=people.is_train,
             n_synthetic=n_synthetic,
         ),
-        p_versus_real=min(versus_real[closest] * len(_TAIL_SHARES), 1.0),
+        p_versus_real=p_versus_real,
         p_recurrence=1.0,
         real_rate=_NEAR_SHARE,
         n_synthetic=n_synthetic,
@@ -75,6 +66,25 @@ def measure_near_copies(evidence: Evidence) -> Copies:
     each_once = np.flatnonzero(to_synthetic <= _NEAR_SHARE)  # each real user once, however many copies there are
     found = [_beyond_chance(struck, people.is_train, n=n_synthetic) for struck in (each_once, struck_by_synthetic)]
     return replace(copies, share=max(found, key=lambda share: share.upper))
+
+
+def _most_significant_tail(to_real: np.ndarray, among_people: np.ndarray) -> tuple[float, float]:
+    """Return the tail share at which synthetic users are near to real users most significantly more often than people.
+
+    Returns:
+        The tail share, and its p-value after Bonferroni over all that are tried.
+    """
+    p_values = {
+        share: excess_p_value(
+            int((to_real <= share).sum()),
+            n=len(to_real),
+            control_hits=int((among_people <= share).sum()),  # by the same rule: short records are never near
+            n_control=len(among_people),
+        )
+        for share in _TAIL_SHARES
+    }
+    closest = min(_TAIL_SHARES, key=p_values.__getitem__)
+    return closest, min(p_values[closest] * len(_TAIL_SHARES), 1.0)
 
 
 def _tail(similarity: np.ndarray, users: csr_matrix, people: RealUsers, *, are_peers: bool = False) -> np.ndarray:
