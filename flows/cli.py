@@ -302,6 +302,10 @@ def _is_of_a_full_disk(error: Exception) -> bool:
 
 
 def _sentence(error: Exception) -> str:
+    import httpx
+
+    from tasks.records import JOURNAL
+
     if isinstance(error, SdrmError):
         return str(error)
     if isinstance(error, PermissionError) and error.filename:
@@ -313,6 +317,9 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, MemoryError) or any(said in str(error) for said in _NO_MEMORY):
         remedy = "Lower vae.latent_dim, vae.hidden_units or sampling.users, or use a machine with more memory"
         return f"there is not enough memory ({error}). {remedy}"
+    if isinstance(error, httpx.TransportError):  # a source's would be a DataError
+        remedy = f"The last line of {JOURNAL} in paths.work says whether a night was published; if not, run again"
+        return f"Prefect's server no longer answers ({error}). {remedy}"
     return f"unexpected {type(error).__name__}: {error}. Run again with {DEBUG} for the traceback"
 
 
