@@ -1,5 +1,6 @@
 """The command ``sdrm``. Results go to standard output, everything else to standard error."""
 
+import atexit
 import errno
 import json
 import os
@@ -8,6 +9,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -259,21 +261,33 @@ def _connect() -> Callable[[], None]:
 def main() -> None:
     """Run the command line; report errors as sentences on standard error, and set the exit code."""
     signal.signal(signal.SIGTERM, _say_and_end)
+    atexit.register(_drop_unwritten)
     debug = DEBUG in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != DEBUG]
     try:
         app(arguments)
     except SystemExit as end:
         if end.code == INTERRUPTED:
-            typer.echo(_TAKEN_UP, file=sys.stderr)
+            _tell(_TAKEN_UP)
         raise
     except Exception as error:  # noqa: BLE001 - every error is reported, with its exit code
-        if debug:
-            traceback.print_exc()
-        else:
-            typer.echo(f"sdrm: {_sentence(error)}", file=sys.stderr)
+        _tell(traceback.format_exc() if debug else f"sdrm: {_sentence(error)}")
         otherwise = UNUSABLE if _is_of_a_full_disk(error) else 1
         sys.exit(next((code for kind, code in EXIT_CODES if isinstance(error, kind)), otherwise))
+
+
+def _tell(text: str) -> None:
+    """Write to standard error; if it takes nothing, e.g. on a full disk, only the exit code remains."""
+    with suppress(OSError):
+        typer.echo(text, file=sys.stderr)
+
+
+def _drop_unwritten() -> None:
+    """Drop what standard error does not take; otherwise Python would try again and end with exit code 120."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _say_and_end(number: int, _: FrameType | None) -> None:
@@ -288,6 +302,10 @@ def _is_of_a_full_disk(error: Exception) -> bool:
 
 
 def _sentence(error: Exception) -> str:
+    import httpx
+
+    from tasks.records import JOURNAL
+
     if isinstance(error, SdrmError):
         return str(error)
     if isinstance(error, PermissionError) and error.filename:
@@ -299,6 +317,9 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, MemoryError) or any(said in str(error) for said in _NO_MEMORY):
         remedy = "Lower vae.latent_dim, vae.hidden_units or sampling.users, or use a machine with more memory"
         return f"there is not enough memory ({error}). {remedy}"
+    if isinstance(error, httpx.TransportError):  # a source's would be a DataError
+        remedy = f"The last line of {JOURNAL} in paths.work says whether a night was published; if not, run again"
+        return f"Prefect's server no longer answers ({error}). {remedy}"
     return f"unexpected {type(error).__name__}: {error}. Run again with {DEBUG} for the traceback"
 
 

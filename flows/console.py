@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -13,59 +13,58 @@ _KEPT_BARS = 15
 
 @contextmanager
 def progress_shown() -> Iterator[None]:
-    """Show the pipeline's log messages during the block."""
+    """Show the pipeline's log messages during the block. A message that cannot be written is lost, and stops no run."""
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     logger = logging.getLogger("sdrm")
-    bars = Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console
-    )
-    handler = _Bars(bars) if console.is_terminal else _Lines(console)
     level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.DEBUG)
-    try:
-        with bars:
-            yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-
-
-class _Display(logging.Handler):
-    """Shows each log record. An error of the display is reported as ``logging`` does it, and does not stop the run."""
-
-    def emit(self, record: logging.LogRecord) -> None:
+    with _bars(console) if console.is_terminal else nullcontext(_lines()) as handler:
+        logger.addHandler(handler)
+        logger.setLevel(logging.DEBUG)
         try:
-            self._show(record)
-        except Exception:  # noqa: BLE001 - no error of the display may end a run
-            self.handleError(record)
-
-    def _show(self, record: logging.LogRecord) -> None:
-        raise NotImplementedError
+            yield
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(level)
 
 
-class _Lines(_Display):
-    """One line for each message of level INFO or above."""
-
-    def __init__(self, console: Console) -> None:
-        super().__init__(logging.INFO)
-        self._console = console
-        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S"))
-
-    def _show(self, record: logging.LogRecord) -> None:
-        self._console.out(self.format(record), highlight=False)
+def _lines() -> logging.Handler:
+    """Return a handler that writes one line for each message of level INFO or above."""
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.INFO)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S"))
+    return handler
 
 
-class _Bars(_Display):
+@contextmanager
+def _bars(console: Console) -> Iterator[logging.Handler]:
+    """Yield a handler that shows bars on the terminal."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    progress = Progress(*columns, console=console)
+    progress.start()
+    try:
+        yield _Bars(progress)
+    finally:
+        with suppress(OSError):  # the terminal may be gone
+            progress.stop()
+
+
+class _Bars(logging.Handler):
     """One bar for each stage; the training epochs of its thread move it.
 
-    Older bars disappear; warnings are printed above the bars.
+    Older bars disappear; warnings are printed above the bars. An error of the display is reported as ``logging`` does
+    it, and does not stop the run.
     """
 
     def __init__(self, progress: Progress) -> None:
         super().__init__(logging.DEBUG)
         self._progress = progress
         self._current: dict[int | None, TaskID] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._show(record)
+        except Exception:  # noqa: BLE001 - no error of the display may end a run
+            self.handleError(record)
 
     def _show(self, record: logging.LogRecord) -> None:
         current = self._current.get(record.thread)

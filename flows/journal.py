@@ -1,6 +1,7 @@
 """The journal ``runs.jsonl`` in ``paths.work``: one line per run with times, data set, verdict and release."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -94,4 +95,5 @@ def _verdict(error: BaseException) -> str:
         return f"failed: {type(error).__name__}"
     if not isinstance(error, Exception):  # Ctrl-C, or a run cancelled in Prefect
         return "interrupted"
-    return f"crashed: {type(error).__name__}"
+    reason = f", {os.strerror(error.errno)}" if isinstance(error, OSError) and error.errno else ""
+    return f"crashed: {type(error).__name__}{reason}"

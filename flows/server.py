@@ -113,11 +113,14 @@ def configured_api_url() -> str | None:
     """Return the API address of the server configured in the environment or Prefect profile, or None.
 
     A missing PREFECT_HOME is created, readable by its owner only.
+
+    Raises:
+        ConfigError: PREFECT_HOME cannot be created or written.
     """
     from prefect.settings import get_current_settings
 
     settings = get_current_settings()
-    _make_private(settings.home)
+    _require_home(settings.home)
     return settings.api.url
 
 
@@ -192,11 +195,13 @@ def _environment(*, pages: bool, port: int) -> dict[str, str]:
     return {**(_WITH_PAGES if pages else _HIDDEN), **os.environ, **address}
 
 
-def _make_private(home: Path) -> None:
+def _require_home(home: Path) -> None:
     from sdrm_core.storage import private_directory  # imported here, so that the child does not load NumPy and SciPy
 
     try:
         private_directory(home)
+        with tempfile.TemporaryFile(dir=home):
+            pass
     except OSError as error:
         raise ConfigError(
             f"PREFECT_HOME: {home} cannot be used ({error.strerror}). Name a directory of your own"

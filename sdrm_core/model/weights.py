@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from sdrm_core.config import VaeConfig
@@ -32,7 +32,8 @@ def save_weights(path: Path, tensors: dict[str, Tensor], *, about: dict[str, Any
     shapes = {name: list(tensor.shape) for name, tensor in tensors.items()}
     header = {_HEADER: json.dumps({**about, "shapes": shapes}, sort_keys=True)}
     portable = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    return write_artifact(path, lambda temporary: save_file(portable, temporary, metadata=header))
+    content = save(portable, metadata=header)  # not written by safetensors: its error of a full disk is no OSError
+    return write_artifact(path, lambda temporary: temporary.write_bytes(content))
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

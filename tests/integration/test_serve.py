@@ -233,6 +233,12 @@ class TestHiddenServer:
         assert done.stderr.splitlines()[-1].startswith("sdrm_core.errors.SdrmError: Prefect's server ended with code")
         assert "file is not a database" in done.stderr.splitlines()[-1]
 
+    def test_a_home_that_cannot_be_written_is_a_sentence(self):
+        script, env = [sys.executable, "-c", HIDDEN_RUN], environment(Path("/sys"))  # not even root writes here
+        done = subprocess.run(script, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False)
+        told = done.stderr.splitlines()[-1]
+        assert told.startswith("sdrm_core.errors.ConfigError: PREFECT_HOME: /sys cannot be used ("), told
+
     def test_a_flow_runs_on_it_and_it_goes_with_the_process(self, env):
         script = [sys.executable, "-c", HIDDEN_RUN]
         nowhere = dict.fromkeys(("http_proxy", "https_proxy"), f"http://127.0.0.1:{free_port()}")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from unittest.mock import Mock
 
+import httpx
 import pytest
 
 from flows import cli
@@ -132,6 +133,11 @@ def test_a_url_is_no_directory(sdrm, tmp_path, command):
         ),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 1, "sdrm: there is not enough memory (Default"),
         (RuntimeError("CUDA out of memory."), 1, "sdrm: there is not enough memory (CUDA"),
+        (
+            httpx.ConnectError("refused"),
+            1,
+            "sdrm: Prefect's server no longer answers (refused). The last line of runs.jsonl ",
+        ),
         (MemoryError("Unable to allocate 1 TiB"), 1, "sdrm: there is not enough memory (Unable"),
     ],
 )

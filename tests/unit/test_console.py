@@ -2,12 +2,17 @@
 
 import io
 import logging
+import os
+import pty
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from rich.console import Console
 from rich.progress import Progress
 
+from flows import cli
 from flows.console import _KEPT_BARS, _Bars, progress_shown
 from sdrm_core.model.training import EpochReport
 
@@ -83,15 +88,62 @@ def test_the_clock_of_a_stage_runs_until_it_ends_whatever_number_of_epochs_its_p
     assert shown.bars()["last 1/1"].finished_time == 240
 
 
-@pytest.mark.parametrize(
-    ("terminal", "shows"), [("1", "rich.progress.Progress.add_task"), ("", "rich.console.Console.out")]
-)
-def test_a_display_that_fails_stops_no_work_and_is_told_of(terminal, shows, monkeypatch, capsys):
+def test_a_display_that_fails_stops_no_work_and_is_told_of(monkeypatch, capsys):
     def fail(*arguments, **options):
         raise OSError("the terminal is gone")
 
-    monkeypatch.setenv("FORCE_COLOR", terminal)
-    monkeypatch.setattr(shows, fail)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr("rich.progress.Progress.add_task", fail)
     with progress_shown():
         begin("fit")
     assert "the terminal is gone" in capsys.readouterr().err
+
+
+def test_a_terminal_that_goes_away_stops_no_work(monkeypatch):
+    terminal, here = pty.openpty()
+    with os.fdopen(here, "w", buffering=1, closefd=False) as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        with progress_shown():
+            os.close(terminal)
+            begin("fit")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), here)  # for what the stream still holds
+    os.close(here)
+
+
+NIGHT = """
+import logging
+import sys
+from flows import cli
+from flows import cli
+from flows.console import progress_shown
+from sdrm_core.errors import GateFailed
+
+def night(arguments):
+    with progress_shown():
+        logging.getLogger("sdrm").info("fit begins")
+    print("published", flush=True)
+    if arguments == ["refused"]:
+        raise GateFailed("no")
+
+cli.app = night
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(("arguments", "code"), [([], 0), (["refused"], 3)])
+@pytest.mark.parametrize("log", ["/dev/full", "a closed pipe"])
+def test_a_log_that_nobody_can_write_costs_neither_the_night_nor_its_exit_code(log, arguments, code):
+    stream = open_closed_pipe() if log == "a closed pipe" else os.open(log, os.O_WRONLY)
+    command = [sys.executable, "-c", NIGHT, *arguments]
+    try:
+        ended = subprocess.run(command, cwd=cli.SHIPPED.parent, stdout=subprocess.PIPE, stderr=stream, check=False)
+    finally:
+        os.close(stream)
+    assert (ended.stdout, ended.returncode) == (b"published\n", code)
+
+
+def open_closed_pipe():
+    """Return the end to write to of a pipe that nobody reads."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    return writing

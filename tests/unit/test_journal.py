@@ -1,3 +1,4 @@
+import errno
 import json
 from datetime import UTC, datetime
 
@@ -17,6 +18,8 @@ from tests.conftest import small_night
         (GateFailed("no", gate="matrix"), "refused by gate matrix"),
         (DataError("no such file"), "failed: DataError"),
         (ZeroDivisionError(), "crashed: ZeroDivisionError"),
+        (OSError(errno.ENOSPC, "writing failed", "work/1"), "crashed: OSError, No space left on device"),
+        (OSError("a library's own"), "crashed: OSError"),
     ],
 )
 def test_a_line_says_how_it_ended(tmp_path, error, verdict):

@@ -1,3 +1,6 @@
+import errno
+import resource
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -213,6 +216,18 @@ def test_a_vae_is_the_same_after_writing_and_reading(vae, tmp_path):
     loaded = load_vae(artifact.path, item_digest=ITEM_DIGEST)
     assert loaded.config == vae.config
     assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), vae.parameters(), strict=True))
+
+
+def test_weights_that_the_disk_has_no_room_for_are_an_error_of_the_operating_system(vae, tmp_path):
+    limit, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(OSError) as caught:  # noqa: PT011 - its number is what counts
+            save_vae(vae, tmp_path / "vae.safetensors", item_digest=ITEM_DIGEST)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    assert caught.value.errno == errno.EFBIG
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_vae_of_another_catalogue_is_refused(vae, tmp_path):
