@@ -31,6 +31,14 @@ from tasks.expectations import (
 
 USER, ITEM, RATING, TIMESTAMP, IS_REPEATED = "user_id", "item_id", "rating", "timestamp", "is_repeated"
 
+# What to do after a FAIL of the gates that count exactly: these are never inconclusive, and more users do not help.
+_AFTER_FAIL: Mapping[PrivacyGate, str] = {
+    "hygiene": "After a FAIL: run it again with another seed; if this recurs, the sampling has a bug.",
+    "k_anonymous_items": "After a FAIL: do not publish; the draw of items has a bug.",
+    "dissimilarity": "After a FAIL: if privacy.html shows that real users differ from one another as little (real to "
+    "real), the data are dense; then lower privacy.min_dissimilarity.",
+}
+
 IdType = Literal["integer", "text"]
 _ID_DTYPES = {"integer": "int64", "text": "str"}
 
@@ -227,9 +235,10 @@ def _privacy(gate: PrivacyGate, config: PrivacyConfig, *, answer: str) -> Suite:
         return [missing, in_set(column, ["PASS"], why=openly, remedy=remedy, severity="warning")]
     why = answer or "a release that leaks must not be published"
     if gate not in config.accept_inconclusive:
-        remedy += (
-            " After a FAIL: use more users, or do not publish."
-            f" INCONCLUSIVE can be accepted, FAIL cannot: add {gate} to privacy.accept_inconclusive."
+        remedy += " " + _AFTER_FAIL.get(
+            gate,
+            "After a FAIL: use more users, or do not publish. INCONCLUSIVE can be accepted, FAIL cannot: add "
+            f"{gate} to privacy.accept_inconclusive.",
         )
         return [missing, in_set(column, ["PASS"], why=why, remedy=remedy)]
     openly = "the configuration accepts INCONCLUSIVE for this gate, and each release says so openly"
