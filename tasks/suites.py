@@ -166,7 +166,11 @@ def release_suite(
     popular, covered = "popular items must stay popular", "the catalogue must not shrink to its most popular items"
     useful_remedy = f"{remedy} A lower sampling.temperature helps too, as long as the privacy gates pass."
     useful = "a recommender trained on it must serve real users"
-    ranked = f"{remedy} Items that privacy.k_anonymity withholds count too: a higher limit lowers this figure."
+    ranked = (
+        f"{remedy} Items that privacy.k_anonymity withholds count too: a higher limit lowers this figure. If the "
+        "figure of the holdout in the fidelity report is as low, the items are about equally popular, and their order "
+        "is chance: then lower gates.release.min_popularity_spearman."
+    )
     unranked = "If all items are equally popular, there is no ranking; if few are published, see privacy.k_anonymity."
     return [
         _one_row(),

@@ -150,6 +150,16 @@ def test_why_popularity_cannot_be_ranked_is_not_told_as_why_it_is_ranked_low():
     assert "privacy.k_anonymity" in low
 
 
+def test_who_has_items_of_about_equal_popularity_is_told_which_bound_asks_for_more_than_chance():
+    *_, low = [
+        each["meta"]["remedy"]
+        for each in release_suite(GatesConfig(), PrivacyConfig())
+        if each["kwargs"].get("column") == "popularity_spearman"
+    ]
+    assert "gates.release.min_popularity_spearman" in low
+    assert "holdout" in low
+
+
 @pytest.mark.parametrize(
     ("gate", "told"),
     [
