@@ -17,6 +17,7 @@ from sdrm_core.data.stored_log import StoredLog
 from sdrm_core.errors import DataError, Problem, collected
 from sdrm_core.quality.folds import MIN_USERS, rankable_users
 from sdrm_core.quality.panel import require_possible
+from sdrm_core.records import Counts
 from sdrm_core.storage import checked, private_directory, read_user_items, write_artifact, write_user_items
 from tasks.preflight import require_space
 from tasks.records import Ingested, UserItemMatrix
@@ -33,6 +34,7 @@ def build_matrix(ingested: Ingested) -> UserItemMatrix:
     with Meter("matrix") as meter:
         log = index_interactions(StoredLog(checked(ingested.interactions)), source=config.source)
         core = k_core(log, config.filter)
+        _report_filtered(log.counts, core.counts)
         secret = role_secret(config.roles)
         if secret is None:
             LOG.warning(
@@ -76,6 +78,19 @@ def users_of_roles(matrix: UserItemMatrix, *roles: Role) -> tuple[csr_matrix, ..
 def users_wanted(config: PipelineConfig, matrix: UserItemMatrix) -> int:
     """Return the configured number of synthetic users or, if none is configured, the number of training users."""
     return config.sampling.users or matrix.users_by_role["train"]
+
+
+def _report_filtered(before: Counts, after: Counts) -> None:
+    """Log how much the filter left; as a warning with a remedy if that is less than half of the users."""
+    left = (
+        f"{after.users:,} of {before.users:,} users, {after.items:,} of {before.items:,} items and "
+        f"{after.interactions:,} of {before.interactions:,} positive interactions"
+    )
+    if 2 * after.users < before.users:
+        keep = "lower filter.min_user_positives or filter.min_item_positives to keep more"
+        LOG.warning("the filter left %s; %s", left, keep)
+    else:
+        LOG.info("the filter left %s", left)
 
 
 def _require_measurable(

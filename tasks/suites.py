@@ -31,6 +31,14 @@ from tasks.expectations import (
 
 USER, ITEM, RATING, TIMESTAMP, IS_REPEATED = "user_id", "item_id", "rating", "timestamp", "is_repeated"
 
+# What to do after a FAIL of the gates that count exactly: these are never inconclusive, and more users do not help.
+_AFTER_FAIL: Mapping[PrivacyGate, str] = {
+    "hygiene": "After a FAIL: run it again with another seed; if this recurs, the sampling has a bug.",
+    "k_anonymous_items": "After a FAIL: do not publish; the draw of items has a bug.",
+    "dissimilarity": "After a FAIL: if privacy.html shows that real users differ from one another as little (real to "
+    "real), the data are dense; then lower privacy.min_dissimilarity.",
+}
+
 IdType = Literal["integer", "text"]
 _ID_DTYPES = {"integer": "int64", "text": "str"}
 
@@ -158,7 +166,11 @@ def release_suite(
     popular, covered = "popular items must stay popular", "the catalogue must not shrink to its most popular items"
     useful_remedy = f"{remedy} A lower sampling.temperature helps too, as long as the privacy gates pass."
     useful = "a recommender trained on it must serve real users"
-    ranked = f"{remedy} Items that privacy.k_anonymity withholds count too: a higher limit lowers this figure."
+    ranked = (
+        f"{remedy} Items that privacy.k_anonymity withholds count too: a higher limit lowers this figure. If the "
+        "figure of the holdout in the fidelity report is as low, the items are about equally popular, and their order "
+        "is chance: then lower gates.release.min_popularity_spearman."
+    )
     unranked = "If all items are equally popular, there is no ranking; if few are published, see privacy.k_anonymity."
     return [
         _one_row(),
@@ -227,9 +239,10 @@ def _privacy(gate: PrivacyGate, config: PrivacyConfig, *, answer: str) -> Suite:
         return [missing, in_set(column, ["PASS"], why=openly, remedy=remedy, severity="warning")]
     why = answer or "a release that leaks must not be published"
     if gate not in config.accept_inconclusive:
-        remedy += (
-            " After a FAIL: use more users, or do not publish."
-            f" INCONCLUSIVE can be accepted, FAIL cannot: add {gate} to privacy.accept_inconclusive."
+        remedy += " " + _AFTER_FAIL.get(
+            gate,
+            "After a FAIL: use more users, or do not publish. INCONCLUSIVE can be accepted, FAIL cannot: add "
+            f"{gate} to privacy.accept_inconclusive.",
         )
         return [missing, in_set(column, ["PASS"], why=why, remedy=remedy)]
     openly = "the configuration accepts INCONCLUSIVE for this gate, and each release says so openly"

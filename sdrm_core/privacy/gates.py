@@ -152,7 +152,11 @@ def judge_rare_pairs(evidence: Evidence, config: PrivacyConfig, draw: np.random.
     looked_at = some if found.n_items < n_items else ""
     if not found.n_users and not at_the_edge.n_users and not looked_at:
         looked_at = "No combination of items is rare enough here to identify a person."
-    return _verdict("rare_pairs", (figure, edge), evidence, {"odds_ratio": 1.0}, looked_at=looked_at)
+    # The more people there are, the fewer pairs are rare: no number of held-out users would decide.
+    would_tell = "Too few people have such a combination to compare them." if found.are_unknown else ""
+    return _verdict(
+        "rare_pairs", (figure, edge), evidence, {"odds_ratio": 1.0}, would_tell=would_tell, looked_at=looked_at
+    )
 
 
 def judge_completion(evidence: Evidence, config: PrivacyConfig, draw: np.random.Generator) -> GateVerdict:

@@ -29,7 +29,8 @@ class RarePairs:
 
     Attributes:
         odds: of ``measure_rare_pairs``: exactly 1 if no training user has such a pair; unknown (1, bounds 1/10 and 10)
-            if no held-out user has one, or if no training user has one but only a part of the items was examined.
+            if no held-out user has one, if too few users have one to compare them, or if no training user has one but
+            only a part of the items was examined.
         n_users: number of users with such pairs.
         n_items: number of items whose pairs were examined.
     """
@@ -37,6 +38,11 @@ class RarePairs:
     odds: Estimate
     n_users: int
     n_items: int
+
+    @property
+    def are_unknown(self) -> bool:
+        """Whether nothing is known about the odds."""
+        return self.odds == _NOTHING_KNOWN
 
 
 def measure_rare_pairs(evidence: Evidence, *, k_anonymity: int, draw: np.random.Generator) -> RarePairs:

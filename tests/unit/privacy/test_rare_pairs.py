@@ -168,6 +168,21 @@ def test_where_nothing_is_rare_it_is_said_that_nothing_was_looked_for():
     assert verdict.sentence.endswith("No combination of items is rare enough here to identify a person.")
 
 
+def test_where_hardly_anyone_has_a_rare_combination_no_number_of_held_out_users_is_promised():
+    """Three people have a pair of their own; with more people of their kind, these pairs would not be rare."""
+    items = np.zeros((90, 9), np.float32)
+    items[:, :3], items[::2, 3:6], items[1::2, 6:] = 1, 1, 1
+    items[[0, 2, 80], [6, 7, 8]] = 1
+    users = csr_matrix(items)
+    config = PrivacyConfig(k_anonymity=K)
+    people = RealUsers.of(users[:70], users[70:], config=config, seed=0)
+    verdict = judge_rare_pairs(gather(users[:70], people), config, np.random.default_rng(0))
+    assert 0 < verdict.figures[0].n < 5
+    assert verdict.verdict == Verdict.INCONCLUSIVE
+    assert verdict.holdout_needed is None
+    assert verdict.sentence.endswith("Too few people have such a combination to compare them.")
+
+
 class TestEdge:
     """Items of exactly k training users count for none of them elsewhere; pairs of them are judged by themselves."""
 

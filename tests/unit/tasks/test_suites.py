@@ -150,6 +150,34 @@ def test_why_popularity_cannot_be_ranked_is_not_told_as_why_it_is_ranked_low():
     assert "privacy.k_anonymity" in low
 
 
+def test_who_has_items_of_about_equal_popularity_is_told_which_bound_asks_for_more_than_chance():
+    *_, low = [
+        each["meta"]["remedy"]
+        for each in release_suite(GatesConfig(), PrivacyConfig())
+        if each["kwargs"].get("column") == "popularity_spearman"
+    ]
+    assert "gates.release.min_popularity_spearman" in low
+    assert "holdout" in low
+
+
+@pytest.mark.parametrize(
+    ("gate", "told"),
+    [
+        ("hygiene", "run it again with another seed"),
+        ("k_anonymous_items", "the draw of items has a bug"),
+        ("dissimilarity", "privacy.min_dissimilarity"),
+    ],
+)
+def test_a_gate_that_counts_exactly_advises_neither_more_users_nor_an_acceptance_that_it_never_needs(gate, told):
+    remedies = [
+        each["meta"]["remedy"]
+        for each in release_suite(GatesConfig(), PrivacyConfig())
+        if each["kwargs"].get("column") == f"privacy_{gate}"
+    ]
+    assert told in remedies[-1]
+    assert not any("use more users" in remedy or "INCONCLUSIVE" in remedy for remedy in remedies)
+
+
 def test_release_suite_only_reports_a_gate_where_told_to_and_still_asks_for_its_verdict():
     config = PrivacyConfig(report_only=("membership",), accept_inconclusive=("rare_pairs", "membership"))
     suite = [each for each in release_suite(GatesConfig(), config) if "membership" in each["kwargs"].get("column", "")]
