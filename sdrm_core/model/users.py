@@ -65,7 +65,8 @@ class UserSource:
         device = self.denoiser.latent_factor.device
         generators = [torch_stream(seed, "users", number, device=device) for number in numbers]
         shape = (self.users_per_block, self.denoiser.latent_dim)
-        noise = torch.cat([torch.special.ndtri(stratified_uniform(shape, generator)) for generator in generators])
+        noise = torch.cat([_shuffled(stratified_uniform(shape, generator), generator) for generator in generators])
+        noise = torch.special.ndtri(noise)
         steps = torch.cat([self._steps(number, seed=seed, resolution=resolution) for number in numbers])
         start, stop = numbers.start * self.users_per_block, numbers.stop * self.users_per_block
         quantiles = spread_quantiles(start, stop, shift=numpy_stream(seed, "activity").random())
@@ -96,3 +97,11 @@ class UserSource:
             return torch.full((self.users_per_block,), full)
         generator = torch_stream(seed, "steps", number)
         return torch.randint(1, full + 1, (self.users_per_block,), generator=generator)
+
+
+def _shuffled(users: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the rows in random order: strata follow the users' numbers, and so would the tastes of a release's rows.
+
+    Where real user ids follow taste, as with ids in order of sign-up, that looks like the order of the training rows.
+    """
+    return users[torch.randperm(len(users), generator=generator, device=generator.device)]

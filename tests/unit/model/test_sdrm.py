@@ -94,6 +94,15 @@ def test_users_have_the_tastes_of_the_source(model, train):
     assert loyalty(sample(model, 0, 1000)) > (loyalty(train) + loyalty(tasteless)) / 2
 
 
+def test_the_order_of_the_users_says_nothing_about_their_tastes(model):
+    """Von Neumann's ratio is 2 if the users are shuffled."""
+    for seed in range(30):
+        (block,) = model.source.blocks(range(1), seed=seed, resolution="full")
+        latents = block.latents.numpy()
+        ratio = np.square(np.diff(latents, axis=0)).sum(axis=0) / (len(latents) * latents.var(axis=0))
+        assert np.abs(ratio - 2).max() < 6 * 2 / np.sqrt(len(latents))
+
+
 def test_the_more_items_a_user_has_the_less_they_tell_of_the_taste(model):
     (block,) = model.source.blocks(range(1), seed=0, resolution="full")
     features = model.vae.decoder_features(block.latents)
