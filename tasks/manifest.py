@@ -75,6 +75,7 @@ def build_manifest(
             "temperature": model.temperature,
             "temperature_is_found": model.temperature_is_found,
             "temperature_by_activity": model.temperature_by_activity,
+            "doubt": model.doubt,
             "item_pairs": model.item_pairs,
         },
         "attempts": samples.attempt + 1,

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from sdrm_core.config import PipelineConfig, SamplingConfig
 from sdrm_core.data.roles import Role
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.model.fitting import fit_sdrm
 from sdrm_core.model.pretraining import train_vae
-from sdrm_core.model.temperature import UNJUDGED, more_random
+from sdrm_core.model.temperature import UNJUDGED, Randomness, more_random
 from sdrm_core.model.training import EpochReport
 from sdrm_core.model.weights import load_vae, save_vae
 from sdrm_core.privacy.leak import leak_against
@@ -59,14 +60,10 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: Fitte
     """
     config = run.config
     if refused:
-        more = {
-            "temperature": more_random(refused.temperature),
-            "temperature_by_activity": refused.temperature_by_activity,
-        }
-        config = config.model_copy(update={"sampling": config.sampling.model_copy(update=more)})
+        config = config.model_copy(update={"sampling": _more_random(config, refused)})
     with Meter("diffuse") as meter:
         device = resolve_device(config.compute.device)
-        model, curve, is_found = fit_sdrm(
+        model, curve, is_found, is_sparse = fit_sdrm(
             load_vae(checked(vae.weights), item_digest=matrix.items.sha256, device=device),
             *users_of_roles(matrix, Role.TRAIN, Role.VALIDATION),
             config=config,
@@ -88,10 +85,22 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: Fitte
             temperature=model.temperature,
             temperature_is_found=is_found or (refused is not None and refused.temperature_is_found),
             temperature_by_activity=model.usual_count is not None,
+            doubt=config.sampling.doubt,
+            is_sparse=is_sparse,
             item_pairs=item_pairs,
         )
     meter.save(run)
     return fitted
+
+
+def _more_random(config: PipelineConfig, refused: FittedModel) -> SamplingConfig:
+    """Return the sampling settings of a second attempt, after privacy gates refused the first model of the run."""
+    second = more_random(
+        Randomness(refused.temperature, refused.doubt),
+        may_doubt=not (refused.is_sparse or config.vae.decoder_units),
+    )
+    by_activity = {"temperature_by_activity": refused.temperature_by_activity}
+    return config.sampling.model_copy(update=second._asdict() | by_activity)
 
 
 def _write_curve(path: Path, curve: Sequence[EpochReport]) -> Artifact:

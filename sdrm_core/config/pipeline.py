@@ -85,6 +85,14 @@ class PipelineConfig(Section):
             raise ValueError("dropout must be above 0: the VAE learns by predicting items that it is not shown")
         return vae
 
+    @field_validator("sampling")
+    @classmethod
+    def _doubts_a_linear_decoder(cls, sampling: SamplingConfig, info: ValidationInfo) -> SamplingConfig:
+        vae = info.data.get("vae")
+        if sampling.doubt and vae and vae.decoder_units:
+            raise ValueError("doubt needs a linear decoder: set doubt or vae.decoder_units to 0")
+        return sampling
+
     @field_validator("utility")
     @classmethod
     def _judged_by_svd(cls, utility: UtilityConfig) -> UtilityConfig:

@@ -32,11 +32,13 @@ class Fitted(NamedTuple):
         reports: one per epoch of the diffusion and one per round of offset fitting; without those of rehearsals.
         temperature_is_found: True if the temperature was chosen by the measured leak; False if it was given, or if
             there are too few users to measure the leak.
+        is_sparse: whether rare items have much of the interactions (``TrainedModel.is_sparse``).
     """
 
     model: SdrmModel
     reports: tuple[EpochReport, ...]
     temperature_is_found: bool
+    is_sparse: bool
 
 
 def fit_sdrm(
@@ -76,7 +78,7 @@ def fit_sdrm(
         is_found = temperature is None and leak_at is not None
         temperature, by_activity = _how_random(temperature, by_activity, leak_at=leak_at)
     model, rounds = trained.drawing_at(temperature, by_activity=by_activity)
-    return Fitted(model, (*trained.reports, *rounds), is_found)
+    return Fitted(model, (*trained.reports, *rounds), is_found, trained.is_sparse)
 
 
 def _leak_at(

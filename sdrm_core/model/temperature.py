@@ -1,11 +1,11 @@
-"""The temperature of the item draw: as low as privacy allows.
+"""The randomness of the item draw: as little as privacy allows.
 
 At a lower temperature the synthetic users are more useful, but reveal more about the training users.
 """
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from scipy.sparse import csr_matrix
@@ -27,18 +27,31 @@ UNJUDGED = LADDER[-1]
 
 _SECOND_TRY = 1.1**3  # three steps of 10 %; halved the membership leak on MovieLens-1M
 _LEAST_SECOND = 1.1**5  # eight of eight verdicts on MovieLens-1M passed there, five at 1.33
+_DOUBT = 2.0  # in what few people taught; with it, as many passed at a lower temperature, with more of the usefulness
+_LEAST_SECOND_DOUBTING = 1.1**2
 
 TOLERATED = 0.8
 """Share of the gates' margins that may be used; the rest is for chance, as the gates compare with other users."""
 
 
-def more_random(temperature: float) -> float:
-    """Return the temperature for the second attempt, after users drawn at ``temperature`` were refused.
+class Randomness(NamedTuple):
+    """How randomly items are drawn, as in ``SamplingConfig``."""
+
+    temperature: float
+    doubt: float
+
+
+def more_random(first: Randomness, *, may_doubt: bool) -> Randomness:
+    """Return the randomness of the second attempt, after privacy gates refused users drawn with that of the first.
 
     The second attempt is the last one, so it should pass: even after a low temperature it uses one at which hardly any
     gate failed.
+
+    may_doubt: whether doubt may be raised: in dense data, with a linear decoder. Sparse data have shrunk item vectors
+        anyway.
     """
-    return round(max(_SECOND_TRY * temperature, _LEAST_SECOND), 2)
+    least, doubt = (_LEAST_SECOND_DOUBTING, _DOUBT) if may_doubt else (_LEAST_SECOND, 0.0)
+    return Randomness(round(max(_SECOND_TRY * first.temperature, least), 2), max(doubt, first.doubt))
 
 
 class LeakMeasure(Protocol):

@@ -15,6 +15,7 @@ from sdrm_core.model.draw import FEW, Offsets, reliance_on_few, target_popularit
 from sdrm_core.model.offsets import OffsetFit
 from sdrm_core.model.pairs import Pairs
 from sdrm_core.model.sdrm import SdrmModel
+from sdrm_core.model.shrinking import shrink_by_direction, shrink_rare_items
 from sdrm_core.model.temperature import OWN
 from sdrm_core.model.training import EpochReport, OnEpoch
 from sdrm_core.model.vae import MultiVAE
@@ -84,7 +85,7 @@ def train_on_latents(
     k_anonymity = config.privacy.k_anonymity
     publishable = publishable_items(popularity, k_anonymity=k_anonymity)
     sparsity = reliance_on_few(popularity[publishable], k_anonymity=k_anonymity)
-    vae = vae.to(device).with_shrunk_item_vectors(popularity, half_at=sparsity * FEW * k_anonymity)
+    vae = shrink_rare_items(vae.to(device), popularity, half_at=sparsity * FEW * k_anonymity)
     with Workers(device) as workers:
         denoiser, reports = train_denoiser(
             Posteriors.of(vae, train, reference=counts, seed=config.seed),
@@ -94,6 +95,10 @@ def train_on_latents(
             workers=workers,
             on_epoch=on_epoch,
         )
+        if config.sampling.doubt:
+            vae = shrink_by_direction(
+                vae, popularity, latent_factor=denoiser.latent_factor, doubt=config.sampling.doubt * k_anonymity
+            )
     model = SdrmModel(
         vae=vae,
         denoiser=denoiser,

@@ -4,8 +4,7 @@ It is trained to predict hidden items. Trained to reconstruct its input, as in t
 distinguish single training users, which leaks them and does not improve recommendations.
 """
 
-import copy
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -104,20 +103,6 @@ class MultiVAE(nn.Module):
         """Return logits (n_users, n_items) for latents (n_users, latent_dim)."""
         logits: Tensor = self.output(self.decoder_features(latents))
         return logits
-
-    def with_shrunk_item_vectors(self, popularity: np.ndarray, *, half_at: float) -> Self:
-        """Return a copy whose decoder scales each item's vector by n / (n + half_at), for n training users of the item.
-
-        A vector learned from few users would reveal them.
-
-        Args:
-            popularity: (n_items,) number of training users that have an item.
-            half_at: number of training users at which the vector is halved; 0: no scaling.
-        """
-        copied = copy.deepcopy(self)
-        kept = torch.from_numpy(popularity / np.maximum(popularity + half_at, 1)).to(self.output.weight)
-        copied.output.weight.data *= kept.unsqueeze(1)
-        return copied
 
 
 def sample_posterior(mean: Tensor, log_variance: Tensor, *, generator: torch.Generator) -> Tensor:

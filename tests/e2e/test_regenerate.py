@@ -14,7 +14,7 @@ import pytest
 from flows.regenerate import regenerate
 from sdrm_core.data.simulate import simulate_interactions
 from sdrm_core.errors import ArtifactError, DataError, GateFailed
-from sdrm_core.model.temperature import more_random
+from sdrm_core.model.temperature import Randomness, more_random
 from sdrm_core.storage import sha256_of
 from tasks.describe import describe
 from tasks.more import sample_more
@@ -320,8 +320,11 @@ class TestSecondAttempt:
         first = json.loads((release.path / "manifest.json").read_text())["model"]["temperature"]
         run, reports = self.refused(tmp_path, source, sampling=FOUND, privacy={"min_dissimilarity": 1})
         assert reports == {"0-synthetic", "0-release", "1-synthetic", "1-release"}
-        assert temperatures(run) == {"model": first, "model-1": more_random(first)}
-        assert more_random(first) > 1.3 * first
+        second = more_random(Randomness(first, 0), may_doubt=True)
+        assert temperatures(run) == {"model": first, "model-1": second.temperature}
+        assert second.temperature > 1.2 * first
+        fitted = [json.loads(path.read_text())["result"] for path in (run / "finished").glob("diffuse-*.json")]
+        assert {(one["temperature"], one["doubt"]) for one in fitted} == {(first, 0), second}
         fits = {path: path.stat().st_mtime_ns for path in run.glob("*/model.json")}
         self.refused(tmp_path, source, sampling=FOUND, privacy={"min_dissimilarity": 1})
         assert {path: path.stat().st_mtime_ns for path in fits} == fits, "started again it takes over both fits"

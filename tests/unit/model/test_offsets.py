@@ -88,7 +88,7 @@ def test_many_pairs_of_popular_items_do_not_make_popularity_swing(vae, validatio
     torch.nn.init.zeros_(tasteless.output.weight)  # so that pairs alone have to make the communities
     train, privacy = two_communities(3000, seed=0), config.privacy.model_copy(update={"k_anonymity": 5})
     settings = config.model_copy(update={"privacy": privacy})
-    model, reports, _ = fit_sdrm(
+    model, reports, *_ = fit_sdrm(
         tasteless, train, validation, config=settings, device=CPU, leak=no_leak, on_epoch=lambda _: None
     )
     assert model.offsets.n_pairs > 500

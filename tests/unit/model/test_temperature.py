@@ -4,7 +4,15 @@ from math import inf
 import numpy as np
 import pytest
 
-from sdrm_core.model.temperature import LADDER, LAST_RESORT, TOLERATED, UNJUDGED, choose_temperature, more_random
+from sdrm_core.model.temperature import (
+    LADDER,
+    LAST_RESORT,
+    TOLERATED,
+    UNJUDGED,
+    Randomness,
+    choose_temperature,
+    more_random,
+)
 from sdrm_core.records import Leak
 from tests.unit.model.conftest import fit_drawn
 
@@ -70,7 +78,13 @@ def test_people_too_few_to_be_sure_do_not_ask_for_more_than_the_ladder():
 
 @pytest.mark.parametrize(("refused", "then"), [(0.51, 1.61), (1.0, 1.61), (1.21, 1.61), (1.33, 1.77), (1.95, 2.6)])
 def test_after_a_refusal_it_is_a_third_above_what_was_refused_and_one_at_which_hardly_any_gate_fails(refused, then):
-    assert more_random(refused) == then
+    assert more_random(Randomness(refused, 0), may_doubt=False) == (then, 0)
+
+
+@pytest.mark.parametrize(("refused", "then"), [(0.51, 1.21), (0.91, 1.21), (1.0, 1.33), (1.33, 1.77)])
+def test_with_doubt_in_what_few_people_taught_it_may_be_lower(refused, then):
+    assert more_random(Randomness(refused, 0), may_doubt=True) == (then, 2)
+    assert more_random(Randomness(refused, 3), may_doubt=True) == (then, 3)
 
 
 def fitted(vae, train, validation, config, leak, **settings):

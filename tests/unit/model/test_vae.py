@@ -51,16 +51,6 @@ def test_a_user_without_items_has_a_finite_posterior():
     assert torch.isfinite(log_variance).all()
 
 
-def test_what_few_people_taught_of_an_item_counts_less():
-    vae, popularity = small_vae(), np.array([0, 10, 30, 90, 10**9])
-    doubting = vae.with_shrunk_item_vectors(popularity, half_at=10)
-    kept = doubting.output.weight / vae.output.weight
-    assert torch.allclose(kept, torch.tensor([0, 0.5, 0.75, 0.9, 1]).unsqueeze(1).expand(5, 3), atol=1e-6)
-    assert torch.equal(doubting.output.bias, vae.output.bias)
-    assert torch.equal(vae.with_shrunk_item_vectors(popularity, half_at=0).output.weight[1:], vae.output.weight[1:])
-    assert torch.equal(doubting.encode(bags())[0], vae.encode(bags())[0])
-
-
 def test_loss_of_a_vae_of_zeros_is_the_uniform_distributions():
     vae = small_vae()
     for parameter in vae.parameters():

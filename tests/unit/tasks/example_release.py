@@ -73,6 +73,8 @@ def render_inputs(
             temperature=1.1,
             temperature_is_found=True,
             temperature_by_activity=True,
+            doubt=0.0,
+            is_sparse=False,
             item_pairs=12,
         ),
         samples=Samples(attempt=0, model=nothing.sha256, shards=(), counts=counts(synthetic)),

@@ -25,6 +25,8 @@ def fitted(tmp_path):
         temperature=model.temperature,
         temperature_is_found=False,
         temperature_by_activity=False,
+        doubt=0.0,
+        is_sparse=False,
         item_pairs=0,
     )
 
