@@ -138,13 +138,17 @@ def _describe_run(path: Path) -> str:
 def _model(model: dict[str, Any]) -> str:
     return (
         f"{model['variant']}, {model['resolution']} resolution, temperature {model['temperature']:g}"
-        f"{_for_whom(model.get('temperature_by_activity', False))}, "
+        f"{_for_whom(model.get('temperature_by_activity', False))}{_doubting(model.get('doubt', 0))}, "
         f"{counted(model['item_pairs'], 'item pair')} with an offset"
     )
 
 
 def _for_whom(is_by_activity: bool) -> str:
     return ", higher for users with more items" if is_by_activity else ""
+
+
+def _doubting(doubt: float) -> str:
+    return f", doubt {doubt:g}" if doubt else ""
 
 
 def _size(counts: dict[str, Any]) -> str:

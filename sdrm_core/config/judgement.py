@@ -73,7 +73,7 @@ class PrivacyConfig(Section):
         2,
         ge=1,
         le=2,
-        description="how often users are sampled, at most. The second time has a new seed, and a higher temperature if "
+        description="how often users are sampled, at most. The second time has a new seed, and more randomness if "
         "only privacy gates refused the first and sampling.temperature is null",
     )
     accept_inconclusive: tuple[PrivacyGate, ...] = Field(

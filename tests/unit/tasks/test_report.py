@@ -273,6 +273,16 @@ def test_the_card_says_who_chose_the_temperature(inputs):
         assert told in render_card(inputs["manifest"])
 
 
+@pytest.mark.parametrize("doubt", [0, 2])
+def test_card_and_report_say_whether_what_few_people_taught_counts_less(inputs, doubt):
+    judge(inputs)
+    inputs["manifest"]["model"]["doubt"] = doubt
+    assert ("learned of an item from few people counts less (doubt 2)" in render_card(inputs["manifest"])) == bool(
+        doubt
+    )
+    assert ("doubt 2" in render_report(**inputs)) == bool(doubt)
+
+
 def test_card_and_report_say_for_whom_the_temperature_is(inputs):
     judge(inputs)
     told = "in proportion to the user's number of items"
