@@ -20,6 +20,7 @@ from tasks.working_directory import measures_directory
 
 
 @stage("measure fidelity")
+@finished_once
 def measure_fidelity(run: Run, matrix: UserItemMatrix, samples: Samples) -> Artifact:
     """Compare the synthetic users with the real users: popularity, activity, co-occurrence, density."""
     with Meter("measure_fidelity") as meter:

@@ -100,7 +100,7 @@ def _parse_file(file: RawFile, column: RawColumn, role: str) -> tuple[_Ids | Non
     problems.append(
         Problem(
             where=f"{file.path}, column {column.name!r}",
-            what=f"the {_name(role)}s are of type {kind}, which does not keep an id as it is",
+            what=f"the {_name(role)}s are of type {kind}, which is neither an integer nor text",
             remedy="Write the ids as integers or as text.",
         )
     )

@@ -266,7 +266,7 @@ def test_a_night_that_crashed_goes_on_where_it_ended_and_makes_the_same_release(
     assert again.digest == release.digest
     assert [path for path in again.path.parent.iterdir() if path.is_dir()] == [again.path]  # published, and once
     stages = json.loads((again.path / "manifest.json").read_text())["stages"]
-    done = {"pretrain", "diffuse", "sample", "measure_utility"}
+    done = {"pretrain", "diffuse", "sample", "measure_fidelity", "measure_utility"}
     assert {name for name, stage in stages.items() if stage["cached"]} == done
 
 
