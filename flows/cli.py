@@ -150,7 +150,7 @@ def compare(
     overrides: Overrides = None,
 ) -> None:
     """Compare generators (arms) by all judges and seeds; the last line of standard output is the table's path."""
-    from tasks.compare_plan import Comparison, parse_arms, parse_judges, parse_seeds
+    from tasks.compare.plan import Comparison, parse_arms, parse_judges, parse_seeds
     from tasks.source import require_files
 
     errors: list[SdrmError] = []
@@ -194,7 +194,7 @@ def tune(
     wait = _connect()
     from flows.console import progress_shown
     from flows.tune import tune as tune_flow
-    from tasks.tune import Tuning
+    from tasks.tune.stages import Tuning
 
     wait()
     with progress_shown():
@@ -228,7 +228,7 @@ def _regenerate(config: PipelineConfig) -> None:
     wait = _connect()
     from flows.console import progress_shown
     from flows.regenerate import regenerate
-    from tasks.gates import preload
+    from tasks.gates.evaluation import preload
 
     preload()  # while the server starts
     wait()

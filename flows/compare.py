@@ -14,7 +14,10 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from sdrm_core.errors import SdrmError
 from sdrm_core.loops import usable_cores
 from tasks.claims import claimed
-from tasks.compare import (
+from tasks.compare.cells import families
+from tasks.compare.plan import Compared, Comparison, Job
+from tasks.compare.results import write_results
+from tasks.compare.stages import (
     fit_and_sample,
     judge_augmentation,
     judge_utility,
@@ -22,9 +25,6 @@ from tasks.compare import (
     measure_arm,
     open_comparison,
 )
-from tasks.compare_cells import families
-from tasks.compare_plan import Compared, Comparison, Job
-from tasks.compare_results import write_results
 from tasks.ingest import ingest
 from tasks.matrix import build_matrix
 

@@ -66,7 +66,7 @@ def _published(entry: Entry, *, since: datetime) -> str | None:
         return str(entry.release.path)
     if entry.run is None:
         return None
-    from tasks.releases import published_by  # takes seconds, but a run has already imported it
+    from tasks.release.history import published_by  # takes seconds, but a run has already imported it
 
     found = published_by(entry.run, since=since)
     return str(found) if found else None

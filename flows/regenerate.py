@@ -5,20 +5,20 @@ from prefect import flow
 from flows.journal import journal
 from sdrm_core.config import PipelineConfig
 from sdrm_core.errors import GateFailed
-from tasks.checkpoints import (
+from tasks.claims import working_in
+from tasks.gates.checkpoints import (
     gate_matrix,
     gate_raw_interactions,
     gate_release,
     gate_synthetic,
     refused_for_privacy,
 )
-from tasks.claims import working_in
 from tasks.ingest import ingest
 from tasks.matrix import build_matrix
 from tasks.measure import measure_fidelity, measure_privacy, measure_utility
 from tasks.preflight import require_startable
-from tasks.publish import publish
 from tasks.records import FittedModel, Measures, Release, Run, Samples, TrainedVae, UserItemMatrix
+from tasks.release.publish import publish
 from tasks.role_key import mark_of, role_secret
 from tasks.sample import sample
 from tasks.stage import LOG

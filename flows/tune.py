@@ -8,8 +8,8 @@ from prefect import flow
 from tasks.claims import claimed
 from tasks.ingest import ingest
 from tasks.matrix import build_matrix
-from tasks.tune import Tuning, open_search, try_settings
-from tasks.tune_results import Tuned, write_tuned
+from tasks.tune.results import Tuned, write_tuned
+from tasks.tune.stages import Tuning, open_search, try_settings
 
 
 @flow(

@@ -10,9 +10,9 @@ from sdrm_core.model.devices import resolve_device
 from sdrm_core.model.folder import DESCRIPTION
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.storage import parse_json, parse_json_files
-from tasks.interactions import written_files
 from tasks.preflight import require_there
-from tasks.releases import LATEST, MANIFEST
+from tasks.release.history import LATEST, MANIFEST
+from tasks.release.interactions import written_files
 from tasks.wording import counted
 from tasks.working_directory import CONFIG, gate_reports, stages_directory
 

@@ -11,8 +11,8 @@ from sdrm_core.records import Artifact, Record
 from sdrm_core.storage import write_json, write_text
 from tasks.matrix import users_of_roles
 from tasks.records import Run, Samples, UserItemMatrix
-from tasks.releases import previous_user_ids
-from tasks.report import render_operator_report
+from tasks.release.history import previous_user_ids
+from tasks.release.report import render_operator_report
 from tasks.resumable import finished_once
 from tasks.sample import synthetic_user_ids, synthetic_users
 from tasks.stage import Meter, stage

@@ -17,11 +17,11 @@ from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.privacy.verdicts import Verdict
 from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.storage import parse_json, private_directory, sha256_of, sync, write_json
-from tasks.interactions import new_user_ids, write_interactions
+from tasks.gates.suites import privacy_fact
 from tasks.preflight import require_space, require_there, unwritable
-from tasks.releases import MANIFEST, release_at
+from tasks.release.history import MANIFEST, release_at
+from tasks.release.interactions import new_user_ids, write_interactions
 from tasks.stage import LOG
-from tasks.suites import privacy_fact
 from tasks.working_directory import gate_reports_on, models_of, run_directory
 
 

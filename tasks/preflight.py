@@ -13,7 +13,7 @@ from sdrm_core.model.devices import resolve_device
 from sdrm_core.quality.panel import require_possible
 from sdrm_core.storage import private_directory
 from tasks.records import JOURNAL
-from tasks.releases import require_readable_latest, runs_that_published
+from tasks.release.history import require_readable_latest, runs_that_published
 from tasks.role_key import KEY_VARIABLE, ROLES_OF_KEY, mark_of, role_secret
 from tasks.stage import LOG
 

@@ -8,9 +8,9 @@ from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.records import Counts
 from sdrm_core.storage import read_user_items, write_user_items
-from tasks.interactions import new_user_ids
 from tasks.matrix import users_wanted
 from tasks.records import FittedModel, Run, Samples, UserItemMatrix
+from tasks.release.interactions import new_user_ids
 from tasks.resumable import finished_once
 from tasks.stage import Meter, stage
 from tasks.working_directory import samples_directory

@@ -18,7 +18,7 @@ from sdrm_core.model.temperature import Randomness, more_random
 from sdrm_core.storage import sha256_of
 from tasks.describe import describe
 from tasks.more import sample_more
-from tasks.releases import require_readable_latest
+from tasks.release.history import require_readable_latest
 from tasks.role_key import ROLES_OF_SEED
 from tests.conftest import small_night
 

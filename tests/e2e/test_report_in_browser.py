@@ -11,7 +11,7 @@ import pytest
 from matplotlib.image import imread
 
 from sdrm_core.storage import write_text
-from tasks.report import render_operator_report, render_report
+from tasks.release.report import render_operator_report, render_report
 from tests.unit.tasks.example_release import render_inputs
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

@@ -25,7 +25,7 @@ from sdrm_core.quality.utility import Resampled, difference, make_folds, rank_ar
 from sdrm_core.records import Artifact
 from sdrm_core.storage import read_user_items, sha256_of
 from tasks.claims import exclusive_lock
-from tasks.compare_plan import Comparison, parse_arms, parse_judges, parse_seeds
+from tasks.compare.plan import Comparison, parse_arms, parse_judges, parse_seeds
 from tests.conftest import small_night
 from tests.integration.processes import command, environment, eventually, started
 
@@ -305,7 +305,7 @@ class TestAgain:
             if choice.label == "popularity":
                 raise DataError(Problem("x", "y", "z"))
 
-        monkeypatch.setattr("tasks.compare._measure_privacy", lambda _, choice, __: measured(choice))
+        monkeypatch.setattr("tasks.compare.stages._measure_privacy", lambda _, choice, __: measured(choice))
         (copied.out / "table.parquet").unlink()
         with pytest.raises(SdrmError, match=r"2 pieces .*table.md.*\n  popularity, seed 0: x"):
             run_comparison(copied, workers=1)
@@ -316,7 +316,9 @@ class TestAgain:
     def test_without_an_augmentation_all_else_is_in_the_table(self, copied, monkeypatch):
         for gain in copied.out.glob("cells/*/gain-svd-*.json"):
             gain.unlink()
-        monkeypatch.setattr("tasks.compare.measure_augmentation", Mock(side_effect=DataError(Problem("x", "y", "z"))))
+        monkeypatch.setattr(
+            "tasks.compare.stages.measure_augmentation", Mock(side_effect=DataError(Problem("x", "y", "z")))
+        )
         with pytest.raises(SdrmError, match=r"1 piece .*\n  augmentation by svd: x"):
             run_comparison(copied, workers=1)
         table = pd.read_parquet(copied.out / "table.parquet")

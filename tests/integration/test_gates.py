@@ -20,17 +20,17 @@ from sdrm_core.config import (
     SyntheticGateConfig,
 )
 from sdrm_core.errors import GateFailed
-from tasks.checkpoints import refused_for_privacy
-from tasks.gate_frames import matrix_frame, raw_columns, synthetic_frame
-from tasks.gates import check, require
-from tasks.records import ExpectationResult, GateReport
-from tasks.suites import (
+from tasks.gates.checkpoints import refused_for_privacy
+from tasks.gates.evaluation import check, require
+from tasks.gates.frames import matrix_frame, raw_columns, synthetic_frame
+from tasks.gates.suites import (
     matrix_suite,
     raw_interactions_suite,
     release_suite,
     synthetic_facts_suite,
     synthetic_users_suite,
 )
+from tasks.records import ExpectationResult, GateReport
 
 SECRET = "alice@example.com"
 N_ROWS = 200

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.expectations import Expectation, between, columns_are, fact, has_type, not_null, row_count
-from tasks.gates import check, check_columns
+from tasks.gates.evaluation import check, check_columns
+from tasks.gates.expectations import Expectation, between, columns_are, fact, has_type, not_null, row_count
 
 REPOSITORY = Path(__file__).parents[2]
 SECRET = "alice@example.com"
@@ -108,8 +108,8 @@ SILENT_CHECK = """
     socket.getaddrinfo = refuse
 
     import pandas as pd
-    from tasks.expectations import between, not_null
-    from tasks.gates import check
+    from tasks.gates.expectations import between, not_null
+    from tasks.gates.evaluation import check
 
     assert "great_expectations" not in sys.modules, "imported before it is needed"
     import great_expectations

@@ -10,9 +10,9 @@ from sdrm_core.config.file import load_config
 from sdrm_core.data.roles import Role
 from sdrm_core.data.simulate import simulate_interactions
 from sdrm_core.errors import ConfigError
-from tasks import tune as stages
-from tasks.tune import Tuning, open_study
-from tasks.tune_space import values_of
+from tasks.tune import stages
+from tasks.tune.space import values_of
+from tasks.tune.stages import Tuning, open_study
 from tasks.wording import figure
 from tests.conftest import small_night
 

@@ -12,16 +12,18 @@ MODULES = sorted(path for room in ("flows", "tasks", "sdrm_core") for path in (R
 GROUND = {f"sdrm_core.{path.stem}" for path in (ROOT / "sdrm_core").glob("*.py")} - {"sdrm_core.__init__"}
 GROUND.add("sdrm_core.config")
 ARRAYS = {"numpy", "scipy"}
+STAGES = {"tasks", "sdrm_core", *ARRAYS, "pyarrow"}
 MAY_KNOW = {
     "flows": {
         *("flows", "tasks"),
         *(f"sdrm_core.{name}" for name in ("config", "errors", "loops", "storage")),
         *("prefect", "typer", "rich", "httpx", "pydantic", "uvicorn"),
     },
-    "tasks": {
-        *("tasks", "sdrm_core", *ARRAYS, "pandas", "pyarrow", "pydantic", "yaml"),
-        *("prefect", "great_expectations", "httpx", "psutil", "optuna", "jinja2", "matplotlib"),
-    },
+    "tasks": {*STAGES, "prefect", "httpx", "psutil"},
+    "tasks/gates": {*STAGES, "pandas", "great_expectations"},
+    "tasks/release": {*STAGES, "jinja2", "matplotlib"},
+    "tasks/compare": {*STAGES, "pandas", "matplotlib"},
+    "tasks/tune": {*STAGES, "pandas", "optuna", "yaml"},
     "sdrm_core": {*GROUND, *ARRAYS, "torch", "numba", "pydantic", "threadpoolctl"},
     "sdrm_core/config": {"sdrm_core.config", "sdrm_core.errors", "pydantic", "yaml"},
     "sdrm_core/data": {*GROUND, "sdrm_core.data", *ARRAYS, "pyarrow", "httpx"},
@@ -96,7 +98,7 @@ def test_only_the_gates_know_great_expectations():
     knowing = {
         path.name for path in MODULES if any(is_within(name, "great_expectations") for name in imported_by(path))
     }
-    assert knowing == {"gates.py"}
+    assert knowing == {"evaluation.py"}
 
 
 def test_nothing_imports_pickle():

@@ -18,8 +18,8 @@ from sdrm_core.quality.fidelity import FidelityReport, measure_fidelity
 from sdrm_core.quality.utility import UtilityReport, measure_utility
 from sdrm_core.records import Artifact, Counts, SourceFacts
 from sdrm_core.storage import write_json
-from tasks.manifest import build_manifest
 from tasks.records import FileFacts, FittedModel, Measures, Run, Samples, UserItemMatrix
+from tasks.release.manifest import build_manifest
 
 SETTINGS = {
     "utility": {"fold_seeds": 2, "bootstrap_draws": 100},

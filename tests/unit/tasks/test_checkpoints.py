@@ -10,7 +10,7 @@ from sdrm_core.quality.fidelity import FidelityReport, measure_fidelity
 from sdrm_core.quality.utility import UtilityReport
 from sdrm_core.records import Counts
 from sdrm_core.storage import write_user_items
-from tasks.checkpoints import _synthetic_users, likeness, refused_for_privacy, release_facts
+from tasks.gates.checkpoints import _synthetic_users, likeness, refused_for_privacy, release_facts
 from tasks.records import Run, Samples, UserItemMatrix
 from tests.conftest import small_night
 from tests.unit.tasks.privacy_reports import privacy_report_of

@@ -3,7 +3,7 @@
 import pytest
 
 from sdrm_core.errors import ConfigError
-from tasks.compare_plan import ALL_ARMS, ALL_JUDGES, ArmChoice, parse_arms, parse_judges, parse_seeds
+from tasks.compare.plan import ALL_ARMS, ALL_JUDGES, ArmChoice, parse_arms, parse_judges, parse_seeds
 
 
 def test_arms_and_how_many_users_they_make():

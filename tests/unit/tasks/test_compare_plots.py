@@ -5,7 +5,7 @@ from typing import get_args
 import pytest
 
 from sdrm_core.config import JudgeName
-from tasks.compare_plots import _PREFERRED, _judge_shown
+from tasks.compare.plots import _PREFERRED, _judge_shown
 
 
 def test_every_judge_has_its_place_among_those_preferred():

@@ -5,10 +5,10 @@ import pytest
 from sdrm_core.privacy.statistics import Estimate
 from sdrm_core.privacy.verdicts import Figure, GateVerdict, Verdict, fail_closed
 from sdrm_core.records import Artifact, Counts
-from tasks.compare_cells import privacy_cell
-from tasks.compare_markdown import Table
-from tasks.compare_plan import ArmChoice, Comparison, Job
-from tasks.compare_table import _privacy
+from tasks.compare.cells import privacy_cell
+from tasks.compare.markdown import Table
+from tasks.compare.plan import ArmChoice, Comparison, Job
+from tasks.compare.table import _privacy
 from tasks.records import UserItemMatrix
 from tests.conftest import small_night
 from tests.unit.tasks.privacy_reports import privacy_report_of

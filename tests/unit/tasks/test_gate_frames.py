@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from scipy.sparse import csr_matrix
 
-from tasks.gate_frames import id_type, matrix_frame, raw_columns, synthetic_frame
+from tasks.gates.frames import id_type, matrix_frame, raw_columns, synthetic_frame
 
 
 def raw_csr(indptr: list[int], indices: list[int], *, n_items: int) -> csr_matrix:

@@ -3,7 +3,7 @@
 import pytest
 
 from sdrm_core.errors import GateFailed
-from tasks.gates import combined, finding, gate_markdown, require
+from tasks.gates.evaluation import combined, finding, gate_markdown, require
 from tasks.records import ExpectationResult, GateReport
 
 

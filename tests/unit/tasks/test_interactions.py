@@ -8,8 +8,8 @@ from scipy.sparse import csr_matrix, random_array
 
 from sdrm_core.errors import ArtifactError, SdrmError
 from sdrm_core.storage import sha256_of
-from tasks import interactions
-from tasks.interactions import new_user_ids, write_interactions, written_files
+from tasks.release import interactions
+from tasks.release.interactions import new_user_ids, write_interactions, written_files
 
 NASTY_IDS = ["007", "🎬", 'a "quoted", id', "line\nbreak", "18446744073709551617", "", " padded ", "7"]
 

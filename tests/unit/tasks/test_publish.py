@@ -8,8 +8,8 @@ import pytest
 
 from sdrm_core.config import PipelineConfig
 from sdrm_core.records import Counts
-from tasks.publish import give_name, staging_beside
 from tasks.records import Run, Samples
+from tasks.release.publish import give_name, staging_beside
 from tasks.sample import synthetic_user_ids
 
 MANIFEST = {"dataset": "demo", "version": "v2", "digest": "0" * 64, "created_at": "today"}
@@ -72,7 +72,7 @@ def test_a_release_is_on_disk_before_it_has_its_name_and_has_its_name_before_it_
     def sync(path):
         synced.append((path.name[:8], (releases / "v2").exists(), (releases / "latest.json").exists()))
 
-    monkeypatch.setattr("tasks.publish.sync", sync)
+    monkeypatch.setattr("tasks.release.publish.sync", sync)
     with staging_beside(run) as staging:
         give_name(staging, run, MANIFEST)
     assert synced == [(".staging", False, False), ("demo", True, False)]

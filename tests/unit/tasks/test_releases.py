@@ -8,9 +8,9 @@ from scipy.sparse import csr_matrix
 from sdrm_core.errors import ArtifactError
 from sdrm_core.records import Counts
 from sdrm_core.storage import parse_json, write_json
-from tasks.interactions import write_interactions
 from tasks.records import Run, Samples
-from tasks.releases import latest_release, previous_user_ids, require_readable_latest, runs_that_published
+from tasks.release.history import latest_release, previous_user_ids, require_readable_latest, runs_that_published
+from tasks.release.interactions import write_interactions
 from tests.conftest import small_night
 
 

@@ -10,11 +10,11 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-import tasks.manifest
+import tasks.release.manifest
 from sdrm_core.privacy.verdicts import Histogram
 from sdrm_core.records import Counts
 from sdrm_core.storage import sha256_of, write_json
-from tasks.report import (
+from tasks.release.report import (
     markdown_code,
     markdown_text,
     overall_verdict,
@@ -202,7 +202,7 @@ def test_what_is_published_is_rounded_so_that_two_nights_cannot_be_subtracted(ex
 
 
 def test_a_ratio_above_1_reads_so_wherever_it_is_told(tmp_path, monkeypatch):
-    measured, estimate = tasks.manifest.read_json, {"value": 1.0404, "low": 1.0002, "high": 1.0810}
+    measured, estimate = tasks.release.manifest.read_json, {"value": 1.0404, "low": 1.0002, "high": 1.0810}
 
     def barely_better(artifact):
         report = measured(artifact)
@@ -210,7 +210,7 @@ def test_a_ratio_above_1_reads_so_wherever_it_is_told(tmp_path, monkeypatch):
             report["judges"]["svd"]["synthetic"]["recall@10"] |= {"ratio": estimate, "verdict": "better"}
         return report
 
-    monkeypatch.setattr("tasks.manifest.read_json", barely_better)
+    monkeypatch.setattr("tasks.release.manifest.read_json", barely_better)
     manifest = render_inputs(tmp_path)["manifest"]
     published = manifest["utility"]["judges"]["svd"]["synthetic"]["recall@10"]["ratio"]
     assert published == {"value": 1.04, "low": 1.0002, "high": 1.081}
@@ -341,7 +341,7 @@ def test_the_picture_of_neighbours_is_told_in_words(inputs):
 
 
 def test_what_few_people_have_more_of_than_may_be_published_cannot_be_worked_out(tmp_path, monkeypatch):
-    measured = tasks.manifest.read_json
+    measured = tasks.release.manifest.read_json
 
     def cut_by_one(artifact):
         report = measured(artifact)
@@ -350,7 +350,7 @@ def test_what_few_people_have_more_of_than_may_be_published_cannot_be_worked_out
         return report
 
     whole = render_inputs(tmp_path / "whole")["manifest"]["fidelity"]
-    monkeypatch.setattr("tasks.manifest.read_json", cut_by_one)
+    monkeypatch.setattr("tasks.release.manifest.read_json", cut_by_one)
     cut = render_inputs(tmp_path / "cut")["manifest"]["fidelity"]
     assert set(cut) == {"figures", "curves", "train_users", "synthetic_users", "holdout_users"}
     assert "activity_max" not in cut["figures"]
@@ -359,9 +359,9 @@ def test_what_few_people_have_more_of_than_may_be_published_cannot_be_worked_out
 
 
 def test_how_many_real_people_there_are_is_told_in_three_digits(tmp_path, monkeypatch):
-    measured = tasks.manifest.read_json
+    measured = tasks.release.manifest.read_json
     exact = {"train_users": 12_344, "holdout_users": 1_763, "evaluation_users": 1_767}
-    monkeypatch.setattr("tasks.manifest.read_json", lambda artifact: many(measured(artifact)))
+    monkeypatch.setattr("tasks.release.manifest.read_json", lambda artifact: many(measured(artifact)))
 
     def many(report):
         return report | {name: number for name, number in exact.items() if name in report}

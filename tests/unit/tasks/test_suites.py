@@ -15,8 +15,8 @@ from sdrm_core.config import (
     SourceConfig,
     SyntheticGateConfig,
 )
-from tasks.expectations import Suite, in_set, rule
-from tasks.suites import (
+from tasks.gates.expectations import Suite, in_set, rule
+from tasks.gates.suites import (
     matrix_suite,
     raw_interactions_suite,
     release_suite,

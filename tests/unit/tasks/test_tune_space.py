@@ -7,8 +7,8 @@ import pytest
 from sdrm_core.config import PipelineConfig
 from sdrm_core.privacy.statistics import Estimate
 from sdrm_core.privacy.verdicts import Figure, GateVerdict, Verdict
-from tasks.tune import gate_excess
-from tasks.tune_space import SPACE, space_around, values_of, with_concrete_values, with_values
+from tasks.tune.space import SPACE, space_around, values_of, with_concrete_values, with_values
+from tasks.tune.stages import gate_excess
 
 
 def test_every_setting_is_of_the_configuration_and_holds_its_default():

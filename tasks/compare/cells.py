@@ -27,7 +27,7 @@ from sdrm_core.storage import (
     write_json,
 )
 from sdrm_core.storage import write_user_items as write_matrix
-from tasks.compare_plan import REAL, ArmChoice, Job
+from tasks.compare.plan import REAL, ArmChoice, Job
 from tasks.matrix import users_of
 from tasks.resumable import DAMAGE, UNDERLYING, code_digest, digest_of
 from tasks.stage import LOG

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from sdrm_core.config import JudgeName
 from sdrm_core.storage import write_artifact
-from tasks.compare_cells import fidelity_cell, privacy_cell
-from tasks.compare_markdown import Table
-from tasks.compare_plan import REAL, Job
-from tasks.compare_table import Row
+from tasks.compare.cells import fidelity_cell, privacy_cell
+from tasks.compare.markdown import Table
+from tasks.compare.plan import REAL, Job
+from tasks.compare.table import Row
 from tasks.wording import JUDGES
 
 if TYPE_CHECKING:

@@ -15,13 +15,9 @@ from sdrm_core.quality.fidelity import FidelityReport
 from sdrm_core.quality.utility import UtilityReport
 from sdrm_core.records import Artifact
 from sdrm_core.storage import checked, read_json, read_user_items
-from tasks.gate_frames import id_type, matrix_frame, raw_columns, synthetic_frame
-from tasks.gates import check, check_columns, combined, gate_markdown, require
-from tasks.matrix import users_of, users_wanted
-from tasks.pages import show
-from tasks.records import GateReport, Ingested, Measures, Run, Samples, UserItemMatrix
-from tasks.stage import LOG, Meter, stage
-from tasks.suites import (
+from tasks.gates.evaluation import check, check_columns, combined, gate_markdown, require
+from tasks.gates.frames import id_type, matrix_frame, raw_columns, synthetic_frame
+from tasks.gates.suites import (
     ITEM,
     USER,
     matrix_suite,
@@ -31,6 +27,10 @@ from tasks.suites import (
     synthetic_facts_suite,
     synthetic_users_suite,
 )
+from tasks.matrix import users_of, users_wanted
+from tasks.pages import show
+from tasks.records import GateReport, Ingested, Measures, Run, Samples, UserItemMatrix
+from tasks.stage import LOG, Meter, stage
 from tasks.working_directory import save_gate_report
 
 

@@ -1,10 +1,10 @@
 """The last stage of a comparison: write the table, as Parquet and as Markdown, and the plots."""
 
 from sdrm_core.storage import write_text
-from tasks.compare_markdown import comparison_markdown
-from tasks.compare_plan import Compared, Job
-from tasks.compare_plots import plot_comparison
-from tasks.compare_table import table_rows, write_table
+from tasks.compare.markdown import comparison_markdown
+from tasks.compare.plan import Compared, Job
+from tasks.compare.plots import plot_comparison
+from tasks.compare.table import table_rows, write_table
 from tasks.stage import Meter, stage
 
 

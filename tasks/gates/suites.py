@@ -1,6 +1,6 @@
 """The suites: what each gate expects, as a list of plain dictionaries (expectations).
 
-``tasks.gates`` evaluates them.
+``tasks.gates.evaluation`` evaluates them.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from sdrm_core.config import (
     SourceConfig,
     SyntheticGateConfig,
 )
-from tasks.expectations import (
+from tasks.gates.expectations import (
     Expectation,
     Suite,
     between,

@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 
 from sdrm_core.errors import GateFailed
-from tasks.expectations import Expectation, Suite, in_words, rule
+from tasks.gates.expectations import Expectation, Suite, in_words, rule
+from tasks.gates.suites import USER
 from tasks.records import ExpectationResult, GateReport
-from tasks.suites import USER
 
 if TYPE_CHECKING:
     from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult

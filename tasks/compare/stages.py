@@ -1,6 +1,6 @@
 """The stages of a comparison. Each computes only the results that are missing, and writes every result as a cell.
 
-A cell is one result with its file (``tasks.compare_cells``); an arm is a generator of synthetic users; a judge is a
+A cell is one result with its file (``tasks.compare.cells``); an arm is a generator of synthetic users; a judge is a
 recommender.
 """
 
@@ -23,7 +23,7 @@ from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.records import Artifact
 from sdrm_core.storage import checked, parse_json, private_directory, sha256_of, sync, write_json
 from tasks.claims import bind_input
-from tasks.compare_cells import (
+from tasks.compare.cells import (
     MODELS,
     all_cells,
     family_of,
@@ -35,11 +35,11 @@ from tasks.compare_cells import (
     users_cell,
     users_from,
 )
-from tasks.compare_plan import REAL, ArmChoice, Comparison, Job
-from tasks.interactions import new_user_ids
+from tasks.compare.plan import REAL, ArmChoice, Comparison, Job
 from tasks.matrix import users_of_roles
 from tasks.measure import fidelity_of
 from tasks.records import Ingested, UserItemMatrix
+from tasks.release.interactions import new_user_ids
 from tasks.resumable import DAMAGE, digest_of
 from tasks.stage import LOG, Meter, stage
 from tasks.train import report_epoch

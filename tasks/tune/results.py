@@ -12,8 +12,8 @@ from sdrm_core.privacy.verdicts import Verdict
 from sdrm_core.records import Record
 from sdrm_core.storage import write_artifact, write_text
 from tasks.stage import Meter, stage
-from tasks.tune import METRIC, Search, excess_of, open_study
-from tasks.tune_space import values_of, with_values
+from tasks.tune.space import values_of, with_values
+from tasks.tune.stages import METRIC, Search, excess_of, open_study
 from tasks.wording import figure, ratio
 
 _SHOWN = 5

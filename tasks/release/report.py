@@ -10,7 +10,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from sdrm_core.config import PipelineConfig
 from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS, Histogram, strictest_of
 from sdrm_core.quality.ranking import METRICS
-from tasks import plots, wording
+from tasks import wording
+from tasks.release import plots
 from tasks.role_key import ROLES_OF_SEED
 from tasks.working_directory import gate_of
 
@@ -110,7 +111,7 @@ def _render(template: str, manifest: Mapping[str, Any], **context: Any) -> str:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("tasks"),
+        loader=PackageLoader("tasks.release"),
         autoescape=select_autoescape(enabled_extensions=("html.j2",), default=False),
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from sdrm_core.data.roles import Role
-from tasks.compare_plan import REAL, Job
-from tasks.compare_table import HOLDOUT, Kind, Row
+from tasks.compare.plan import REAL, Job
+from tasks.compare.table import HOLDOUT, Kind, Row
 from tasks.wording import (
     FIGURES,
     JUDGES,

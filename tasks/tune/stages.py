@@ -30,13 +30,13 @@ from sdrm_core.quality.utility import make_folds, rank_arm
 from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.records import Record
 from tasks.claims import bind_input
-from tasks.interactions import new_user_ids
 from tasks.matrix import users_of_roles
 from tasks.records import Ingested, UserItemMatrix
+from tasks.release.interactions import new_user_ids
 from tasks.resumable import UNDERLYING, code_digest, digest_of
 from tasks.stage import LOG, Meter, stage
 from tasks.train import report_epoch
-from tasks.tune_space import SPACE, space_around, values_of, with_concrete_values, with_values
+from tasks.tune.space import SPACE, space_around, values_of, with_concrete_values, with_values
 
 METRIC = "recall@10"
 _COLUMN = METRICS.index(METRIC)

@@ -15,12 +15,12 @@ from sdrm_core.errors import ArtifactError
 from sdrm_core.records import SourceFacts
 from sdrm_core.storage import checked, read_json, read_user_items, sync, write_json, write_text
 from tasks.describe import privacy_in_words
-from tasks.interactions import write_interactions
-from tasks.manifest import build_manifest
 from tasks.pages import show
 from tasks.records import FileFacts, FittedModel, Measures, Release, Run, Samples, TrainedVae, UserItemMatrix
-from tasks.releases import LATEST, MANIFEST, release_at, releases_of
-from tasks.report import render_card, render_report
+from tasks.release.history import LATEST, MANIFEST, release_at, releases_of
+from tasks.release.interactions import write_interactions
+from tasks.release.manifest import build_manifest
+from tasks.release.report import render_card, render_report
 from tasks.role_key import role_secret
 from tasks.sample import synthetic_user_ids
 from tasks.stage import LOG, Meter, stage

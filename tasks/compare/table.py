@@ -13,8 +13,8 @@ from sdrm_core.quality.bootstrap import IntervalEstimate
 from sdrm_core.quality.utility import MetricReport, Resampled, difference, report_arms
 from sdrm_core.records import Artifact, Record
 from sdrm_core.storage import write_artifact
-from tasks.compare_cells import fidelity_cell, gain_cell, privacy_cell, ranks_cell, users_cell
-from tasks.compare_plan import REAL, ArmChoice, Job
+from tasks.compare.cells import fidelity_cell, gain_cell, privacy_cell, ranks_cell, users_cell
+from tasks.compare.plan import REAL, ArmChoice, Job
 
 HOLDOUT = "holdout"
 

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from sdrm_core.config import PipelineConfig
 from sdrm_core.errors import ArtifactError
 from sdrm_core.storage import parse_json
-from tasks.interactions import written_files
 from tasks.records import JOURNAL, Run, Samples
+from tasks.release.interactions import written_files
 from tasks.stage import LOG
 
 LATEST = "latest.json"

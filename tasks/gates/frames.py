@@ -15,7 +15,7 @@ from sdrm_core.data.columns import encode
 from sdrm_core.data.matrix import cell_rows
 from sdrm_core.data.stored_log import StoredLog
 from sdrm_core.records import Counts
-from tasks.suites import IS_REPEATED, ITEM, USER, IdType
+from tasks.gates.suites import IS_REPEATED, ITEM, USER, IdType
 
 _MANY_ROWS = 1_000_000  # with fewer rows, collecting garbage takes longer than the gate and frees little
 

@@ -1,0 +1,1 @@
+"""The comparison of generators (arms) by judges and seeds."""

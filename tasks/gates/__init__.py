@@ -1,0 +1,1 @@
+"""The quality gates: what each expects, and how Great Expectations checks it."""
