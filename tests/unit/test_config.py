@@ -271,6 +271,12 @@ def test_a_vae_that_is_shown_everything_has_nothing_to_learn():
         load_config(None, ["vae.dropout=0"])
 
 
+def test_doubt_is_for_a_linear_decoder():
+    assert load_config(None, ["sampling.doubt=2"]).sampling.doubt == 2
+    with pytest.raises(ConfigError, match=r"sampling: doubt needs a linear decoder: .* vae\.decoder_units to 0"):
+        load_config(None, ["sampling.doubt=2", "vae.decoder_units=8"])
+
+
 def test_an_error_names_where_the_setting_was_made(tmp_path):
     path = tmp_path / "night.yaml"
     path.write_text("vae: {dropout: 2}")
