@@ -48,10 +48,10 @@ def judge_hygiene(
 
 
 def _of_one_type(*ids: np.ndarray) -> list[np.ndarray]:
-    """Return all ids as integers if all are integers, else as text; otherwise 12 and "12" would not be found equal."""
+    """Return all ids as numbers if all are numbers, else as text; otherwise 12 and "12" would not be found equal."""
     arrays = [np.asarray(some) for some in ids]
-    are_integers = all(np.issubdtype(some.dtype, np.integer) for some in arrays)
-    return arrays if are_integers else [some.astype(str) for some in arrays]
+    are_numbers = all(np.issubdtype(some.dtype, np.number) for some in arrays)
+    return arrays if are_numbers else [some.astype(str) for some in arrays]
 
 
 def judge_k_anonymity(synthetic: csr_matrix, train: csr_matrix, *, k: int) -> GateVerdict:
