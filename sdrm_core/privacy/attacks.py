@@ -51,6 +51,11 @@ def measure_membership(evidence: Evidence, draw: np.random.Generator) -> dict[st
         - "tpr": true positive rate at a false positive rate of 1 %.
         - "rare taste auc": over the tenth of users whose items are the rarest.
 
+        For the attack that is worst on the known half:
+
+        - "auc turned round": over all users, if a low score is taken for a training user: removing synthetic users that
+          are like training users leaves such a gap.
+
         With each score replaced by its rank among users with about as many items (``among_like``):
 
         - "most active auc": for the attack that is then best, over the tenth of users with the most items.
@@ -70,6 +75,7 @@ def measure_membership(evidence: Evidence, draw: np.random.Generator) -> dict[st
                 best[unknown], people.is_train[unknown], false_positive_rate=FALSE_POSITIVE_RATE
             ),
             "rare taste auc": _auc(people, best, unknown & rare),
+            "auc turned round": _auc(people, _best(people, -attacks, known), unknown),
             "most active auc": _auc(people, _best(people, among, known), unknown & most_active),
             "auc of all at once": _auc(people, _together(people, summands, known), unknown),
         }

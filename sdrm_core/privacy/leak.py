@@ -40,8 +40,8 @@ def leak_against(
     temperature.
 
     The holdout is not used, so that its verdict on a release stays unbiased. A figure with p ≥ .02 counts as no leak:
-    otherwise few onlookers would demand more randomness than their evidence supports. (With eight figures, chance gives
-    a p-value below .02 in one case of seven.) For several models the figures are averaged. The leak is assumed to be
+    otherwise few onlookers would demand more randomness than their evidence supports. (With nine figures, chance gives
+    a p-value below .02 in one case of six.) For several models the figures are averaged. The leak is assumed to be
     inversely proportional to the number of users a model was trained on.
 
     Args:

@@ -91,7 +91,7 @@ def test_a_model_of_fewer_gives_away_more_than_one_of_all_will(people):
 
 
 def nothing_finite(*_):
-    names = ("auc", "tpr", "rare taste auc", "most active auc", "auc of all at once")
+    names = ("auc", "tpr", "rare taste auc", "auc turned round", "most active auc", "auc of all at once")
     return {name: Estimate(nan, nan, nan, nan) for name in names}
 
 

@@ -16,7 +16,7 @@ from sdrm_core.privacy.evidence import Evidence, RealUsers, gather
 from sdrm_core.privacy.gates import judge_membership
 from sdrm_core.privacy.near_copies import measure_near_copies
 from sdrm_core.privacy.rare_pairs import measure_rare_pairs
-from sdrm_core.privacy.similarity import inverse_frequency, pair_products
+from sdrm_core.privacy.similarity import inverse_frequency, nearest, pair_products
 from sdrm_core.privacy.statistics import auc
 from sdrm_core.privacy.unique_copies import measure_unique_copies
 from sdrm_core.privacy.verdicts import Figure, Verdict
@@ -108,6 +108,14 @@ def test_what_is_told_of_people_with_many_items_shows_apart(simulate):
     of_nobody = auc_of_the_most_active(fresh)
     assert of_nobody.effect == pytest.approx(0.5, abs=0.1)
     assert of_nobody.verdict != Verdict.FAIL
+
+
+def test_a_release_that_keeps_away_from_training_people_tells_who_they_are(simulate):
+    users = simulate(5400, seed=0)
+    train, holdout, fresh = users[:2100], users[2100:2400], users[2400:]
+    unlike_them = fresh[np.argsort(nearest(fresh, train).closest, kind="stable")[:2100]]
+    found = judge_membership(compare(unlike_them, train, holdout), PrivacyConfig(), np.random.default_rng(0))
+    assert found.verdict == Verdict.FAIL
 
 
 def test_people_are_compared_with_those_who_have_as_many_items():

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -19,6 +20,13 @@ from sdrm_core.privacy.verdicts import Figure, GateVerdict, PrivacyReport, Verdi
 
 CONFIG = PrivacyConfig(k_anonymity=2, min_dissimilarity=0.3)
 N_SYNTHETIC = 400
+ORDERS = {  # of the training rows
+    "every other one back": lambda rows: np.r_[rows[::2], rows[1::2][::-1]],
+    "every seventh": lambda rows: np.concatenate([rows[start::7] for start in range(7)]),
+    "second half first": lambda rows: np.roll(rows, len(rows) // 2),
+    "first and last by turns": lambda rows: np.c_[rows, rows[::-1]].ravel()[: len(rows)],
+    "every 421st, round and round": lambda rows: rows * 421 % len(rows),
+}
 
 
 def judge(synthetic, train, holdout, *, config=CONFIG, user_ids=None, previous_ids=None) -> PrivacyReport:
@@ -88,17 +96,12 @@ def test_rows_in_training_order_fail_hygiene(real):
     assert verdict(judge(train, train, holdout[:9]), "hygiene") == Verdict.FAIL
 
 
-@pytest.mark.parametrize("order", ["every other one back", "every seventh", "second half first"])
+@pytest.mark.parametrize("order", ORDERS)
 def test_rows_in_an_order_made_of_the_training_order_fail_hygiene(real, order):
     train, holdout, _ = real
-    rows = np.arange(train.shape[0])
-    orders = {
-        "every other one back": np.r_[rows[::2], rows[1::2][::-1]],
-        "every seventh": np.concatenate([rows[start::7] for start in range(7)]),
-        "second half first": np.roll(rows, len(rows) // 2),
-    }
+    rows = ORDERS[order](np.arange(train.shape[0]))
     ids = np.random.default_rng(0).permutation(len(rows))
-    assert verdict(judge(train[orders[order]], train, holdout[:9], user_ids=ids), "hygiene") == Verdict.FAIL
+    assert verdict(judge(train[rows], train, holdout[:9], user_ids=ids), "hygiene") == Verdict.FAIL
 
 
 def test_ids_in_training_order_fail_hygiene_and_random_ones_do_not(real):
@@ -138,7 +141,7 @@ def test_reused_or_repeated_ids_fail_hygiene(real):
     assert verdict(twice, "hygiene") == Verdict.FAIL
 
 
-@pytest.mark.parametrize("as_given", [list, lambda ids: ids.astype(str), lambda ids: ids.astype(object)])
+@pytest.mark.parametrize("as_given", [list, *(partial(np.asarray, dtype=dtype) for dtype in (str, float, object))])
 def test_ids_of_another_type_are_the_same_ids(real, as_given):
     train, holdout, fresh = real
     draw = np.random.default_rng(0)
@@ -212,7 +215,9 @@ def test_the_figure_that_decides_comes_first_and_says_how_many_held_out_people_w
     train, holdout, fresh = real
     evidence = gather(fresh, RealUsers.of(train, holdout, config=CONFIG, seed=0))
     none, doubt = Estimate(0.5, 0.49, 0.51, 0.5), Estimate(0.01, 0.0, 0.09, 0.5)  # twice too wide for its margin
-    measured = dict.fromkeys(["auc", "tpr", "rare taste auc", "most active auc", "auc of all at once"], none)
+    measured = dict.fromkeys(
+        ["auc", "tpr", "rare taste auc", "auc turned round", "most active auc", "auc of all at once"], none
+    )
     measured["tpr"] = doubt
     monkeypatch.setattr(gates, "measure_membership", lambda *_: measured)
     found = gates.judge_membership(evidence, CONFIG, np.random.default_rng(0))
@@ -349,6 +354,7 @@ def test_each_figure_has_its_own_margin_point_of_no_leak_and_level_of_significan
         "auc": (0.534, 0.5, 0.01 / 5),
         "tpr": (0.035, 0.01, 0.01 / 5),
         "rare taste auc": (0.536, 0.5, 0.01 / 5),
+        "auc turned round": (0.534, 0.5, 0.01 / 5),
         "most active auc": (0.539, 0.5, 0.01 / 5),
         "auc of all at once": (0.541, 0.5, 0.01 / 5),
         "exposure odds": (1.37, 1, 0.01),
@@ -480,7 +486,7 @@ def test_as_many_held_out_people_are_asked_for_as_the_neediest_figure_takes(real
     evidence = gather(fresh, RealUsers.of(train, holdout, config=CONFIG, seed=0))
     wide, wider = Estimate(0.5, 0.4, 0.6, 0.5), Estimate(0.5, 0.2, 0.8, 0.5)
     for rare, needed in ((wide, 1000), (wider, 2000), (Estimate(0.7, 0.5, 0.9, 0.5), None)):
-        measured = dict.fromkeys(["auc", "most active auc", "auc of all at once"], wide)
+        measured = dict.fromkeys(["auc", "auc turned round", "most active auc", "auc of all at once"], wide)
         measured |= {"tpr": Estimate(0.0, 0.0, 0.01, 1.0), "rare taste auc": rare}
         monkeypatch.setattr("sdrm_core.privacy.gates.measure_membership", lambda *_, found=measured: found)
         gate = gates.judge_membership(evidence, CONFIG, np.random.default_rng(0))
