@@ -75,7 +75,8 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: Fitte
             LOG.warning("too few people, trained on or looking on, to tell what leaks: the temperature is %g", UNJUDGED)
         item_pairs = model.offsets.n_pairs
         of_whom = "for all users" if model.usual_count is None else "in proportion to a user's number of items"
-        LOG.info("temperature %g %s, offsets for %d item pairs", model.temperature, of_whom, item_pairs)
+        doubt = f", doubt {config.sampling.doubt:g}" if config.sampling.doubt else ""
+        LOG.info("temperature %g %s%s, offsets for %d item pairs", model.temperature, of_whom, doubt, item_pairs)
         folder, curve_folder = model_directories(run.directory, is_second=refused is not None)
         item_ids = pq.read_table(checked(matrix.items)).column("item_id").combine_chunks()
         fitted = FittedModel(

@@ -27,8 +27,8 @@ UNJUDGED = LADDER[-1]
 
 _SECOND_TRY = 1.1**3  # three steps of 10 %; halved the membership leak on MovieLens-1M
 _LEAST_SECOND = 1.1**5  # eight of eight verdicts on MovieLens-1M passed there, five at 1.33
-_DOUBT = 2.0  # in what few people taught; with it, as many passed at a lower temperature, with more of the usefulness
-_LEAST_SECOND_DOUBTING = 1.1**2
+_DOUBT = 2.0  # of the second attempt on dense data
+_LEAST_SECOND_DOUBTING = 1.1**2  # with this doubt, eight of eight passed here, and more of the usefulness was kept
 
 TOLERATED = 0.8
 """Share of the gates' margins that may be used; the rest is for chance, as the gates compare with other users."""
