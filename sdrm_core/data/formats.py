@@ -63,7 +63,7 @@ def format_of(path: Path, source: SourceConfig) -> Format:
         Problem(
             where=str(path),
             what="the file name's ending does not tell the format",
-            remedy="Give a CSV, TSV, JSON lines or Parquet file; if it is one of these, set source.format.",
+            remedy="Set source.format if it is a CSV, TSV, JSON lines or Parquet file; no other can be read.",
         )
     )
 
