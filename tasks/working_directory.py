@@ -1,4 +1,4 @@
-"""Which file of a run's working directory holds what, and to which attempt it belongs.
+"""The folders of a run's working directory that several modules use, and to which attempt each belongs.
 
 A run samples at most twice. The second attempt leaves the files of the first as they are, so that a restarted run can
 reuse both.

@@ -95,7 +95,7 @@ def train_on_latents(
             workers=workers,
             on_epoch=on_epoch,
         )
-        if config.sampling.doubt:
+        if config.sampling.doubt:  # in this block, where the number of threads changes no sum
             vae = shrink_by_direction(
                 vae, popularity, latent_factor=denoiser.latent_factor, doubt=config.sampling.doubt * k_anonymity
             )
