@@ -6,6 +6,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from sdrm_core.data.matrix import binary_matrix, cell_rows
+from sdrm_core.largest import largest
 from sdrm_core.loops import compiled
 
 _PARTS = 4
@@ -55,35 +56,9 @@ def _n_parts(pairs: csr_matrix) -> int:
 
 
 @compiled
-def _largest(values: np.ndarray, n: int) -> np.ndarray:
-    """Return the ``n`` largest values as a heap, the smallest of them first; fast if ``n`` is small."""
-    heap = values[:n].copy()
-    for place in range(n // 2 - 1, -1, -1):
-        _sift_down(heap, place)
-    for value in values[n:]:
-        if value > heap[0]:
-            heap[0] = value
-            _sift_down(heap, 0)
-    return heap
-
-
-@compiled
-def _sift_down(heap: np.ndarray, place: int) -> None:
-    value, child = heap[place], 2 * place + 1
-    while child < len(heap):
-        if child + 1 < len(heap) and heap[child + 1] < heap[child]:
-            child += 1
-        if heap[child] >= value:
-            break
-        heap[place] = heap[child]
-        place, child = child, 2 * child + 1
-    heap[place] = value
-
-
-@compiled
 def _take_best(row: np.ndarray, columns: np.ndarray) -> None:
     """Write the positions of a row's largest values to ``columns``, as many as fit; of equal values the first."""
-    best = _largest(row, len(columns))
+    best = largest(row, len(columns))
     n_equal_to_least, taken = (best == best[0]).sum(), 0
     for column in range(len(row)):
         if row[column] > best[0] or (row[column] == best[0] and n_equal_to_least > 0):

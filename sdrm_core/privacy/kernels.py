@@ -5,7 +5,11 @@
 
 import numpy as np
 
+from sdrm_core.largest import largest
 from sdrm_core.loops import compiled
+
+N_FOLDS = 3
+"""Folds of a division: two are given, the other is hidden."""
 
 
 @compiled
@@ -176,26 +180,59 @@ def rarest_pairs(start, stop, first, lists, together, release, found):
 
 
 @compiled
-def count_hits(scores, starts, items, is_target, own_share, k):
-    """Return for each row how many of its target items rank among the best ``k`` of the items that were not given.
+def complete(start, stop, users, folds, weights, own_pair, k, recall):
+    """Write the users' recall@k in [start, stop): each fold of a division is hidden once and ranked by the other two.
 
-    scores: (n_rows, n_items), changed in place; from a target's score ``own_share`` is first subtracted, the user's own
-    contribution. Each other item with an equal score counts as half an item ahead.
+    users: (row starts, items).
+    folds: (n_divisions, nnz) the fold of each stored item, less than ``N_FOLDS``.
+    weights: (n_items, n_items); row i is added to the scores of a user who was given item i.
+    own_pair: (n_items,) the user itself contributes own_pair[i] * own_pair[j] to weights[i, j]; this is subtracted.
+    recall: (n_users,) hits in all folds, divided by the most that were possible.
+
+    All divisions are scored together: a row of ``weights`` is read once per user, not once per fold.
     """
-    n_rows, n_items = scores.shape
-    hits = np.zeros(n_rows)
-    for row in range(n_rows):
-        for place in range(starts[row], starts[row + 1]):
-            if is_target[place]:
-                scores[row, items[place]] -= own_share[place]
-            else:
-                scores[row, items[place]] = -np.inf
-        for place in range(starts[row], starts[row + 1]):
-            if is_target[place]:
-                own = scores[row, items[place]]
-                ahead, equal = 0, 0
-                for item in range(n_items):
-                    ahead += scores[row, item] > own
-                    equal += scores[row, item] == own
-                hits[row] += ahead + (equal - 1) / 2 < k
-    return hits
+    starts, items = users
+    n_divisions, n_items = len(folds), len(weights)
+    by_fold = np.empty((n_divisions, N_FOLDS, n_items), weights.dtype)  # what the items of each fold add to the scores
+    own_by_fold = np.empty((n_divisions, N_FOLDS), weights.dtype)
+    scores = np.empty(n_items, weights.dtype)
+    for row in range(start, stop):
+        held, held_folds = items[starts[row] : starts[row + 1]], folds[:, starts[row] : starts[row + 1]]
+        by_fold[:], own_by_fold[:] = 0, 0
+        for place, item in enumerate(held):
+            for division in range(n_divisions):
+                _add(weights[item], by_fold[division, held_folds[division, place]])
+                own_by_fold[division, held_folds[division, place]] += own_pair[item]
+        n_hits, n_possible = 0, 0
+        for division in range(n_divisions):
+            for fold in range(N_FOLDS):
+                one, other = (fold + 1) % N_FOLDS, (fold + 2) % N_FOLDS
+                scores[:] = by_fold[division, one] + by_fold[division, other]
+                own = own_by_fold[division, one] + own_by_fold[division, other]
+                is_hidden = held_folds[division] == fold
+                for item, hides in zip(held, is_hidden):  # noqa: B905  (numba knows no strict)
+                    scores[item] = scores[item] - own * own_pair[item] if hides else -np.inf
+                n_hits += _n_ranked(scores, held[is_hidden], k)
+                n_possible += min(is_hidden.sum(), k)
+        recall[row] = n_hits / n_possible
+
+
+@compiled
+def _add(row, total):
+    for item in range(len(total)):
+        total[item] += row[item]
+
+
+@compiled
+def _n_ranked(scores, targets, k):
+    """Return how many of the targets are among the best ``k``; other items with an equal score count half."""
+    least = largest(scores, k)[0]
+    ahead, equal = 0, 0
+    for score in scores:
+        ahead += score > least
+        equal += score == least
+    is_least_ranked = ahead + (equal - 1) / 2 < k
+    n_ranked = 0
+    for target in targets:
+        n_ranked += scores[target] > least or (scores[target] == least and is_least_ranked)
+    return n_ranked

@@ -72,26 +72,19 @@ def test_the_verdict_says_that_only_the_most_popular_items_were_attacked(evidenc
     assert part.sentence.endswith(f"Only the 20 most popular of {n_items} items were examined.")
 
 
-def test_of_few_people_the_verdict_hardly_hangs_on_how_their_items_are_divided(simulate, monkeypatch):
-    users = simulate(500, seed=31)
-    few = gather(users[:60], RealUsers.of(users[:400], users[400:], config=PrivacyConfig(), seed=0))
+@pytest.mark.parametrize("n_train", [400, 1_400])
+def test_the_verdict_hardly_hangs_on_how_the_items_of_people_are_divided(simulate, monkeypatch, n_train):
+    users = simulate(n_train + 100, seed=31)
+    people = RealUsers.of(users[:n_train], users[n_train:], config=PrivacyConfig(), seed=0)
+    released = gather(users[:60], people)
     spread = []
-    for most in (1, completion._MAX_DIVISIONS):
-        monkeypatch.setattr(completion, "_MAX_DIVISIONS", most)
-        gains = [measured(few, seed=seed).gain for seed in range(12)]
+    for n_divisions in (1, completion._DIVISIONS):
+        monkeypatch.setattr(completion, "_DIVISIONS", n_divisions)
+        gains = [measured(released, seed=seed).gain for seed in range(12)]
         spread.append((np.std([gain.effect for gain in gains]), np.mean([gain.upper - gain.effect for gain in gains])))
     (once, once_error), (often, often_error) = spread
     assert often < 0.7 * once
     assert often_error < once_error
-
-
-@pytest.mark.parametrize(("n_attacks", "n_divisions"), [(1, 1), (2 * 1400, 2), (1400 * 50, 5)])
-def test_many_people_are_divided_once(evidence, monkeypatch, n_attacks, n_divisions):
-    divided, divide = [], completion._folds
-    monkeypatch.setattr(completion, "_MAX_ATTACKS", n_attacks)
-    monkeypatch.setattr(completion, "_folds", lambda users, draw: divided.append(users.shape[0]) or divide(users, draw))
-    measured(evidence)
-    assert divided == [1400] * n_divisions
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -11,7 +11,7 @@ from sdrm_core.errors import DataError
 from sdrm_core.privacy import gates
 from sdrm_core.privacy.evidence import RealUsers, gather
 from sdrm_core.privacy.judge import judge_privacy
-from sdrm_core.privacy.kernels import count_hits, rarest_pairs, share_closer
+from sdrm_core.privacy.kernels import complete, rarest_pairs, share_closer
 from sdrm_core.privacy.rare_pairs import MOST_ODDS
 from sdrm_core.privacy.rules import judge_k_anonymity
 from sdrm_core.privacy.similarity import pair_products
@@ -525,11 +525,28 @@ def test_a_users_rarest_pairs_by_hand():
     assert fewest.tolist() == [2, 3]
 
 
-def test_hits_rank_targets_among_items_not_given():
-    scores = np.array([[9.0, 5, 4, 3, 1]], np.float32)
-    starts, items = np.array([0, 3]), np.array([0, 2, 4])
-    is_target = np.array([False, True, True])
-    nothing = np.zeros(3, np.float32)
-    assert count_hits(scores.copy(), starts, items, is_target, nothing, 2).tolist() == [1]  # item 2 is second
-    own = np.array([0, 2.0, 0], np.float32)  # less what the user itself put in, it is third
-    assert count_hits(scores.copy(), starts, items, is_target, own, 2).tolist() == [0]
+def completed(weights, own_pair, *, k):
+    """Recall of one user with items 0, 2 and 4 of five, each hidden once."""
+    recall = np.zeros(1)
+    users = (np.array([0, 3], np.int32), np.array([0, 2, 4], np.int32))
+    complete(0, 1, users, np.array([[0, 1, 2]], np.uint8), weights, own_pair, k, recall)
+    return recall[0]
+
+
+def test_hidden_items_are_ranked_among_items_not_given():
+    weights = np.zeros((5, 5), np.float32)
+    weights[0] = [9, 3, 4, 3.5, 1]  # item 2, hidden beside 0 and 4, is the best; item 4, hidden beside 0 and 2, is not
+    weights[2], weights[4] = [0, 1, 9, 2, 1], [-1, 0, 0, 0, 9]  # item 0, hidden beside the two, is the last
+    nothing = np.zeros(5, np.float32)
+    assert completed(weights, nothing, k=1) == pytest.approx(1 / 3)
+    assert completed(weights, nothing, k=2) == pytest.approx(1 / 3)
+    assert completed(weights, nothing, k=3) == 1
+    own = np.array([1, 0, 0.6, 0, 0], np.float32)  # less what the user itself put in, item 2 has 3.4: it is second
+    assert completed(weights, own, k=1) == 0
+    assert completed(weights, own, k=2) == pytest.approx(1 / 3)
+
+
+def test_other_items_with_an_equal_score_count_half_an_item_ahead():
+    alike = np.ones((5, 5), np.float32)  # a hidden item beside two others: one item ahead
+    nothing = np.zeros(5, np.float32)
+    assert [completed(alike, nothing, k=k) for k in (1, 2, 20)] == [0, 1, 1]
