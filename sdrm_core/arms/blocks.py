@@ -8,10 +8,10 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from sdrm_core.data.matrix import binary_matrix
-from sdrm_core.model.activity import counts_at, spread_quantiles
+from sdrm_core.model.activity import block_quantiles, counts_at
 from sdrm_core.model.draw import stack_users
 from sdrm_core.model.users import block_users
-from sdrm_core.randomness import numpy_stream, torch_stream
+from sdrm_core.randomness import torch_stream
 
 DrawBlock = Callable[[np.ndarray, torch.Generator], csr_matrix]
 """Takes the number of items to draw for each user of a block, (n_users,), and a generator; returns the items."""
@@ -39,10 +39,9 @@ def sample_in_blocks(
         device: of the generators.
     """
     size = block_users(n_items)
-    shift = numpy_stream(seed, stream, "activity").random()
     blocks = []
     for number in range(-(-n_users // size)):
-        quantiles = spread_quantiles(number * size, (number + 1) * size, shift=shift)
+        quantiles = block_quantiles(number, size=size, seed=seed, stream=f"{stream} activity")
         generator = torch_stream(seed, stream, number, device=device)
         blocks.append(draw(counts_at(quantiles, reference=activity), generator))
     return stack_users(blocks, n_items=n_items)[:n_users]

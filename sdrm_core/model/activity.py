@@ -5,7 +5,10 @@ import math
 import numpy as np
 from scipy.special import ndtri
 
+from sdrm_core.randomness import numpy_stream
+
 _GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
+_SHUFFLED = 64  # consecutive users that are shuffled
 
 
 def normal_scores(counts: np.ndarray, *, reference: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -35,18 +38,24 @@ def scores_of(quantiles: np.ndarray, *, n_reference: int) -> np.ndarray:
     return scores
 
 
-def spread_quantiles(start: int, stop: int, *, shift: float) -> np.ndarray:
-    """Return quantiles in [0, 1) of users [start, stop): multiples of the golden ratio, modulo 1.
+def block_quantiles(number: int, *, size: int, seed: int, stream: str) -> np.ndarray:
+    """Return (size,) quantiles in [0, 1) of the users of a block: multiples of the golden ratio, modulo 1, shuffled.
 
     Every run of users covers the interval evenly. So even a small release has the training users' activity and density;
-    with independent draws the density would deviate by sd / sqrt(n).
+    with independent draws the density would deviate by sd / sqrt(n). Only each 64 consecutive users are shuffled, so
+    that this remains so; unshuffled, activity would have a rhythm, and with real ids that go with activity the rows of
+    a release would seem to follow the order of the training rows.
 
     Args:
-        start: first user.
-        stop: one after the last user.
-        shift: in [0, 1), the starting point of the release.
+        number: of the block; block b contains the users [b * size, (b + 1) * size).
+        size: number of users of each block.
+        seed: of the release.
+        stream: name of the random streams.
     """
-    return (shift + np.arange(start, stop) * _GOLDEN_RATIO) % 1.0
+    users = np.arange(number * size, (number + 1) * size)
+    even = (numpy_stream(seed, stream).random() + users * _GOLDEN_RATIO) % 1.0
+    place = np.arange(size) // _SHUFFLED + numpy_stream(seed, stream, number).random(size)
+    return even[np.argsort(place)]
 
 
 def counts_at(quantiles: np.ndarray, *, reference: np.ndarray) -> np.ndarray:

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from sdrm_core.config import Resolution
-from sdrm_core.model.activity import counts_at, scores_of, spread_quantiles
+from sdrm_core.model.activity import block_quantiles, counts_at, scores_of
 from sdrm_core.model.denoiser import Denoiser
 from sdrm_core.model.sampling import reverse_process
 from sdrm_core.model.stratified import stratified_uniform
-from sdrm_core.randomness import numpy_stream, torch_stream
+from sdrm_core.randomness import torch_stream
 
 _BLOCK_CELLS = 1 << 22
 """Logits of one block: 16 MiB of float32."""
@@ -68,8 +68,8 @@ class UserSource:
         noise = torch.cat([_shuffled(stratified_uniform(shape, generator), generator) for generator in generators])
         noise = torch.special.ndtri(noise)
         steps = torch.cat([self._steps(number, seed=seed, resolution=resolution) for number in numbers])
-        start, stop = numbers.start * self.users_per_block, numbers.stop * self.users_per_block
-        quantiles = spread_quantiles(start, stop, shift=numpy_stream(seed, "activity").random())
+        size = self.users_per_block
+        quantiles = np.concatenate([block_quantiles(n, size=size, seed=seed, stream="activity") for n in numbers])
         counts = counts_at(quantiles, reference=self.activity)
         scores = scores_of(quantiles, n_reference=len(self.activity)).astype(np.float32)
         activity = torch.from_numpy(scores).unsqueeze(1).to(device)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest, norm
 
-from sdrm_core.model.activity import counts_at, normal_scores, scores_of, spread_quantiles
+from sdrm_core.model.activity import block_quantiles, counts_at, normal_scores, scores_of
 
 REFERENCE = np.array([2, 2, 3, 5, 5, 5, 8, 20])
 
@@ -31,20 +31,32 @@ def test_counts_follow_the_inverse_empirical_distribution():
     assert counts_at(quantiles, reference=REFERENCE).tolist() == [2, 2, 3, 3, 5, 8, 20, 20]
 
 
-@pytest.mark.parametrize("shift", [0.0, 0.37, 0.999])
-def test_any_run_of_users_covers_the_quantiles_evenly(shift):
-    for start, stop in ((0, 100), (12_345, 13_000), (10**9, 10**9 + 656)):
-        quantiles = spread_quantiles(start, stop, shift=shift)
-        assert kstest(quantiles, "uniform").statistic < 3 / (stop - start) + 1e-4
+def quantiles_of(numbers, *, size=1_024, seed=0):
+    return np.concatenate([block_quantiles(number, size=size, seed=seed, stream="activity") for number in numbers])
 
 
-def test_a_longer_run_begins_with_the_shorter():
-    whole = spread_quantiles(0, 1000, shift=0.2)
-    assert np.array_equal(whole[300:700], spread_quantiles(300, 700, shift=0.2))
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("start", "stop"), [(0, 100), (345, 1_001), (700, 2_048)])
+def test_any_run_of_users_covers_the_quantiles_evenly(seed, start, stop):
+    found = quantiles_of(range(2), seed=seed)[start:stop]
+    assert kstest(found, "uniform").statistic < 16 / (stop - start)  # independent draws: 1.36 / sqrt(n) at times
+    assert kstest(quantiles_of(range(10**6, 10**6 + 2), seed=seed), "uniform").statistic < 3 / 2_048
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_order_of_activity_has_no_rhythm(seed):
+    found = quantiles_of(range(8), seed=seed)
+    power = np.square(np.abs(np.fft.rfft(found - 0.5)))[1:-1]
+    assert power.max() / power.sum() < 20 / len(power)  # Fisher's test: p > 4,000 exp(-20)
+
+
+def test_blocks_and_seeds_are_shuffled_differently():
+    orders = [np.argsort(quantiles_of([number], seed=seed)[:64]).tolist() for number in (0, 1) for seed in (0, 1)]
+    assert len({tuple(order) for order in orders}) == 4
 
 
 def test_the_mean_count_of_a_small_release_is_that_of_the_training_users():
     reference = np.sort(np.random.default_rng(0).geometric(0.02, 656))
-    for shift in (0.1, 0.5, 0.9):
-        counts = counts_at(spread_quantiles(0, 656, shift=shift), reference=reference)
+    for seed in range(10):
+        counts = counts_at(quantiles_of([0], seed=seed)[:656], reference=reference)
         assert counts.mean() == pytest.approx(reference.mean(), rel=0.02)
