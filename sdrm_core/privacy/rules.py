@@ -95,14 +95,23 @@ def _nearest_train_rows(evidence: Evidence) -> np.ndarray:
 
 
 def _is_ordered(train_rows: np.ndarray) -> bool:
-    """Whether the rows show more order than shuffled rows would: a trend (Spearman), or neighbours alike (von Neumann).
+    """Whether the rows show more order than shuffled rows would: a trend, neighbours alike, or a period.
 
-    Source: Bartels 1982, "The Rank Version of von Neumann's Ratio Test for Randomness", for the second.
+    Sources: Spearman's correlation for the trend; Bartels 1982, "The Rank Version of von Neumann's Ratio Test for
+    Randomness", for the neighbours; Fisher 1929, "Tests of Significance in Harmonic Analysis", for the period.
     """
-    ranks = stats.rankdata(train_rows[train_rows >= 0])
+    is_train = train_rows >= 0
+    ranks = stats.rankdata(train_rows[is_train])
     n = len(ranks)
     if n < 30 or ranks.min() == ranks.max():
         return False
     ratio = np.square(np.diff(ranks)).sum() / (n * ranks.var())
-    is_smooth = stats.norm.cdf((ratio - 2) * np.sqrt(n) / 2) < _ORDER_SIGNIFICANCE
-    return bool(is_smooth or stats.spearmanr(np.arange(n), ranks).pvalue < _ORDER_SIGNIFICANCE)
+    around_mean = np.zeros(len(train_rows))  # the others keep their places, or they would blur a period
+    around_mean[is_train] = ranks - ranks.mean()
+    power = np.square(np.abs(np.fft.rfft(around_mean)))[1 : (len(train_rows) + 1) // 2]
+    chances = (
+        stats.spearmanr(np.arange(n), ranks).pvalue,
+        stats.norm.cdf((ratio - 2) * np.sqrt(n) / 2),
+        len(power) * (1 - power.max() / power.sum()) ** (len(power) - 1),
+    )
+    return bool(min(chances) < _ORDER_SIGNIFICANCE)

@@ -20,6 +20,13 @@ from sdrm_core.privacy.verdicts import Figure, GateVerdict, PrivacyReport, Verdi
 
 CONFIG = PrivacyConfig(k_anonymity=2, min_dissimilarity=0.3)
 N_SYNTHETIC = 400
+ORDERS = {  # of the training rows
+    "every other one back": lambda rows: np.r_[rows[::2], rows[1::2][::-1]],
+    "every seventh": lambda rows: np.concatenate([rows[start::7] for start in range(7)]),
+    "second half first": lambda rows: np.roll(rows, len(rows) // 2),
+    "first and last by turns": lambda rows: np.c_[rows, rows[::-1]].ravel()[: len(rows)],
+    "every 421st, round and round": lambda rows: rows * 421 % len(rows),
+}
 
 
 def judge(synthetic, train, holdout, *, config=CONFIG, user_ids=None, previous_ids=None) -> PrivacyReport:
@@ -89,17 +96,12 @@ def test_rows_in_training_order_fail_hygiene(real):
     assert verdict(judge(train, train, holdout[:9]), "hygiene") == Verdict.FAIL
 
 
-@pytest.mark.parametrize("order", ["every other one back", "every seventh", "second half first"])
+@pytest.mark.parametrize("order", ORDERS)
 def test_rows_in_an_order_made_of_the_training_order_fail_hygiene(real, order):
     train, holdout, _ = real
-    rows = np.arange(train.shape[0])
-    orders = {
-        "every other one back": np.r_[rows[::2], rows[1::2][::-1]],
-        "every seventh": np.concatenate([rows[start::7] for start in range(7)]),
-        "second half first": np.roll(rows, len(rows) // 2),
-    }
+    rows = ORDERS[order](np.arange(train.shape[0]))
     ids = np.random.default_rng(0).permutation(len(rows))
-    assert verdict(judge(train[orders[order]], train, holdout[:9], user_ids=ids), "hygiene") == Verdict.FAIL
+    assert verdict(judge(train[rows], train, holdout[:9], user_ids=ids), "hygiene") == Verdict.FAIL
 
 
 def test_ids_in_training_order_fail_hygiene_and_random_ones_do_not(real):
