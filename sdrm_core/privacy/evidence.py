@@ -1,6 +1,7 @@
 """The comparisons that all gates share: real users with each other, and synthetic users with real users."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from scipy.sparse import csr_matrix, vstack
 from sdrm_core.config import PrivacyConfig
 from sdrm_core.data.matrix import item_popularity, keep_items
 from sdrm_core.data.users import some_rows, some_users
+from sdrm_core.privacy.hidden import HiddenItems
 from sdrm_core.privacy.similarity import CPU, Neighbours, inverse_frequency, nearest, pair_products
 from sdrm_core.privacy.statistics import ranks
 from sdrm_core.randomness import numpy_stream
@@ -73,6 +75,12 @@ class RealUsers:
     def is_train_of_everyone(self) -> np.ndarray:
         """Return (n_everyone,) True for the training users among everyone."""
         return np.arange(self.everyone.shape[0]) < self.n_train
+
+    @cached_property
+    def hidden(self) -> HiddenItems:
+        """Hide items of these users, for the completion attack; done once, however many releases are judged."""
+        draw = numpy_stream(self.seed, "privacy", "hidden items")
+        return HiddenItems.of(self.real, self.complete, is_train=self.is_train, draw=draw)
 
     @classmethod
     def of(

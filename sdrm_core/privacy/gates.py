@@ -10,9 +10,10 @@ import numpy as np
 from sdrm_core.config import PrivacyConfig, PrivacyGate
 from sdrm_core.privacy.attacks import FALSE_POSITIVE_RATE, measure_membership
 from sdrm_core.privacy.closeness import measure_closeness
-from sdrm_core.privacy.completion import MAX_USERS, measure_completion
+from sdrm_core.privacy.completion import measure_completion
 from sdrm_core.privacy.copies import Copies
 from sdrm_core.privacy.evidence import Evidence
+from sdrm_core.privacy.hidden import MAX_USERS
 from sdrm_core.privacy.near_copies import measure_near_copies
 from sdrm_core.privacy.rare_pairs import MOST_ODDS, measure_edge_pairs, measure_rare_pairs
 from sdrm_core.privacy.unique_copies import measure_unique_copies
@@ -96,7 +97,7 @@ def judged(
         "closer_to_train": partial(judge_closer_to_train, evidence, config),
         "membership": partial(judge_membership, evidence, config),
         "rare_pairs": partial(judge_rare_pairs, evidence, config),
-        "completion": partial(judge_completion, evidence, config),
+        "completion": lambda _: judge_completion(evidence, config),
     }
     with one_blas_thread():  # for hundreds of small least-squares problems, threads would only wait for each other
         return {name: fail_closed(name, partial(judges[name], draw_for(name))) for name in names}
@@ -160,9 +161,9 @@ def judge_rare_pairs(evidence: Evidence, config: PrivacyConfig, draw: np.random.
     )
 
 
-def judge_completion(evidence: Evidence, config: PrivacyConfig, draw: np.random.Generator) -> GateVerdict:
+def judge_completion(evidence: Evidence, config: PrivacyConfig) -> GateVerdict:
     """Judge whether a recommender trained on the release predicts hidden items better for training users."""
-    found = measure_completion(evidence, draw)
+    found = measure_completion(evidence)
     figure = Figure.judged("recall@20 gain", found.gain, n=found.n_users, margin=config.margins.completion)
     baseline = {"holdout_recall": found.holdout_recall, "items_attacked": float(found.n_items)}
     n_holdout = evidence.people.n_holdout

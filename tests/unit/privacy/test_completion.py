@@ -1,5 +1,7 @@
 """The completion attack: its control does not know who is attacked; of many people some tell, and the cores do not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
@@ -7,7 +9,7 @@ from scipy.sparse import csr_matrix
 from sdrm_core import loops
 from sdrm_core.config import PrivacyConfig
 from sdrm_core.data.matrix import item_popularity
-from sdrm_core.privacy import completion, gates
+from sdrm_core.privacy import completion, gates, hidden
 from sdrm_core.privacy.completion import measure_completion
 from sdrm_core.privacy.evidence import RealUsers, gather
 from sdrm_core.privacy.gates import judge_completion
@@ -21,13 +23,18 @@ def evidence(simulate):
     return gather(users[:300], RealUsers.of(users[:900], users[900:], config=PrivacyConfig(), seed=0))
 
 
+def anew(evidence, *, seed=0):
+    """Return the evidence with items that are still to be hidden."""
+    return replace(evidence, people=replace(evidence.people, seed=seed))
+
+
 def measured(evidence, *, seed=0):
-    return measure_completion(evidence, np.random.default_rng(seed))
+    return measure_completion(anew(evidence, seed=seed))
 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_of_very_many_people_a_random_part_of_each_role_is_attacked(evidence, monkeypatch, seed):
-    monkeypatch.setattr(completion, "MAX_USERS", 400)
+    monkeypatch.setattr(hidden, "MAX_USERS", 400)
     found = measured(evidence, seed=seed)
     assert found.n_users == 800
     assert found.gain.lower > 0  # a third of the training users were handed out
@@ -35,17 +42,17 @@ def test_of_very_many_people_a_random_part_of_each_role_is_attacked(evidence, mo
 
 def test_where_there_are_no_more_the_limit_changes_nothing(evidence, monkeypatch):
     before = measured(evidence)
-    monkeypatch.setattr(completion, "MAX_USERS", 900)
+    monkeypatch.setattr(hidden, "MAX_USERS", 900)
     assert measured(evidence) == before
     assert before.n_users == 1400
 
 
 def test_where_some_of_the_held_out_people_are_attacked_no_number_of_them_is_asked_for(evidence, monkeypatch):
-    for module in (completion, gates):
+    for module in (hidden, gates):
         monkeypatch.setattr(module, "MAX_USERS", 40)
     estimate = Estimate(0.0, -0.1, 0.1, 0.5)
     monkeypatch.setattr(completion, "adjusted_difference", lambda *_: estimate)
-    verdict = judge_completion(evidence, PrivacyConfig(), np.random.default_rng(0))
+    verdict = judge_completion(anew(evidence), PrivacyConfig())
     assert verdict.verdict == Verdict.INCONCLUSIVE
     assert verdict.sentence.endswith(
         "A random 40 of 500 held-out users were attacked; more of them would not help to decide."
@@ -54,7 +61,7 @@ def test_where_some_of_the_held_out_people_are_attacked_no_number_of_them_is_ask
 
 
 def test_of_a_large_catalogue_the_most_popular_items_are_attacked(evidence, monkeypatch):
-    monkeypatch.setattr(completion, "MAX_ITEMS", 20)
+    monkeypatch.setattr(hidden, "MAX_ITEMS", 20)
     found = measured(evidence)
     popular = np.argsort(-item_popularity(evidence.people.complete), kind="stable")[:20]
     assert found.n_items == 20
@@ -63,11 +70,11 @@ def test_of_a_large_catalogue_the_most_popular_items_are_attacked(evidence, monk
 
 def test_the_verdict_says_that_only_the_most_popular_items_were_attacked(evidence, monkeypatch):
     whole, n_items = (
-        judge_completion(evidence, PrivacyConfig(), np.random.default_rng(0)),
+        judge_completion(anew(evidence), PrivacyConfig()),
         evidence.people.everyone.shape[1],
     )
-    monkeypatch.setattr(completion, "MAX_ITEMS", 20)
-    part = judge_completion(evidence, PrivacyConfig(), np.random.default_rng(0))
+    monkeypatch.setattr(hidden, "MAX_ITEMS", 20)
+    part = judge_completion(anew(evidence), PrivacyConfig())
     assert "examined" not in whole.sentence
     assert part.sentence.endswith(f"Only the 20 most popular of {n_items} items were examined.")
 
@@ -78,8 +85,8 @@ def test_the_verdict_hardly_hangs_on_how_the_items_of_people_are_divided(simulat
     people = RealUsers.of(users[:n_train], users[n_train:], config=PrivacyConfig(), seed=0)
     released = gather(users[:60], people)
     spread = []
-    for n_divisions in (1, completion._DIVISIONS):
-        monkeypatch.setattr(completion, "_DIVISIONS", n_divisions)
+    for n_divisions in (1, hidden._DIVISIONS):
+        monkeypatch.setattr(hidden, "_DIVISIONS", n_divisions)
         gains = [measured(released, seed=seed).gain for seed in range(12)]
         spread.append((np.std([gain.effect for gain in gains]), np.mean([gain.upper - gain.effect for gain in gains])))
     (once, once_error), (often, often_error) = spread
@@ -91,7 +98,7 @@ def test_the_verdict_hardly_hangs_on_how_the_items_of_people_are_divided(simulat
 def test_neither_threads_nor_blocks_change_anything(evidence, monkeypatch, threads):
     before = measured(evidence)
     monkeypatch.setattr(loops, "usable_cores", lambda: threads)
-    monkeypatch.setattr(completion, "_BLOCK_ROWS", 100)
+    monkeypatch.setattr(hidden, "_BLOCK_ROWS", 100)
     assert measured(evidence) == before
 
 
@@ -118,3 +125,12 @@ def test_the_control_knows_what_others_have_together_and_nothing_of_the_attacked
     control = known[:, -1]
     assert sorted(control[is_train]) == pytest.approx([0, 2 / 3, 2 / 3])
     assert sorted(control[~is_train]) == [0, 1, 1]
+
+
+def test_items_are_hidden_once_for_all_releases_that_are_judged(evidence, monkeypatch):
+    hides, hide = [], hidden.HiddenItems.of
+    monkeypatch.setattr(hidden.HiddenItems, "of", lambda *args, **named: hides.append(1) or hide(*args, **named))
+    people = anew(evidence).people
+    for released in (evidence.synthetic, evidence.synthetic[:100]):
+        measure_completion(gather(released, people))
+    assert hides == [1]
