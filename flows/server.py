@@ -25,6 +25,7 @@ from sdrm_core.errors import ConfigError, SdrmError
 HOST = "127.0.0.1"
 _START_SECONDS = 120.0  # the first start creates the database: seconds on an idle machine, a minute on a busy one
 _STOP_SECONDS = 10.0
+_DYING_SECONDS = 60.0  # from closing its connections to its end: a moment on an idle machine
 
 # A hidden server needs no web pages, block catalogue, event history or triggers, and the messages that it logs while it
 # is stopped are not useful.
@@ -77,7 +78,9 @@ class LocalServer:
         try:
             _require_health(f"{self.url}/api")
         except httpx.HTTPError as error:
-            raise SdrmError(f"Prefect's server {self._fate()} ({error!r}).{self._last_words()}") from None
+            is_silent = isinstance(error, httpx.TimeoutException)
+            fate = self._fate(_STOP_SECONDS if is_silent else _DYING_SECONDS)
+            raise SdrmError(f"Prefect's server {fate} ({error!r}).{self._last_words()}") from None
 
     def stop(self) -> None:
         """End the server; kill it if it does not end within 10 seconds."""
@@ -90,9 +93,9 @@ class LocalServer:
         if self._process.stdin:
             self._process.stdin.close()
 
-    def _fate(self) -> str:
-        with suppress(subprocess.TimeoutExpired):  # it closes connections a moment before it ends
-            return f"ended with code {self._process.wait(_STOP_SECONDS)}"
+    def _fate(self, seconds: float) -> str:
+        with suppress(subprocess.TimeoutExpired):
+            return f"ended with code {self._process.wait(seconds)}"
         return "does not answer"
 
     def _last_words(self) -> str:
