@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 from sdrm_core.config import PipelineConfig, SamplingConfig
 from sdrm_core.data.roles import Role
 from sdrm_core.model.devices import resolve_device
-from sdrm_core.model.fitting import fit_sdrm
+from sdrm_core.model.fitting import fit_sdrm, may_doubt
 from sdrm_core.model.pretraining import train_vae
-from sdrm_core.model.temperature import UNJUDGED, Randomness, more_random
+from sdrm_core.model.temperature import Randomness, more_random
 from sdrm_core.model.training import EpochReport
 from sdrm_core.model.weights import load_vae, save_vae
 from sdrm_core.privacy.leak import leak_against
@@ -63,7 +63,7 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: Fitte
         config = config.model_copy(update={"sampling": _more_random(config, refused)})
     with Meter("diffuse") as meter:
         device = resolve_device(config.compute.device)
-        model, curve, is_found, is_sparse = fit_sdrm(
+        model, curve, is_found, doubt, is_sparse = fit_sdrm(
             load_vae(checked(vae.weights), item_digest=matrix.items.sha256, device=device),
             *users_of_roles(matrix, Role.TRAIN, Role.VALIDATION),
             config=config,
@@ -72,11 +72,11 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: Fitte
             on_epoch=report_epoch,
         )
         if config.sampling.temperature is None and not is_found:
-            LOG.warning("too few people, trained on or looking on, to tell what leaks: the temperature is %g", UNJUDGED)
+            LOG.warning("too few people, trained on or looking on, to tell what leaks")
         item_pairs = model.offsets.n_pairs
         of_whom = "for all users" if model.usual_count is None else "in proportion to a user's number of items"
-        doubt = f", doubt {config.sampling.doubt:g}" if config.sampling.doubt else ""
-        LOG.info("temperature %g %s%s, offsets for %d item pairs", model.temperature, of_whom, doubt, item_pairs)
+        doubting = f", doubt {doubt:g}" if doubt else ""
+        LOG.info("temperature %g %s%s, offsets for %d item pairs", model.temperature, of_whom, doubting, item_pairs)
         folder, curve_folder = model_directories(run.directory, is_second=refused is not None)
         item_ids = pq.read_table(checked(matrix.items)).column("item_id").combine_chunks()
         fitted = FittedModel(
@@ -86,7 +86,7 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: Fitte
             temperature=model.temperature,
             temperature_is_found=is_found or (refused is not None and refused.temperature_is_found),
             temperature_by_activity=model.usual_count is not None,
-            doubt=config.sampling.doubt,
+            doubt=doubt,
             is_sparse=is_sparse,
             item_pairs=item_pairs,
         )
@@ -98,7 +98,7 @@ def _more_random(config: PipelineConfig, refused: FittedModel) -> SamplingConfig
     """Return the sampling settings of a second attempt, after privacy gates refused the first model of the run."""
     second = more_random(
         Randomness(refused.temperature, refused.doubt),
-        may_doubt=not (refused.is_sparse or config.vae.decoder_units),
+        may_doubt=may_doubt(config, is_sparse=refused.is_sparse),
     )
     by_activity = {"temperature_by_activity": refused.temperature_by_activity}
     return config.sampling.model_copy(update=second._asdict() | by_activity)

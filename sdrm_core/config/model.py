@@ -93,11 +93,12 @@ class SamplingConfig(Section):
         "that of a user with the median number; false: all users have the same; null: true if validation users show "
         "that people with many items leak more, but always false if the data is sparse",
     )
-    doubt: float = Field(
-        0.0,
+    doubt: float | None = Field(
+        None,
         ge=0,
         description="doubt in what the decoder learned of items from few people; more is less useful and more private. "
-        "0: none. With a linear decoder only. A second attempt uses 2 if the data is not sparse",
+        "0: none. With a linear decoder only. null: 2 if the data is not sparse and its people are too few to hide at "
+        "any temperature, or for a second attempt; otherwise 0",
     )
     margin_rounds: int = Field(8, ge=0, description="rounds of fitting item popularity; 0: as the decoder has it")
     pair_rounds: int = Field(

@@ -22,13 +22,10 @@ LADDER = tuple(round(1.1**step, 2) for step in range(-7, 4))
 LAST_RESORT = tuple(round(1.1**step, 2) for step in range(4, 8))
 """Higher temperatures, used only if the leak's upper bound is small: here usefulness drops faster than the leak."""
 
-UNJUDGED = LADDER[-1]
-"""Used if the leak cannot be measured."""
-
 _SECOND_TRY = 1.1**3  # three steps of 10 %; halved the membership leak on MovieLens-1M
 _LEAST_SECOND = 1.1**5  # eight of eight verdicts on MovieLens-1M passed there, five at 1.33
-_DOUBT = 2.0  # of the second attempt on dense data
-_LEAST_SECOND_DOUBTING = 1.1**2  # with this doubt, eight of eight passed here, and more of the usefulness was kept
+_LEAST_SECOND_DOUBTING = 1.1**2  # with doubt, eight of eight passed here, and more of the usefulness was kept
+_DOUBT = 2.0  # where doubt may be raised
 
 TOLERATED = 0.8
 """Share of the gates' margins that may be used; the rest is for chance, as the gates compare with other users."""
@@ -47,11 +44,21 @@ def more_random(first: Randomness, *, may_doubt: bool) -> Randomness:
     The second attempt is the last one, so it should pass: even after a low temperature it uses one at which hardly any
     gate failed.
 
-    may_doubt: whether doubt may be raised: in dense data, with a linear decoder. Sparse data have shrunk item vectors
-        anyway.
+    may_doubt: whether doubt may be raised.
     """
     least, doubt = (_LEAST_SECOND_DOUBTING, _DOUBT) if may_doubt else (_LEAST_SECOND, 0.0)
     return Randomness(round(max(_SECOND_TRY * first.temperature, least), 2), max(doubt, first.doubt))
+
+
+def where_people_are_few(*, may_doubt: bool) -> Randomness:
+    """Return the randomness for people who are too few to hide at any temperature, or to measure what leaks.
+
+    With doubt, users drawn at the model's own temperature are at least as useful as without it at a third above, and
+    most leaks are smaller.
+
+    may_doubt: as for ``more_random``.
+    """
+    return Randomness(OWN, _DOUBT) if may_doubt else Randomness(LADDER[-1], 0.0)
 
 
 class LeakMeasure(Protocol):
@@ -77,8 +84,8 @@ class LeakMeasure(Protocol):
         """
 
 
-def choose_temperature(leak_at: Callable[[float], Leak]) -> float:
-    """Return the lowest temperature with a small leak.
+def choose_temperature(leak_at: Callable[[float], Leak]) -> float | None:
+    """Return the lowest temperature with a small leak, or None.
 
     - From 1 to the top of ``LADDER`` the measured leak must be at most ``TOLERATED``.
     - Below 1 the leak's upper bound must be so too, because there users are more typical than the model's own.
@@ -86,7 +93,7 @@ def choose_temperature(leak_at: Callable[[float], Leak]) -> float:
       then usefulness would be lost for nothing.
 
     If no temperature meets this: the lowest of the tried ones at which the gates would still pass (limit 1 in place of
-    ``TOLERATED``); if there is none, the top of ``LADDER``.
+    ``TOLERATED``); if there is none, None.
 
     Args:
         leak_at: the leak of users drawn at a temperature; assumed to fall as the temperature rises, for the bisection.
@@ -105,4 +112,4 @@ def choose_temperature(leak_at: Callable[[float], Leak]) -> float:
         place = bisect_left(ladder, True, key=is_tolerated)
         if place < len(ladder):
             return ladder[place]
-    return min((temperature for temperature in leaks if keeps_within(1, temperature)), default=LADDER[-1])
+    return min((temperature for temperature in leaks if keeps_within(1, temperature)), default=None)

@@ -64,6 +64,7 @@ def train_on_latents(
     validation: csr_matrix,
     *,
     config: PipelineConfig,
+    doubt: float,
     device: torch.device,
     on_epoch: OnEpoch,
 ) -> TrainedModel:
@@ -74,6 +75,7 @@ def train_on_latents(
         train: (n_train_users, n_items) binary, no user without items; the only source of target statistics.
         validation: (n_validation_users, n_items) binary; used for early stopping.
         config: the run's configuration.
+        doubt: in what few people taught (``sampling.doubt``).
         device: where to train.
         on_epoch: called after each epoch of the diffusion, and later after each round of offset fitting.
 
@@ -95,10 +97,8 @@ def train_on_latents(
             workers=workers,
             on_epoch=on_epoch,
         )
-        if config.sampling.doubt:  # in this block, where the number of threads changes no sum
-            vae = shrink_by_direction(
-                vae, popularity, latent_factor=denoiser.latent_factor, doubt=config.sampling.doubt * k_anonymity
-            )
+        if doubt:  # in this block, where the number of threads changes no sum
+            vae = shrink_by_direction(vae, popularity, latent_factor=denoiser.latent_factor, doubt=doubt * k_anonymity)
     model = SdrmModel(
         vae=vae,
         denoiser=denoiser,

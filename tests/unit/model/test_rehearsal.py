@@ -81,7 +81,7 @@ def test_a_temperature_is_found_on_a_model_of_the_learners_and_taken_for_the_mod
     vae, train, validation, config
 ):
     watch, reports = Watch(), []
-    model, returned, is_found, _ = fit(
+    model, returned, is_found, *_ = fit(
         vae, train, validation, config, leak=watch, on_epoch=reports.append, temperature=None
     )
     rehearsed = rehearsals(train, validation, seed=config.seed)

@@ -144,7 +144,7 @@ def test_fitting_reports_every_stage_and_repeats_to_the_byte(  # noqa: PLR0917 -
     vae, model, train, validation, config, tmp_path
 ):
     reports = []
-    again, returned, is_found, _ = fit_sdrm(
+    again, returned, is_found, *_ = fit_sdrm(
         vae, train, validation, config=config, device=CPU, leak=no_leak, on_epoch=reports.append
     )
     assert not is_found  # it is given

@@ -1,17 +1,19 @@
+from functools import partial
 from itertools import pairwise
 from math import inf
 
 import numpy as np
 import pytest
+import torch
 
 from sdrm_core.model.temperature import (
     LADDER,
     LAST_RESORT,
     TOLERATED,
-    UNJUDGED,
     Randomness,
     choose_temperature,
     more_random,
+    where_people_are_few,
 )
 from sdrm_core.records import Leak
 from tests.unit.model.conftest import fit_drawn
@@ -50,13 +52,13 @@ def test_where_nothing_leaves_room_what_would_just_pass_is_taken():
 
 
 @pytest.mark.parametrize("leak", [float("inf"), float("nan")])
-def test_where_every_temperature_leaks_without_bound_it_is_the_highest(leak):
-    assert choose_temperature(lambda _: certain(leak)) == LADDER[-1]
+def test_where_every_temperature_leaks_without_bound_there_is_none(leak):
+    assert choose_temperature(lambda _: certain(leak)) is None
 
 
 @pytest.mark.parametrize("slope", [7, 0.05])
-def test_where_no_temperature_is_enough_it_is_the_highest_however_little_that_helps(slope):
-    assert choose_temperature(lambda temperature: certain(14.7 - slope * temperature)) == LADDER[-1]
+def test_where_no_temperature_is_enough_there_is_none_however_much_a_higher_one_helps(slope):
+    assert choose_temperature(lambda temperature: certain(14.7 - slope * temperature)) is None
 
 
 def test_people_too_few_to_be_sure_do_not_allow_less_than_the_models_own_randomness():
@@ -73,7 +75,7 @@ def test_below_the_models_own_randomness_what_does_not_show_is_bounded_by_as_muc
 
 def test_people_too_few_to_be_sure_do_not_ask_for_more_than_the_ladder():
     out_of_sight = Leak(share=0.0, bound=inf, rises_with_activity=False)
-    assert choose_temperature(lambda temperature: out_of_sight if temperature > 1.4 else certain(1.9)) == LADDER[-1]
+    assert choose_temperature(lambda temperature: out_of_sight if temperature > 1.4 else certain(1.9)) is None
 
 
 @pytest.mark.parametrize(("refused", "then"), [(0.51, 1.61), (1.0, 1.61), (1.21, 1.61), (1.33, 1.77), (1.95, 2.6)])
@@ -132,4 +134,28 @@ def test_fitting_asks_what_leaks_only_where_no_temperature_is_given(vae, train, 
     assert {users.shape for each in asked for users in each} == {
         (70, train.shape[1])
     }  # as many as the release will have
-    assert fit(None, leak=None).temperature == UNJUDGED
+    assert fit(None, leak=None).temperature == LADDER[-1]  # the data are sparse
+
+
+@pytest.mark.parametrize(("k_anonymity", "given", "may_doubt"), [
+    (5, None, True), (5, 0, False), (5, 3, True), (20, None, False), (20, 1, True),
+])  # fmt: skip
+def test_where_people_are_too_few_to_hide_what_few_taught_is_doubted_unless_data_are_sparse(  # noqa: PLR0917
+    vae, train, validation, config, k_anonymity, given, may_doubt
+):
+    settings = config.model_copy(update={"privacy": config.privacy.model_copy(update={"k_anonymity": k_anonymity})})
+    fit = partial(fit_drawn, vae, train, validation, settings, leak=lambda *_, **__: lambda _: certain(9), users=70)
+    found = fit(temperature=None, temperature_by_activity=False, doubt=given)
+    few = where_people_are_few(may_doubt=may_doubt)
+    assert (found.model.temperature, found.doubt) == (few.temperature, few.doubt if given is None else given)
+    said = fit(temperature=few.temperature, temperature_by_activity=False, doubt=found.doubt)
+    assert torch.equal(found.model.vae.output.weight, said.model.vae.output.weight)
+    assert torch.equal(found.model.offsets.items, said.model.offsets.items)
+
+
+def test_a_temperature_that_is_given_or_found_needs_no_doubt(vae, train, validation, config):
+    for leak, temperature in ((lambda _: certain(9), 0.9), (lambda _: certain(0), None)):
+        fit = fit_drawn(
+            vae, train, validation, config, leak=lambda *_, leak=leak, **__: leak, users=70, temperature=temperature
+        )
+        assert fit.doubt == 0
