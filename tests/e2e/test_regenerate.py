@@ -317,14 +317,15 @@ class TestSecondAttempt:
 
     def test_what_gave_too_much_away_is_drawn_more_randomly(self, night, tmp_path, source):
         _, release = night
-        first = json.loads((release.path / "manifest.json").read_text())["model"]["temperature"]
+        model = json.loads((release.path / "manifest.json").read_text())["model"]
+        first = Randomness(model["temperature"], model["doubt"])
         run, reports = self.refused(tmp_path, source, sampling=FOUND, privacy={"min_dissimilarity": 1})
         assert reports == {"0-synthetic", "0-release", "1-synthetic", "1-release"}
-        second = more_random(Randomness(first, 0), may_doubt=True)
-        assert temperatures(run) == {"model": first, "model-1": second.temperature}
-        assert second.temperature > 1.2 * first
+        second = more_random(first, may_doubt=True)
+        assert temperatures(run) == {"model": first.temperature, "model-1": second.temperature}
+        assert second.temperature > 1.2 * first.temperature
         fitted = [json.loads(path.read_text())["result"] for path in (run / "finished").glob("diffuse-*.json")]
-        assert {(one["temperature"], one["doubt"]) for one in fitted} == {(first, 0), second}
+        assert {(one["temperature"], one["doubt"]) for one in fitted} == {first, second}
         fits = {path: path.stat().st_mtime_ns for path in run.glob("*/model.json")}
         self.refused(tmp_path, source, sampling=FOUND, privacy={"min_dissimilarity": 1})
         assert {path: path.stat().st_mtime_ns for path in fits} == fits, "started again it takes over both fits"
