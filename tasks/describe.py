@@ -13,7 +13,7 @@ from sdrm_core.storage import parse_json, parse_json_files
 from tasks.preflight import require_there
 from tasks.release.history import LATEST, MANIFEST
 from tasks.release.interactions import written_files
-from tasks.wording import counted
+from tasks.wording import counted, doubting
 from tasks.working_directory import CONFIG, gate_reports, stages_directory
 
 
@@ -138,17 +138,13 @@ def _describe_run(path: Path) -> str:
 def _model(model: dict[str, Any]) -> str:
     return (
         f"{model['variant']}, {model['resolution']} resolution, temperature {model['temperature']:g}"
-        f"{_for_whom(model.get('temperature_by_activity', False))}{_doubting(model.get('doubt', 0))}, "
+        f"{_for_whom(model.get('temperature_by_activity', False))}{doubting(model.get('doubt', 0))}, "
         f"{counted(model['item_pairs'], 'item pair')} with an offset"
     )
 
 
 def _for_whom(is_by_activity: bool) -> str:
     return ", higher for users with more items" if is_by_activity else ""
-
-
-def _doubting(doubt: float) -> str:
-    return f", doubt {doubt:g}" if doubt else ""
 
 
 def _size(counts: dict[str, Any]) -> str:

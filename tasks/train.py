@@ -21,6 +21,7 @@ from tasks.matrix import users_of_roles
 from tasks.records import FittedModel, Run, TrainedVae, UserItemMatrix
 from tasks.resumable import finished_once
 from tasks.stage import LOG, Meter, stage
+from tasks.wording import doubting
 from tasks.working_directory import model_directories
 
 _LOG_EVERY_EPOCHS = 10
@@ -75,8 +76,8 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: Fitte
             LOG.warning("too few people, trained on or looking on, to tell what leaks")
         item_pairs = model.offsets.n_pairs
         of_whom = "for all users" if model.usual_count is None else "in proportion to a user's number of items"
-        doubting = f", doubt {doubt:g}" if doubt else ""
-        LOG.info("temperature %g %s%s, offsets for %d item pairs", model.temperature, of_whom, doubting, item_pairs)
+        told = (model.temperature, of_whom, doubting(doubt), item_pairs)
+        LOG.info("temperature %g %s%s, offsets for %d item pairs", *told)
         folder, curve_folder = model_directories(run.directory, is_second=refused is not None)
         item_ids = pq.read_table(checked(matrix.items)).column("item_id").combine_chunks()
         fitted = FittedModel(

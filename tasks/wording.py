@@ -91,6 +91,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def doubting(doubt: float) -> str:
+    """Return the doubt, to follow a temperature; empty if there is none."""
+    return f", doubt {doubt:g}" if doubt else ""
+
+
 def figure(value: float | None) -> str:
     """Return a figure with three decimals; fewer if it is large, more if it would read as 0; "–" for None."""
     if value is None:
