@@ -46,6 +46,7 @@ class Copies:
             1 for near copies, because a generator that is less diverse than people makes them without a leak.
         real_rate: share of real users that hit another real user: the baseline.
         n_synthetic: number of synthetic users examined.
+        is_blind: whether people are so alike that copies could not be seen.
     """
 
     share: Estimate
@@ -55,6 +56,7 @@ class Copies:
     p_recurrence: float
     real_rate: float
     n_synthetic: int
+    is_blind: bool = False
 
     @property
     def confirmed(self) -> bool:
@@ -63,8 +65,8 @@ class Copies:
 
     @property
     def is_suspicious(self) -> bool:
-        """Whether the gate must not pass: ``confirmed``, and ``p_versus_holdout`` is below 1 (odds ratio ≥ 1.5)."""
-        return self.confirmed and self.p_versus_holdout < 1
+        """Whether the gate must not pass: ``is_blind``, or ``confirmed`` and a ``p_versus_holdout`` below 1."""
+        return self.is_blind or (self.confirmed and self.p_versus_holdout < 1)
 
 
 def p_one_person(

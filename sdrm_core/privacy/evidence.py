@@ -37,7 +37,7 @@ class RealUsers:
         is_train: (n_real,) True for training users, False for held-out users.
         train_row: (n_real,) the user's row in the training matrix as given; -1 for held-out users.
         complete_to_complete: nearest *other* real users of each real user by all items: the baseline.
-        published_to_published: nearest other real user by publishable items: the baseline for copies.
+        published_to_published: two nearest other real users by publishable items: the baseline for copies.
         item_weights: (n_items,) larger for rarer items.
         rarity: (n_real,) mean weight of the user's items.
         taste: (n_real, p) covariates that do not depend on the synthetic users or the roles (activity, rarity,
@@ -131,7 +131,7 @@ class RealUsers:
             is_train=is_train,
             train_row=np.where(is_train, order, -1),
             complete_to_complete=complete_to_complete,
-            published_to_published=nearest(published, published, own_row=own_row, device=device),
+            published_to_published=nearest(published, published, k=2, own_row=own_row, device=device),
             item_weights=weights,
             rarity=rarity,
             taste=np.column_stack([linear, linear**2]),

@@ -215,6 +215,8 @@ def _what_tells_copies(copies: Copies, figure: Figure, evidence: Evidence) -> st
 
     Proof against chance depends on the number of held-out users, the upper bound on the number of synthetic users.
     """
+    if copies.is_blind:
+        return "Real people are so like one another here that slightly altered records would look like other people."
     if copies.confirmed:
         n_holdout = evidence.people.n_holdout
         return f"There were {n_holdout:,} held-out users; a decision needs more of them."

@@ -1,12 +1,12 @@
 """Synthetic users unusually close to one real user, the measurement behind the gate ``near_copies``."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
-from sdrm_core.privacy.copies import MIN_SET_ITEMS, Copies, p_one_person, share_of
-from sdrm_core.privacy.evidence import Evidence, RealUsers
+from sdrm_core.privacy.copies import LONG_ITEMS, MIN_SET_ITEMS, Copies, p_one_person, share_of
+from sdrm_core.privacy.evidence import Evidence
 from sdrm_core.privacy.similarity import nearest
 from sdrm_core.privacy.statistics import Estimate, excess_p_value, struck_p_value
 
@@ -15,12 +15,14 @@ _TAIL_SHARES = (0.05, 0.02, _NEAR_SHARE, 0.005, 0.002)  # thresholds tried for "
 _MAX_SIZE_CLASSES = 4  # of users by number of items: two short records look alike more easily than two long ones
 _UNEXPECTED = 20  # a hit has at most 1/20 of the nearest other person's tail share: typical users are near by chance
 _MIN_PEERS = 200  # real users per size class; with fewer, a share of 1 % cannot be estimated
+_ALIKE = 2 / 3  # similarity to two other people from which on a person is one of a crowd
+_ALTERED = 0.1  # share of the items in which the near copies differ that the gate must be able to see
 
 
 def measure_near_copies(evidence: Evidence) -> Copies:
     """Measure synthetic users that are closer to a training user than almost all real users are to anyone.
 
-    Closeness is expressed as a tail share (``_tail``): the share of real users of similar size that have another real
+    Closeness is expressed as a tail share (``_Peers.tail``): the share of real users of similar size that have another real
     user at least as near.
 
     1. Five tail shares are tried as the threshold for "near". Chosen is the one where synthetic users are most
@@ -29,15 +31,20 @@ def measure_near_copies(evidence: Evidence) -> Copies:
        that of the nearest other real user. Typical users are near to synthetic users by chance; this excludes them.
     3. The numbers of struck training and held-out users are compared.
 
-    Steps 1 and 2 do not use the roles. Step 3 leaves out users with fewer than five publishable items: there are more
+    Steps 1 and 2 do not use the roles. Crowds of people who are all alike (a default basket, a starter pack) are left
+    out, as are synthetic users like them: nobody in a crowd is recognised, and if crowds were counted, a few percent of
+    people would make it look normal to be near to somebody. Step 3 leaves out users with fewer than five publishable items: there are more
     of these among held-out users, because training users' own items help to make an item publishable.
     """
     people, synthetic, published = evidence.people, evidence.synthetic, evidence.people.published
     to_person, to_people = nearest(synthetic, published, device=people.device), people.published_to_published
-    to_real = _tail(to_person.closest, synthetic, people)
-    to_synthetic = _tail(nearest(published, synthetic, device=people.device).closest, published, people)
-    among_people = _tail(to_people.closest, published, people, are_peers=True)
-    n_items = np.diff(published.indptr)
+    n_items, in_crowd = np.diff(published.indptr), to_people.similarity[:, 1] >= _ALIKE
+    is_like_crowd = (to_person.closest >= _ALIKE) & in_crowd[to_person.index[:, 0]]
+    peers = _Peers.of(n_items[~in_crowd], to_people.closest[~in_crowd])
+    to_real = np.where(is_like_crowd, 1, peers.tail(to_person.closest, np.diff(synthetic.indptr)))
+    closest_synthetic = nearest(published, synthetic, device=people.device).closest
+    to_synthetic = np.where(in_crowd, 1, peers.tail(closest_synthetic, n_items))
+    among_people = np.where(in_crowd, 1, peers.tail(to_people.closest, n_items, are_peers=True))
     n_synthetic = len(to_real)
     closest, p_versus_real = _most_significant_tail(to_real, among_people)
     is_near = to_real <= _NEAR_SHARE
@@ -60,6 +67,7 @@ def measure_near_copies(evidence: Evidence) -> Copies:
         p_recurrence=1.0,
         real_rate=_NEAR_SHARE,
         n_synthetic=n_synthetic,
+        is_blind=peers.hide_near_copies,
     )
     if not copies.confirmed:
         return copies
@@ -87,32 +95,57 @@ def _most_significant_tail(to_real: np.ndarray, among_people: np.ndarray) -> tup
     return closest, min(p_values[closest] * len(_TAIL_SHARES), 1.0)
 
 
-def _tail(similarity: np.ndarray, users: csr_matrix, people: RealUsers, *, are_peers: bool = False) -> np.ndarray:
-    """(n_users,) share of real users of similar size whose nearest other real user is at least as similar.
+class _Peers(NamedTuple):
+    """Real users outside crowds: how near people of a similar number of items are to one another.
 
-    1 where the similarity is 0, and for users of fewer than five items: many users share so few items.
-
-    Args:
-        similarity: (n_users,) similarity of each user to the nearest person.
-        users: (n_users, n_items).
-        people: the real users.
-        are_peers: True if ``users`` are the real users themselves; each is then compared with the others only.
+    Attributes:
+        n_items: (n_peers,) number of items of each.
+        closest: (n_peers,) similarity of each to the nearest other real user.
+        edges: smallest number of items of each size class but the first.
     """
-    normal, sizes = people.published_to_published.closest, np.diff(people.published.indptr)
-    edges, n_items = _class_edges(sizes), np.diff(users.indptr)
-    size_class = np.searchsorted(edges, n_items, side="right")
-    is_recognisable = (similarity > 0) & (n_items >= MIN_SET_ITEMS)
-    tail = np.ones(len(similarity))
-    for number in range(len(edges) + 1):
-        members = np.flatnonzero((size_class == number) & is_recognisable)
-        peers = np.sort(normal[np.searchsorted(edges, sizes, side="right") == number])
-        at_least = len(peers) - np.searchsorted(peers, similarity[members], side="left")
-        tail[members] = (at_least - are_peers + 0.5) / (len(peers) - are_peers + 1)
-    return tail
+
+    n_items: np.ndarray
+    closest: np.ndarray
+    edges: np.ndarray
+
+    @classmethod
+    def of(cls, n_items: np.ndarray, closest: np.ndarray) -> "_Peers":
+        return cls(n_items, closest, _class_edges(n_items))
+
+    def tail(self, similarity: np.ndarray, n_items: np.ndarray, *, are_peers: bool = False) -> np.ndarray:
+        """(n_users,) share of peers of similar size whose nearest other real user is at least as similar.
+
+        1 where the similarity is 0, and for users of fewer than five items: many users share so few items.
+
+        Args:
+            similarity: (n_users,) similarity of each user to the nearest person.
+            n_items: (n_users,) number of items of each user.
+            are_peers: True if the users are real users themselves; each is then compared with the others only.
+        """
+        size_class = np.searchsorted(self.edges, n_items, side="right")
+        class_of_peer = np.searchsorted(self.edges, self.n_items, side="right")
+        is_recognisable = (similarity > 0) & (n_items >= MIN_SET_ITEMS)
+        tail = np.ones(len(similarity))
+        for number in range(len(self.edges) + 1):
+            members = np.flatnonzero((size_class == number) & is_recognisable)
+            peers = np.sort(self.closest[class_of_peer == number])
+            at_least = len(peers) - np.searchsorted(peers, similarity[members], side="left")
+            tail[members] = (at_least - are_peers + 0.5) / (len(peers) - are_peers + 1)
+        return tail
+
+    @property
+    def hide_near_copies(self) -> bool:
+        """Whether more than half of the peers could be copied with a tenth of their items changed and look normal."""
+        n_items = self.n_items[self.n_items >= LONG_ITEMS]
+        n_altered = np.ceil(_ALTERED * n_items)
+        look_normal = self.tail((n_items - n_altered) / (n_items + n_altered), n_items) > _NEAR_SHARE
+        return 2 * int(look_normal.sum()) > len(n_items)
 
 
 def _class_edges(sizes: np.ndarray) -> np.ndarray:
     """Return the smallest size of each size class but the first, ascending; each class has enough real users."""
+    if not len(sizes):
+        return np.empty(0)
     n_classes = min(max(len(sizes) // _MIN_PEERS, 1), _MAX_SIZE_CLASSES)
     edges: list[float] = []
     n_below, ordered = 0, np.sort(sizes)

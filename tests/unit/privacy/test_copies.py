@@ -142,6 +142,58 @@ def test_a_person_whom_people_are_near_to_is_struck_by_chance(some, is_near_some
     assert (copies.p_one_person < 0.01) == is_found
 
 
+def in_packs(people, share, packs, rng):
+    """Return the users with a share of them replaced by one of the packs, a twentieth of its items exchanged."""
+    rows = [people[user].indices for user in range(people.shape[0])]
+    for user in np.flatnonzero(rng.random(len(rows)) < share):
+        rows[user] = altered(packs[rng.integers(len(packs))], 0.05, rng)
+    return of_items(rows, n_items=people.shape[1])
+
+
+def altered(items, share, rng):
+    """Return the items with a share of them exchanged for others."""
+    n_kept = len(items) - int(np.ceil(share * len(items)))
+    others = np.setdiff1d(np.arange(N_ITEMS), items)
+    return np.sort(np.r_[rng.permutation(items)[:n_kept], rng.choice(others, len(items) - n_kept, replace=False)])
+
+
+def of_any_size(n_users, rng):
+    """Return users of 10 to 80 items, the first of them more popular."""
+    popularity = 1 / np.sqrt(np.arange(1, N_ITEMS + 1))
+    rows = [
+        np.sort(rng.choice(N_ITEMS, rng.integers(10, 80), replace=False, p=popularity / popularity.sum()))
+        for _ in range(n_users)
+    ]
+    return of_items(rows, n_items=N_ITEMS)
+
+
+@pytest.mark.parametrize(("share", "n_copies", "verdict"), [
+    (0.0, 28, Verdict.FAIL), (0.1, 28, Verdict.FAIL), (0.1, 0, Verdict.PASS),
+])  # fmt: skip
+def test_crowds_of_people_who_are_alike_hide_no_copies_of_others(share, n_copies, verdict):
+    """Starter packs, bots, default baskets: it must not look normal to be near to somebody."""
+    rng = np.random.default_rng(0)
+    packs = [rng.choice(N_ITEMS, size, replace=False) for size in (12, 20, 30, 40, 50, 60, 70)]
+    alone = of_any_size(1400, rng)
+    train, holdout, fresh = (
+        in_packs(some, share, packs, rng) for some in (alone, of_any_size(300, rng), of_any_size(1400, rng))
+    )
+    unique = np.flatnonzero((train != alone).sum(axis=1) == 0)[:n_copies]
+    copies = [altered(train[user].indices, 0.1, rng) for user in unique]
+    release = vstack([fresh[n_copies:], *([of_items(copies, n_items=N_ITEMS)] if copies else [])]).tocsr()
+    assert verdict_of(release, train, holdout).verdict == verdict
+
+
+def test_where_every_tenth_person_has_a_near_twin_nobody_can_tell_near_copies():
+    rng = np.random.default_rng(0)
+    train, holdout, fresh = (of_any_size(n_users, rng) for n_users in (1400, 300, 1400))
+    twins = [altered(train[user].indices, 0.05, rng) for user in range(140)]
+    train = vstack([train, of_items(twins, n_items=N_ITEMS)]).tocsr()
+    verdict = verdict_of(fresh, train, holdout)
+    assert verdict.verdict == Verdict.INCONCLUSIVE
+    assert "so like one another" in verdict.sentence
+
+
 def people_of_rare_items(n_users, rng, *, n_items=1200):
     """Return users of whom most items are had by hardly anybody else, in twenty groups of taste."""
     popularity = 1 / np.arange(1, n_items + 1) ** 0.7
