@@ -7,7 +7,8 @@ from sdrm_core.loops import compiled
 
 @compiled
 def largest(values: np.ndarray, n: int) -> np.ndarray:
-    """Return the ``n`` largest values as a heap, the smallest of them first; fast if ``n`` is small."""
+    """Return the ``n`` largest values (or all) as a heap, the smallest of them first; fast if ``n`` is small."""
+    n = min(n, len(values))
     heap = values[:n].copy()
     for place in range(n // 2 - 1, -1, -1):
         _sift_down(heap, place)

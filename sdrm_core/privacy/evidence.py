@@ -13,6 +13,7 @@ from sdrm_core.data.users import some_rows, some_users
 from sdrm_core.privacy.hidden import HiddenItems
 from sdrm_core.privacy.similarity import CPU, Neighbours, inverse_frequency, nearest, pair_products
 from sdrm_core.privacy.statistics import ranks
+from sdrm_core.privacy.verdicts import about
 from sdrm_core.randomness import numpy_stream
 
 SUBSET_USERS = 20_000  # subsets are never smaller: with fewer users the gates lose too much power
@@ -208,4 +209,6 @@ def _affordable_order(
     is_train = order < n_train
     n_holdout = min(len(order) - n_train, n_kept // 2)
     is_kept = np.where(is_train, np.cumsum(is_train) <= n_kept - n_holdout, np.cumsum(~is_train) <= n_holdout)
-    return order[is_kept], f"a random {n_kept:,} of {len(order):,} real users, {n_holdout:,} of them held out"
+    return order[
+        is_kept
+    ], f"a random subset of {about(n_kept)} of {about(len(order))} real users, {about(n_holdout)} of them held out"

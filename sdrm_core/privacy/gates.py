@@ -17,7 +17,7 @@ from sdrm_core.privacy.hidden import MAX_USERS
 from sdrm_core.privacy.near_copies import measure_near_copies
 from sdrm_core.privacy.rare_pairs import MOST_ODDS, measure_edge_pairs, measure_rare_pairs
 from sdrm_core.privacy.unique_copies import measure_unique_copies
-from sdrm_core.privacy.verdicts import SIGNIFICANT, Figure, GateVerdict, Verdict, fail_closed, strictest
+from sdrm_core.privacy.verdicts import SIGNIFICANT, Figure, GateVerdict, Verdict, about, fail_closed, strictest
 from sdrm_core.threads import one_blas_thread
 
 OF_COPIES: tuple[PrivacyGate, ...] = ("unique_copies", "near_copies")
@@ -167,10 +167,8 @@ def judge_completion(evidence: Evidence, config: PrivacyConfig) -> GateVerdict:
     figure = Figure.judged("recall@20 gain", found.gain, n=found.n_users, margin=config.margins.completion)
     baseline = {"holdout_recall": found.holdout_recall, "items_attacked": float(found.n_items)}
     n_holdout = evidence.people.n_holdout
-    some = (
-        f"A random {MAX_USERS:,} of {n_holdout:,} held-out users were attacked; more of them would not help to decide."
-    )
-    would_tell = some if n_holdout > MAX_USERS else ""
+    some = f"A random {MAX_USERS:,} of {about(n_holdout)} held-out users were attacked; more would not help to decide."
+    would_tell = found.why_unknown or (some if n_holdout > MAX_USERS else "")
     n_items = evidence.people.everyone.shape[1]
     popular = f"Only the {found.n_items:,} most popular of {n_items:,} items were examined."
     looked_at = popular if found.n_items < n_items else ""
@@ -219,7 +217,7 @@ def _what_tells_copies(copies: Copies, figure: Figure, evidence: Evidence) -> st
         return "Real people are so like one another here that slightly altered records would look like other people."
     if copies.confirmed:
         n_holdout = evidence.people.n_holdout
-        return f"There were {n_holdout:,} held-out users; a decision needs more of them."
+        return f"There were {about(n_holdout)} held-out users; a decision needs more of them."
     needed = figure.users_needed(figure.n) if figure.n == evidence.released.shape[0] else None
     tell = f"a decision needs about {needed:,}" if needed else "more of them alone would not be enough to decide"
     were = "was 1 synthetic user" if figure.n == 1 else f"were {figure.n:,} synthetic users"
@@ -257,7 +255,7 @@ def _verdict(
             tell = (
                 f"a decision needs about {needed:,}" if needed else "more of them alone would not be enough to decide"
             )
-            would_tell = f"There were {n_holdout:,} held-out users; {tell}."
+            would_tell = f"There were {about(n_holdout)} held-out users; {tell}."
         sentence = f"{doubt or sentence} {would_tell}"
     return GateVerdict(
         gate=gate,

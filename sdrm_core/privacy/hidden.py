@@ -11,7 +11,7 @@ from sdrm_core.privacy.kernels import N_FOLDS, complete
 
 MAX_ITEMS = 4_000  # the most popular ones
 MAX_USERS = 10_000  # per role: more users cost time and add hardly any precision
-_TOP = 20  # length of the recommendation list
+TOP = 20  # length of the recommendation list
 _DIVISIONS = 5  # on MovieLens-1M one release has gains of .008 to .016 by one division, .012 to .015 by five
 _TRAIN_PER_HOLDOUT = 10  # more training users cost time and add hardly any precision
 _BLOCK_ROWS = 256
@@ -106,7 +106,7 @@ def _recall(users: csr_matrix, folds: np.ndarray, weights: np.ndarray, *, own_pa
         folds,
         weights,
         own_pair,
-        _TOP,
+        TOP,
         recall,
         block_rows=_BLOCK_ROWS,
     )

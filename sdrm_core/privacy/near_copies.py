@@ -22,8 +22,8 @@ _ALTERED = 0.1  # share of the items in which the near copies differ that the ga
 def measure_near_copies(evidence: Evidence) -> Copies:
     """Measure synthetic users that are closer to a training user than almost all real users are to anyone.
 
-    Closeness is expressed as a tail share (``_Peers.tail``): the share of real users of similar size that have another real
-    user at least as near.
+    Closeness is expressed as a tail share (``_Peers.tail``): the share of real users of similar size that have another
+    real user at least as near.
 
     1. Five tail shares are tried as the threshold for "near". Chosen is the one where synthetic users are most
        significantly closer to real users than real users of similar size are to each other.
@@ -31,10 +31,11 @@ def measure_near_copies(evidence: Evidence) -> Copies:
        that of the nearest other real user. Typical users are near to synthetic users by chance; this excludes them.
     3. The numbers of struck training and held-out users are compared.
 
-    Steps 1 and 2 do not use the roles. Crowds of people who are all alike (a default basket, a starter pack) are left
-    out, as are synthetic users like them: nobody in a crowd is recognised, and if crowds were counted, a few percent of
-    people would make it look normal to be near to somebody. Step 3 leaves out users with fewer than five publishable items: there are more
+    Steps 1 and 2 do not use the roles. Step 3 leaves out users with fewer than five publishable items: there are more
     of these among held-out users, because training users' own items help to make an item publishable.
+
+    Crowds of people who are alike (a starter pack, a default basket) are left out, as are synthetic users like them.
+    Nobody in a crowd is recognised, but a few percent of such people would make it look normal to be near to somebody.
     """
     people, synthetic, published = evidence.people, evidence.synthetic, evidence.people.published
     to_person, to_people = nearest(synthetic, published, device=people.device), people.published_to_published

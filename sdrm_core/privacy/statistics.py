@@ -37,6 +37,10 @@ class Estimate:
         return (self.upper - self.lower) / (2 * _Z)
 
 
+UNKNOWN = Estimate(0.0, -1.0, 1.0, 1.0)
+"""A difference of two shares of which nothing is known."""
+
+
 def binomial_upper(hits: int, *, n: int) -> float:
     """Return the one-sided 95 % upper bound of a share (Clopper and Pearson, Biometrika 26, 1934)."""
     return float(stats.beta.ppf(CONFIDENCE, hits + 1, n - hits)) if hits < n else 1.0
@@ -117,7 +121,7 @@ def adjusted_difference(values: np.ndarray, is_train: np.ndarray, covariates: np
     if is_train.all() or not is_train.any():
         raise ValueError("no training user or no held-out user to compare")
     if _tell_nothing(covariates):
-        return Estimate(0.0, -1.0, 1.0, 1.0)
+        return UNKNOWN
     sides, rank = _unexplained(np.column_stack([values, is_train.astype(float)]), covariates)
     value, role = sides.T
     weight = role @ role

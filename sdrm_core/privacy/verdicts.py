@@ -148,6 +148,11 @@ class GateVerdict(Record):
     baseline: dict[str, float] = Field(default_factory=dict)
 
 
+def about(n_people: int) -> str:
+    """Return a number of real people with two significant digits; published, one person more must hardly show."""
+    return f"about {float(f'{n_people:.2g}'):,.0f}"
+
+
 def fail_closed(gate: PrivacyGate, judge: Callable[[], GateVerdict]) -> GateVerdict:
     """Return the result of ``judge``, or FAIL if its computation raises an error: what was not judged is not safe.
 

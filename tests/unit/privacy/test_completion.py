@@ -9,12 +9,13 @@ from scipy.sparse import csr_matrix
 from sdrm_core import loops
 from sdrm_core.config import PrivacyConfig
 from sdrm_core.data.matrix import item_popularity
+from sdrm_core.largest import largest
 from sdrm_core.privacy import completion, gates, hidden
 from sdrm_core.privacy.completion import measure_completion
 from sdrm_core.privacy.evidence import RealUsers, gather
 from sdrm_core.privacy.gates import judge_completion
 from sdrm_core.privacy.statistics import Estimate, adjusted_difference
-from sdrm_core.privacy.verdicts import Verdict
+from sdrm_core.privacy.verdicts import Verdict, about
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def test_where_some_of_the_held_out_people_are_attacked_no_number_of_them_is_ask
     verdict = judge_completion(anew(evidence), PrivacyConfig())
     assert verdict.verdict == Verdict.INCONCLUSIVE
     assert verdict.sentence.endswith(
-        "A random 40 of 500 held-out users were attacked; more of them would not help to decide."
+        "A random 40 of about 500 held-out users were attacked; more would not help to decide."
     )
     assert verdict.holdout_needed is None
 
@@ -134,3 +135,31 @@ def test_items_are_hidden_once_for_all_releases_that_are_judged(evidence, monkey
     for released in (evidence.synthetic, evidence.synthetic[:100]):
         measure_completion(gather(released, people))
     assert hides == [1]
+
+
+@pytest.mark.parametrize(("n_items", "per_user", "why"), [
+    (20, 8, "There are only 20 items: a list of 20 guesses holds all of them."),
+    (300, 1, "Hardly anybody has two items, one to know and one to guess."),
+])  # fmt: skip
+def test_where_there_is_nothing_to_guess_nothing_is_decided(n_items, per_user, why):
+    rng = np.random.default_rng(0)
+    items = np.concatenate([np.sort(rng.choice(n_items, per_user, replace=False)) for _ in range(1200)])
+    starts = np.arange(0, len(items) + 1, per_user)
+    users = csr_matrix((np.ones(len(items), np.float32), items, starts), shape=(1200, n_items))
+    people = RealUsers.of(users[:700], users[700:900], config=PrivacyConfig(), seed=0)
+    verdict = judge_completion(gather(users[900:], people), PrivacyConfig())
+    assert verdict.verdict == Verdict.INCONCLUSIVE
+    assert verdict.sentence.endswith(why)
+
+
+@pytest.mark.parametrize("n", [0, 3, 5, 20])
+def test_of_fewer_values_all_are_the_largest(n):
+    values = np.random.default_rng(0).random(n + 1)
+    found = largest(values, 20)
+    assert sorted(found) == sorted(values)[-20:]
+    assert found[0] == min(found)
+
+
+@pytest.mark.parametrize(("n", "told"), [(29, "about 29"), (594, "about 590"), (1_191, "about 1,200")])
+def test_numbers_of_people_are_told_with_two_digits(n, told):
+    assert about(n) == told

@@ -223,7 +223,7 @@ def test_the_figure_that_decides_comes_first_and_says_how_many_held_out_people_w
     found = gates.judge_membership(evidence, CONFIG, np.random.default_rng(0))
     assert [figure.name for figure in found.figures] == ["tpr", *(name for name in measured if name != "tpr")]
     assert (found.verdict, found.holdout_needed) == (Verdict.INCONCLUSIVE, 1000)  # 801, told no more precisely
-    assert found.sentence.endswith("There were 200 held-out users; a decision needs about 1,000.")
+    assert found.sentence.endswith("There were about 200 held-out users; a decision needs about 1,000.")
 
 
 def test_copies_that_chance_would_hardly_make_are_told_though_nobody_is_proven_to_be_copied(real):
@@ -234,7 +234,7 @@ def test_copies_that_chance_would_hardly_make_are_told_though_nobody_is_proven_t
     assert gate.verdict == Verdict.INCONCLUSIVE
     assert gate.sentence == (
         "Some complete records of individual people recur; it cannot be decided whether by chance. "
-        "There were 200 held-out users; a decision needs more of them."
+        "There were about 200 held-out users; a decision needs more of them."
     )
 
 
@@ -372,13 +372,12 @@ def test_an_accepted_doubt_does_not_excuse_a_leak(real):
     assert not {gate.gate for gate in report.gates if gate.verdict == Verdict.FAIL} & set(report.accepted)
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of means over nobody
 def test_people_of_one_item_alone_cannot_be_completed_and_the_report_says_so_in_json(real):
     train, holdout, fresh = real
     one_item = csr_matrix((np.ones(60, np.float32), holdout.indices[:60], np.arange(61)), shape=(60, train.shape[1]))
     report = judge(fresh, train, one_item)
     (gate,) = [gate for gate in report.gates if gate.gate == "completion"]
-    assert gate.verdict == Verdict.FAIL
+    assert gate.verdict == Verdict.INCONCLUSIVE
     assert json.dumps(report.model_dump(mode="json"), allow_nan=False)
 
 
@@ -425,7 +424,7 @@ def test_a_cost_above_the_limit_compares_what_it_can_and_says_so(simulate, monke
     users = simulate(1500, seed=4)
     cheap = CONFIG.model_copy(update={"max_pair_products": 1.0})
     report = judge(users[:500], users[500:1300], users[1300:], config=cheap)
-    real = "a random 300 of 1,000 real users, 150 of them held out"
+    real = "a random subset of about 300 of about 1,000 real users, about 150 of them held out"
     assert report.compared == f"a random 300 of 500 synthetic users and {real}"
     assert sum(report.histograms["synthetic_to_holdout"].counts) == 300
 
