@@ -76,7 +76,7 @@ def _opened(config: PipelineConfig) -> TextIO:
     path = config.paths.work.expanduser() / JOURNAL
     try:
         private_directory(path.parent)
-        file = path.open("a+", encoding="utf-8")
+        file = open(path, "a+", encoding="utf-8", opener=_for_its_owner)  # noqa: SIM115
         if file.tell() and not path.read_bytes().endswith(b"\n"):  # cut off by a crash or a full disk
             file.write("\n")
         return file
@@ -86,6 +86,11 @@ def _opened(config: PipelineConfig) -> TextIO:
         require_writable(config.paths)  # raises if a directory is the cause
         what = f"cannot be written: {error.strerror}"
         raise DataError(Problem(str(path), what, "Give it to this user, or move it away")) from None
+
+
+def _for_its_owner(path: str, flags: int) -> int:
+    """Open a file that only its owner can read: the directory may have existed before, readable by everybody."""
+    return os.open(path, flags, mode=0o600)
 
 
 def _verdict(error: BaseException) -> str:

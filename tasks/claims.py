@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sdrm_core.config import lies_within
-from sdrm_core.errors import ConfigError, DataError, Problem, SdrmError
+from sdrm_core.errors import ArtifactError, ConfigError, DataError, Problem, SdrmError
 from sdrm_core.storage import PRIVATE, parse_json, write_json
 from tasks.preflight import unwritable
 from tasks.records import Run
@@ -60,7 +60,7 @@ def claimed(out: Path, *, command: str, question: Mapping[str, Any], releases: P
         raise DataError(problem)
     with exclusive_lock(out):
         if about.is_file():
-            _require_same(parse_json(about)["question"], question, out=out, command=command)
+            _require_same(_known(about)["question"], question, out=out, command=command)
         else:
             write_json(about, {"question": question, "input": None})
         _make_private(out)
@@ -104,13 +104,20 @@ def bind_input(out: Path, *, command: str, input_digest: str) -> None:
         ConfigError: the directory has results of other input data.
     """
     about = out / f"{command}.json"
-    known = parse_json(about)
+    known = _known(about)
     if known["input"] not in (None, input_digest):
         raise ConfigError(
             f"--out: the results in {out} come from other data: the source has changed since, or another SDRM_ROLE_KEY "
             "has assigned the users' roles. Name a new directory, or restore the data and the key"
         )
     write_json(about, {**known, "input": input_digest})
+
+
+def _known(about: Path) -> dict[str, Any]:
+    known = parse_json(about)
+    if not isinstance(known, dict) or not isinstance(known.get("question"), dict) or "input" not in known:
+        raise ArtifactError(f"{about} is not as it was written. Name a new directory, or restore the file")
+    return known
 
 
 def _require_same(known: Mapping[str, Any], asked: Mapping[str, Any], *, out: Path, command: str) -> None:

@@ -33,7 +33,7 @@ def describe(path: Path) -> str:
         LATEST: lambda folder: _describe_release(folder / parse_json(folder / LATEST)["version"]),
     }
     told = next((tell for name, tell in described.items() if (path / name).is_file()), None)
-    with suppress(KeyError, TypeError):  # a file of that name that the pipeline did not write
+    with suppress(AttributeError, KeyError, TypeError, ValueError):  # a file that the pipeline did not write so
         if told:
             return told(path)
     raise DataError(

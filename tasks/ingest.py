@@ -6,8 +6,10 @@ from sdrm_core.config import PipelineConfig
 from sdrm_core.data.catalogue import resolve
 from sdrm_core.data.loading import load_interactions
 from sdrm_core.data.stored_log import write_log
+from sdrm_core.errors import DataError
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.storage import private_directory, write_artifact, write_json
+from tasks.preflight import unwritable
 from tasks.records import Ingested, Run
 from tasks.role_key import role_secret, sealed
 from tasks.stage import Meter, stage
@@ -39,6 +41,8 @@ def open_run(config: PipelineConfig, *, source_sha256: str, secret: bytes | None
     digest = sealed(hashlib.sha256(" ".join(parts).encode()).hexdigest(), secret)
     private_directory(config.paths.work.expanduser())
     directory = run_directory(config.paths.work, digest)
-    run = Run(config=config, directory=private_directory(directory).resolve(), digest=digest)
+    if problem := unwritable(directory, name="the run's directory", is_private=True):
+        raise DataError(problem)
+    run = Run(config=config, directory=directory.resolve(), digest=digest)
     write_json(run.directory / CONFIG, config.model_dump(mode="json"))
     return run

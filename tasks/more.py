@@ -10,7 +10,7 @@ from uuid import uuid4
 from scipy.sparse import csr_matrix
 
 from sdrm_core.config import ComputeConfig, PathsConfig, PrivacyGate, Resolution
-from sdrm_core.errors import DataError, Problem
+from sdrm_core.errors import ConfigError, DataError, Problem
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.model.folder import DESCRIPTION, is_model, load_item_ids
 from sdrm_core.model.sdrm import SdrmModel
@@ -19,7 +19,7 @@ from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.storage import parse_json, private_directory, sha256_of, sync, write_json
 from tasks.gates.suites import privacy_fact
 from tasks.preflight import require_space, require_there, unwritable
-from tasks.release.history import MANIFEST, release_at
+from tasks.release.history import LATEST, MANIFEST, release_at
 from tasks.release.interactions import new_user_ids, write_interactions
 from tasks.stage import LOG
 from tasks.working_directory import gate_reports_on, models_of, run_directory
@@ -39,6 +39,7 @@ def sample_more(
         work: directory of the runs' working directories; None: the default of the configuration.
 
     Raises:
+        ConfigError: ``out`` is inside a release or a data set's folder of releases.
         DataError: no model is found, ``out`` exists or cannot be written, or the disk is too small.
     """
     folder = model_folder(source, work=work or PathsConfig().work)
@@ -117,10 +118,19 @@ def _models_of_release(release: Path, work: Path) -> Iterator[Path]:
 
 
 def _require_new(out: Path) -> None:
+    if shared := next((folder for folder in out.absolute().parents if _is_shared(folder)), None):
+        raise ConfigError(
+            f"--out: {out}, for users that no gate has judged, lies in {shared}, which holds releases. "
+            "Name a directory elsewhere"
+        )
     if out.exists():
         raise DataError(Problem(str(out), "exists already", "Name a new directory"))
     if problem := unwritable(out.parent, name="--out", is_private=False):
         raise DataError(problem)
+
+
+def _is_shared(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in (MANIFEST, LATEST))
 
 
 def _shards(model: SdrmModel, *, users: int, seed: int, resolution: Resolution) -> Iterator[csr_matrix]:

@@ -56,4 +56,7 @@ def _hard_to_guess(key: str, *, name: str) -> bytes:
             f"{name}: the key has fewer than {_LEAST_CHARACTERS} characters, or spaces before or after them. "
             "Make one that nobody can guess: openssl rand -hex 32"
         )
-    return key.encode()
+    try:
+        return key.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{name}: the key is not text in UTF-8. Make one of letters: openssl rand -hex 32") from None

@@ -85,7 +85,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
             tree = yaml.load(file, Loader=_UniqueKeys)  # noqa: S506 - a safe loader
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error}). Give the path of a YAML file") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: 2024-02-30 would be a date
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: 2024-02-30 would be a date
         raise ConfigError(f"{path}: is not valid YAML ({error})") from None
     if tree is None:
         return {}

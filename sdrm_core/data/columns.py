@@ -3,6 +3,7 @@
 There are far fewer distinct values than rows, so text is parsed once per distinct value, not once per row.
 """
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,8 @@ from sdrm_core.errors import Problem
 
 CHUNK_ROWS = 1 << 20  # rows are decoded in slices, because an Arrow text array holds at most 2 GiB
 _SHOWN_CHARACTERS = 60
-_MOST = 0.9
+_MOST, _MANY, _MANY_ROWS = 0.9, 0.1, 10
+_LIKE_AN_ID = re.compile(r"\S*@\S*|[^\W\d]\S*\d\S*|\d\S*[^\W\d]{2}\S*")
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,18 +75,23 @@ def _decode_or_none(value: bytes | None) -> str | None:
 
 
 def _shown(values: pa.ChunkedArray, row: int) -> str:
-    """Return a row's value for a message: quoted and shortened; a missing value gives the empty string.
+    """Return a row's value for a message: quoted and shortened; "" if it is missing or looks like an id.
 
     Text is also cut at a line break: after an unclosed quote, the value contains the rows of other users.
     """
     cell = values.slice(row, 1)
-    value = cell.cast(pa.binary())[0].as_py() if is_text(values.type) else cell[0].as_py()
+    try:
+        value = cell.cast(pa.binary())[0].as_py() if is_text(values.type) else cell[0].as_py()
+    except (OverflowError, ValueError):  # a time beyond the years that Python knows
+        return ""
     if value is None or value in ("", b""):
         return ""
     if not isinstance(value, bytes):
         return shortened(repr(value))
     first_line = value.splitlines()[0]
     text = _decode_or_none(first_line)
+    if text is not None and may_be_an_id(text):
+        return ""
     shown = repr(first_line if text is None else text)
     return shortened(shown, is_cut=first_line != value)
 
@@ -102,8 +109,19 @@ def null_rows(values: pa.ChunkedArray) -> np.ndarray:
 
 
 def may_be_another_column(n_bad: int, n_rows: int) -> bool:
-    """Return whether 90 % of the rows or more are bad; then the column may be a wrong one, which may hold user ids."""
-    return n_bad >= _MOST * n_rows
+    """Return whether so many rows are bad that the column may be a wrong one, which may hold user ids.
+
+    That is 90 % of the rows, or 10 % if these are ten rows or more: some of the ids may be valid values by chance.
+    """
+    return n_bad >= _MOST * n_rows or n_bad >= max(_MANY * n_rows, _MANY_ROWS)
+
+
+def may_be_an_id(text: str) -> bool:
+    """Return whether a text looks like a user id: an address, or letters and digits mixed.
+
+    In a row with a column too few or too many, any column may hold the user id.
+    """
+    return _LIKE_AN_ID.fullmatch(text.strip()) is not None
 
 
 def shortened(text: str, *, is_cut: bool = False) -> str:
@@ -114,8 +132,8 @@ def shortened(text: str, *, is_cut: bool = False) -> str:
 def found_in(file: RawFile, column: RawColumn, bad_rows: np.ndarray, *, what: str, remedy: str) -> list[Problem]:
     """Return one problem that counts the bad rows and shows the first one; an empty list if no row is bad.
 
-    Messages end up in logs, so a user id is never quoted; the message gives only its place. No value is quoted either
-    if nearly all rows are bad, because then the column may hold user ids by mistake.
+    Messages end up in logs, so a user id is never quoted; the message gives only its place. Other values are quoted
+    unless they may be user ids by mistake: if very many rows are bad, or the value looks like an id.
 
     Args:
         file: gives the file name and the place of a row.

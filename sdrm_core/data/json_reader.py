@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.json as pa_json
 
 from sdrm_core.config import SourceConfig
-from sdrm_core.data.columns import may_be_another_column, shortened
+from sdrm_core.data.columns import may_be_an_id, may_be_another_column, shortened
 from sdrm_core.data.formats import BOM, decompressed
 from sdrm_core.data.raw import ITEM, RATING, TIMESTAMP, USER, RawColumn, RawFile, find_columns, wanted_columns
 from sdrm_core.errors import Problem
@@ -190,7 +190,7 @@ class _SlowColumn:
 
     def _example(self, kind: str, *, n_bad: int) -> str:
         line, text = self._first[kind]
-        may_be_users = self._is_secret or may_be_another_column(n_bad, self._n_rows)
+        may_be_users = self._is_secret or may_be_another_column(n_bad, self._n_rows) or may_be_an_id(str(text))
         return f"line {line:,}" if may_be_users else f"line {line:,}: {shortened(repr(text))}"
 
     def _flush(self) -> None:

@@ -147,7 +147,7 @@ def _parse_stamps(file: RawFile, column: RawColumn) -> tuple[np.ndarray, list[Pr
     """Return (n_rows,) time stamps (int64, float64 or, for dates and times, datetime64[us]) and their problems."""
     values, kind = column.values, column.values.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        stamps, is_bad = np.asarray(values.cast(pa.timestamp("us"), safe=False)), null_rows(values)
+        stamps, is_bad = _times_in_microseconds(values)
     elif is_text(kind) or column.is_untyped:
         stamps, is_bad = _read_stamps(pc.utf8_trim_whitespace(decode_text(values)))
     elif _is_number(kind):
@@ -161,6 +161,13 @@ def _parse_stamps(file: RawFile, column: RawColumn) -> tuple[np.ndarray, list[Pr
         what="no readable time stamp",
         remedy="Write numbers or ISO 8601 times, all alike, or leave out source.columns.timestamp.",
     )
+
+
+def _times_in_microseconds(values: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (n_rows,) datetime64[us], and (n_rows,) bool: missing, or beyond 64 bits in microseconds."""
+    seconds = np.asarray(values.cast(pa.timestamp("s"), safe=False).cast(pa.int64()).fill_null(0))
+    is_beyond = np.abs(seconds.astype(np.float64)) >= _INT64_BOUND / 1e6
+    return np.asarray(values.cast(pa.timestamp("us"), safe=False)), null_rows(values) | is_beyond
 
 
 def _number_stamps(values: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:

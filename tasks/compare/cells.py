@@ -16,6 +16,7 @@ from scipy.sparse import csr_matrix
 from sdrm_core.arms.registry import ARMS
 from sdrm_core.config import JudgeName
 from sdrm_core.data.roles import Role
+from sdrm_core.errors import ArtifactError
 from sdrm_core.records import Artifact
 from sdrm_core.storage import (
     checked,
@@ -82,13 +83,17 @@ class Cell:
             self.report.unlink()
 
     def read(self) -> Any:
-        """Return the content of the JSON file."""
-        return parse_json(self.report)
+        """Return the content of the JSON file after checking its digest."""
+        stored = parse_json(self.report)
+        content = stored["content"]
+        if digest_of(content) != stored["digest"]:
+            raise ArtifactError(f"{self.report} was changed after it was written")
+        return content
 
     def write(self, content: Mapping[str, Any]) -> None:
         """Write the JSON file; after that the cell is finished."""
         private_directory(self.folder)
-        write_json(self.report, content)
+        write_json(self.report, {"content": content, "digest": digest_of(content)})
 
     def users(self) -> csr_matrix:
         """Return the (n_users, n_items) synthetic users after checking their digest."""

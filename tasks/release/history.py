@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sdrm_core.config import PipelineConfig
@@ -109,7 +108,7 @@ def runs_that_published(manifest: Mapping[str, Any], *, work: Path) -> Iterator[
     journal = work.expanduser() / JOURNAL
     if not journal.is_file():
         return
-    for line in reversed(journal.read_text(encoding="utf-8").splitlines()):
+    for line in reversed(journal.read_text(encoding="utf-8", errors="replace").splitlines()):
         with suppress(json.JSONDecodeError, KeyError, TypeError):  # a line cut off by a crash, or not an entry
             entry = json.loads(line)
             if entry["release"] and (entry["dataset"], Path(entry["release"]).name) == _name_of(manifest):
@@ -141,8 +140,9 @@ def _who_published(manifest: Mapping[str, Any]) -> tuple[str, str, int]:
 def _readable(release: Path) -> Iterator[None]:
     try:
         yield
-    except (ArtifactError, KeyError, TypeError, pa.ArrowInvalid) as error:
+    except (ArtifactError, AttributeError, KeyError, TypeError, ValueError) as error:  # ValueError: pyarrow, pydantic
+        what = str(error).splitlines()[0]
         raise ArtifactError(
-            f"{release}, the latest release, is not as it was published ({error}), so a new release cannot be compared "
+            f"{release}, the latest release, is not as it was published ({what}), so a new release cannot be compared "
             "with it. Move it away, or restore it from a backup"
         ) from None

@@ -57,3 +57,10 @@ def test_half_a_line_of_a_run_that_died_spoils_no_other(tmp_path):
     whole, half, *later = path.read_text().splitlines()
     assert half == '{"half'
     assert [json.loads(line)["verdict"] for line in (whole, *later)] == ["published"] * 3
+
+
+def test_others_cannot_read_it_though_its_directory_was_there_before(tmp_path):
+    (tmp_path / "work").mkdir(mode=0o755)
+    with journal(small_night(tmp_path)):
+        pass
+    assert (tmp_path / "work" / "runs.jsonl").stat().st_mode & 0o077 == 0

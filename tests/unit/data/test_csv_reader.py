@@ -349,3 +349,20 @@ def test_a_column_that_may_hold_people_is_not_quoted(tmp_path):
     assert "not a number in 30 of 31 rows" in problems[0]
     assert "all 30 rows belong to one item" in problems[-1]
     assert not any("alice" in problem for problem in problems)
+
+
+@pytest.mark.parametrize(("rows", "settings"), [
+    (b"u1,i1,4\nu2,u1,alice@example.com\n", {}),
+    (b"".join(b"%d,%d,4\n" % (n, n) for n in range(40)) + b"".join(b"%d,alice,4\n" % n for n in range(40)),
+     {"item_id_type": "integer"}),
+    (b"1,a,4\n2,b,carol17\n", {}),
+])  # fmt: skip
+def test_a_value_that_may_be_a_user_is_not_told_though_few_rows_are_bad(tmp_path, rows, settings):
+    problems = refused(tmp_path, "log.csv", HEADER + rows, **settings)
+    assert any("(for example line" in problem for problem in problems)
+    assert not any(name in problem for problem in problems for name in ("alice", "carol"))
+
+
+def test_a_value_that_is_no_user_is_told(tmp_path):
+    problems = refused(tmp_path, "log.csv", HEADER + b"u1,i1,4\nu2,i2,five\nu3,i3,3\n")
+    assert any("(for example line 3: 'five')" in problem for problem in problems)

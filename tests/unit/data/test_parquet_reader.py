@@ -136,6 +136,16 @@ def test_time_stamps_of_any_type_are_read(tmp_path, stamps, expected):
     assert read(path, columns=with_time())["timestamp"].to_pylist() == expected
 
 
+@pytest.mark.parametrize("stamps", [
+    pa.array([0, 1 << 62], pa.timestamp("ms")), pa.array([0, -(1 << 62)], pa.timestamp("ms", "UTC")),
+    pa.array([0, (1 << 31) - 1], pa.date32()),
+])  # fmt: skip
+def test_a_time_stamp_beyond_64_bits_is_refused(tmp_path, stamps):
+    path = write(tmp_path / "log.parquet", log([1, 2], time=stamps))
+    (problem,) = problems_of(path, columns=with_time())
+    assert "no readable time stamp in 1 of 2 rows (for example row 2" in problem
+
+
 def test_a_missing_time_stamp_is_refused(tmp_path):
     path = write(tmp_path / "log.parquet", log([1, 2], time=[None, dt.datetime(2020, 1, 1)]))
     [problem] = problems_of(path, columns=with_time())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sdrm_core.config import PipelineConfig
-from sdrm_core.errors import ConfigError, DataError, SdrmError
+from sdrm_core.errors import ArtifactError, ConfigError, DataError, SdrmError
 from sdrm_core.storage import write_json
 from tasks.claims import bind_input, working_in
 from tasks.claims import claimed as claimed_apart_from
@@ -117,3 +117,13 @@ def test_what_will_hold_real_ids_may_not_lie_among_the_releases(tmp_path, place)
     ):
         pass
     assert not (tmp_path / "releases").exists()
+
+
+@pytest.mark.parametrize("content", [[], {"question": 3, "input": None}, {"question": QUESTION}])
+def test_a_question_that_was_changed_is_told(tmp_path, content):
+    write_json(tmp_path / "compare.json", content)
+    with (
+        pytest.raises(ArtifactError, match=r"compare.json is not as it was written"),
+        claimed(tmp_path, command="compare", question=QUESTION),
+    ):
+        pass

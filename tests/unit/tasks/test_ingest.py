@@ -1,10 +1,12 @@
 """Which nights are one run, and share its working directory; its digest is published."""
 
 import hashlib
+import shutil
 
 import pytest
 
 from sdrm_core.config import ComputeConfig, PipelineConfig
+from sdrm_core.errors import DataError
 from tasks.ingest import open_run
 from tests.conftest import small_night
 
@@ -39,3 +41,11 @@ def test_the_digest_of_a_run_with_secret_roles_confirms_no_guess_at_its_log(tmp_
     assert runs[0].digest == hashlib.sha256(f"{config.result_digest()} {'a' * 64}".encode()).hexdigest()
     assert len({run.digest for run in runs}) == len({run.directory for run in runs}) == 3
     assert open_run(config, source_sha256="a" * 64, secret=secrets[1]) == runs[1]
+
+
+def test_a_file_in_place_of_the_working_directory_is_told(opened, tmp_path):
+    taken = opened("cpu", has_gpu=False).directory
+    shutil.rmtree(taken)
+    taken.touch()
+    with pytest.raises(DataError, match=rf"{taken.name} .*cannot be written"):
+        opened("cpu", has_gpu=False)

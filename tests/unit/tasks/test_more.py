@@ -1,13 +1,17 @@
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
-from sdrm_core.errors import DataError
+from sdrm_core.errors import ArtifactError, ConfigError, DataError
 from sdrm_core.storage import sha256_of, write_json
 from tasks.describe import describe
-from tasks.more import judgement, model_folder
+from tasks.more import judgement, model_folder, sample_more
 from tasks.working_directory import model_directories
+from tests.unit.model.conftest import untrained_model
+from tests.unit.tasks.example_release import render_inputs
 
 
 @pytest.fixture
@@ -111,3 +115,34 @@ def test_more_users_of_a_release_that_missed_privacy_gates_say_so(published, cap
 def test_a_mistyped_path_is_told_as_such(tmp_path, look):
     with pytest.raises(DataError, match=r"mistyped: there is no such file or directory\. Check the path"):
         look(tmp_path / "mistyped")
+
+
+@pytest.mark.parametrize("inside", ["v1/interactions/more", "extra"])
+def test_users_that_no_gate_judged_never_lie_among_releases(published, tmp_path, inside):
+    release, _ = published
+    (release.parent / "latest.json").write_text('{"version": "v1"}')
+    before = sorted(release.parent.rglob("*"))
+    with pytest.raises(ConfigError, match="which holds releases"):
+        sample_more(release, users=3, out=release.parent / inside, resolution="full", work=tmp_path / "work")
+    assert sorted(release.parent.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["items.parquet", "draw.safetensors"])
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"")])
+def test_a_model_with_a_damaged_file_is_not_described(tmp_path, name, damage):
+    model = untrained_model(np.eye(6, 2), activity=np.full(8, 3))
+    model.save(tmp_path / "model", item_ids=pa.array(range(6)))
+    assert "all digests match" in describe(tmp_path / "model")
+    damage(tmp_path / "model" / name)
+    with pytest.raises(ArtifactError, match=name):
+        describe(tmp_path / "model")
+
+
+@pytest.mark.parametrize("change", [{"gates": []}, {"attempts": "two"}, {"privacy": {"gates": []}}])
+def test_a_manifest_that_was_changed_is_not_described(tmp_path, change):
+    manifest = {**render_inputs(tmp_path / "run")["manifest"], "files": []}
+    write_json(tmp_path / "v1" / "manifest.json", manifest)
+    assert "every gate passed" in describe(tmp_path / "v1") or "not passed" in describe(tmp_path / "v1")
+    write_json(tmp_path / "v1" / "manifest.json", manifest | change)
+    with pytest.raises(DataError, match="is not a release"):
+        describe(tmp_path / "v1")

@@ -101,20 +101,30 @@ def test_a_latest_release_that_does_not_say_whose_it_is_is_told_before_the_work_
     require_readable_latest(published.config)
     path = latest_release(published.config) / "manifest.json"
     write_json(path, {key: value for key, value in parse_json(path).items() if key != lost})
-    with pytest.raises(ArtifactError, match=rf"is not as it was published \('{lost}'\)"):
+    with pytest.raises(ArtifactError, match=rf"is not as it was published \(.*{lost}.*\)"):
+        require_readable_latest(published.config)
+
+
+@pytest.mark.parametrize("damage", [{"sha256": None}, {"path": 3}])
+def test_a_manifest_whose_files_were_changed_is_told_before_the_work_begins(published, damage):
+    path = latest_release(published.config) / "manifest.json"
+    manifest = parse_json(path)
+    write_json(path, manifest | {"files": [manifest["files"][0] | damage]})
+    with pytest.raises(ArtifactError, match=r"is not as it was published .* Move it away"):
         require_readable_latest(published.config)
 
 
 @pytest.mark.parametrize("lines", [
     '{{"release": "/some\n{entry}\n{half}',
     '{entry}\n{{}}\n[1]\n3\nnull\n{{"release": "/somewhere/else"}}\n',
+    "\udcff\n{entry}\n",
 ])  # fmt: skip
 def test_half_a_line_in_the_journal_or_one_that_is_no_entry_hides_no_run(published, lines):
     release = latest_release(published.config)
     journal = published.config.paths.work / "runs.jsonl"
     journal.parent.mkdir()
     entry = json.dumps({"dataset": "small", "release": f"/where/it/was/{release.name}", "run": "a"})
-    journal.write_text(lines.format(entry=entry, half=entry[:12]))
+    journal.write_text(lines.format(entry=entry, half=entry[:12]), errors="surrogateescape")
     manifest = parse_json(release / "manifest.json")
     assert [entry["run"] for entry in runs_that_published(manifest, work=journal.parent)] == ["a"]
 

@@ -32,3 +32,9 @@ def test_a_sealed_digest_tells_logs_apart_and_confirms_no_guess():
     assert len({sealed(digest * 64, secret) for digest in "ab" for secret in (key, other, None)}) == 6
     assert sealed("a" * 64, None) == "a" * 64
     assert len(sealed("a" * 64, key)) == 64
+
+
+def test_a_key_that_is_not_text_is_told_without_it(monkeypatch):
+    monkeypatch.setenv(KEY_VARIABLE, "\udcff" * 20)
+    with pytest.raises(ConfigError, match="SDRM_ROLE_KEY: the key is not text"):
+        role_secret(RolesConfig())
