@@ -105,6 +105,7 @@ class FittedModel(Record):
         temperature_is_found: the run chose the temperature by measuring leaks, or raised one chosen in this way.
         temperature_by_activity: whether the temperature is proportional to a user's number of items.
         doubt: doubt in what was learned of items from few people (``sampling.doubt``).
+        is_sparse: whether rare items have much of the training users' interactions.
         item_pairs: number of item pairs that have an offset in the draw.
     """
 
@@ -115,6 +116,7 @@ class FittedModel(Record):
     temperature_is_found: bool
     temperature_by_activity: bool
     doubt: float
+    is_sparse: bool
     item_pairs: int
 
     @property

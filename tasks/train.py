@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from sdrm_core.config import SamplingConfig
+from sdrm_core.config import PipelineConfig, SamplingConfig
 from sdrm_core.data.roles import Role
 from sdrm_core.model.devices import resolve_device
-from sdrm_core.model.fitting import fit_sdrm
+from sdrm_core.model.fitting import fit_sdrm, may_doubt
 from sdrm_core.model.pretraining import train_vae
-from sdrm_core.model.temperature import more_random
+from sdrm_core.model.temperature import Randomness, more_random
 from sdrm_core.model.training import EpochReport
 from sdrm_core.model.weights import load_vae, save_vae
 from sdrm_core.privacy.leak import leak_against
@@ -61,10 +61,10 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: Fitte
     """
     config = run.config
     if refused:
-        config = config.model_copy(update={"sampling": _more_random(config.sampling, refused)})
+        config = config.model_copy(update={"sampling": _more_random(config, refused)})
     with Meter("diffuse") as meter:
         device = resolve_device(config.compute.device)
-        model, curve, is_found, doubt = fit_sdrm(
+        model, curve, is_found, doubt, is_sparse = fit_sdrm(
             load_vae(checked(vae.weights), item_digest=matrix.items.sha256, device=device),
             *users_of_roles(matrix, Role.TRAIN, Role.VALIDATION),
             config=config,
@@ -88,19 +88,21 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: Fitte
             temperature_is_found=is_found or (refused is not None and refused.temperature_is_found),
             temperature_by_activity=model.usual_count is not None,
             doubt=doubt,
+            is_sparse=is_sparse,
             item_pairs=item_pairs,
         )
     meter.save(run)
     return fitted
 
 
-def _more_random(given: SamplingConfig, refused: FittedModel) -> SamplingConfig:
+def _more_random(config: PipelineConfig, refused: FittedModel) -> SamplingConfig:
     """Return the sampling settings of a second attempt, after privacy gates refused the first model of the run."""
-    second = {
-        "temperature": more_random(refused.temperature, doubts=refused.doubt > 0),
-        "temperature_by_activity": refused.temperature_by_activity,
-    }
-    return given.model_copy(update=second)
+    second = more_random(
+        Randomness(refused.temperature, refused.doubt),
+        may_doubt=may_doubt(config, is_sparse=refused.is_sparse),
+    )
+    by_activity = {"temperature_by_activity": refused.temperature_by_activity}
+    return config.sampling.model_copy(update=second._asdict() | by_activity)
 
 
 def _write_curve(path: Path, curve: Sequence[EpochReport]) -> Artifact:

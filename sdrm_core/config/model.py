@@ -89,7 +89,7 @@ class SamplingConfig(Section):
     )
     temperature_by_activity: bool | None = Field(
         None,
-        description="true: a user's temperature is proportional to the number of items, from a quarter to eight times "
+        description="true: a user's temperature is proportional to the number of items, from a quarter to four times "
         "that of a user with the median number; false: all users have the same; null: true if validation users show "
         "that people with many items leak more, but always false if the data is sparse",
     )
@@ -97,7 +97,8 @@ class SamplingConfig(Section):
         None,
         ge=0,
         description="doubt in what the decoder learned of items from few people; more is less useful and more private. "
-        "0: none. With a linear decoder only. null: 2, but 0 if the data is sparse or the decoder is not linear",
+        "0: none. With a linear decoder only. null: 2 if the data is not sparse and its people are too few to hide at "
+        "any temperature, or for a second attempt; otherwise 0",
     )
     margin_rounds: int = Field(8, ge=0, description="rounds of fitting item popularity; 0: as the decoder has it")
     pair_rounds: int = Field(

@@ -16,7 +16,7 @@ from sdrm_core.model.vae import MultiVAE
 
 FEW = 2  # items of fewer than FEW * k_anonymity training users count as rare
 _SPARSE = 3  # data are fully sparse if rare items hold one third of the interactions
-_LEAST_TIMES, _MOST_TIMES = 1 / 4, 8  # a user's temperature is a fourth to eight times the given one
+_MOST_TIMES = 4  # a user's temperature is a fourth to four times the given one
 
 
 def reliance_on_few(popularity: np.ndarray, *, k_anonymity: int) -> float:
@@ -101,7 +101,7 @@ class ItemDraw:
             publishable: (n_publishable,) columns, ascending.
             temperature: above 0; higher makes the draw more random: the user's features are divided by it.
             usual_count: number of items for which ``temperature`` holds exactly. A user's temperature is proportional
-                to the user's number of items, from a fourth of ``temperature`` to eight times: with more items, each
+                to the user's number of items, from a fourth of ``temperature`` to four times: with more items, each
                 item reveals more of the training data. None: the same temperature for all users.
         """
         columns = torch.from_numpy(publishable).to(vae.device)
@@ -143,7 +143,7 @@ class ItemDraw:
     def _temperatures(self, counts: np.ndarray) -> np.ndarray:
         if self._usual_count is None:
             return np.full(len(counts), self._temperature)
-        times = np.clip(counts / self._usual_count, _LEAST_TIMES, _MOST_TIMES)
+        times = np.clip(counts / self._usual_count, 1 / _MOST_TIMES, _MOST_TIMES)
         return np.asarray(self._temperature * times)
 
 

@@ -1,7 +1,7 @@
 """Fitting the whole model on a trained VAE: the diffusion on its latents, then the randomness that privacy requires."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 import torch
@@ -32,13 +32,15 @@ class Fitted(NamedTuple):
         reports: one per epoch of the diffusion and one per round of offset fitting; without those of rehearsals.
         temperature_is_found: True if the temperature was chosen by the measured leak; False if it was given, or if
             there are too few users to measure the leak.
-        doubt: in what few people taught, given or chosen (``sampling.doubt``).
+        doubt: as the model was fitted with, given or chosen.
+        is_sparse: whether rare items have much of the interactions (``TrainedModel.is_sparse``).
     """
 
     model: SdrmModel
     reports: tuple[EpochReport, ...]
     temperature_is_found: bool
     doubt: float
+    is_sparse: bool
 
 
 def fit_sdrm(
@@ -59,17 +61,19 @@ def fit_sdrm(
         validation: (n_validation_users, n_items) binary; used for early stopping and to measure the leak.
         config: the run's configuration.
         device: where to fit.
-        leak: measures the leak. It decides the temperature, and whether the temperature is higher for users with many
-            items, as far as the configuration leaves these open. If the temperature is open and there are few
-            validation users, the leak is measured in rehearsals (``rehearsal``).
+        leak: measures the leak. It decides the temperature, whether the temperature is higher for users with many
+            items, and the doubt, as far as the configuration leaves these open. If the temperature is open and there
+            are few validation users, the leak is measured in rehearsals (``rehearsal``).
         on_epoch: called after each epoch of the diffusion and each round of offset fitting, also in rehearsals.
 
     Raises:
         TrainingError: a loss is not finite.
         DataError: no item may be published.
     """
-    temperature, by_activity = config.sampling.temperature, config.sampling.temperature_by_activity
-    trained = train_on_latents(vae, train, validation, config=config, device=device, on_epoch=on_epoch)
+    given = config.sampling
+    temperature, by_activity, doubt = given.temperature, given.temperature_by_activity, given.doubt or 0.0
+    train_with = partial(train_on_latents, vae, train, validation, config=config, device=device, on_epoch=on_epoch)
+    trained = train_with(doubt=doubt)
     if by_activity is None and trained.is_sparse:
         by_activity = False  # in sparse data rare items identify people, not large numbers of items
     is_found = False
@@ -78,9 +82,23 @@ def fit_sdrm(
         is_found = temperature is None and leak_at is not None
         temperature, by_activity = _how_random(temperature, by_activity, leak_at=leak_at)
     if temperature is None:
-        temperature = where_people_are_few(doubts=trained.doubt > 0)
+        few = where_people_are_few(may_doubt=may_doubt(config, is_sparse=trained.is_sparse))
+        temperature = few.temperature
+        if few.doubt and given.doubt is None:
+            doubt = few.doubt
+            trained = train_with(doubt=doubt)
     model, rounds = trained.drawing_at(temperature, by_activity=by_activity)
-    return Fitted(model, (*trained.reports, *rounds), is_found, trained.doubt)
+    return Fitted(model, (*trained.reports, *rounds), is_found, doubt, trained.is_sparse)
+
+
+def may_doubt(config: PipelineConfig, *, is_sparse: bool) -> bool:
+    """Return whether a run may doubt what few people taught: always if told to, else in dense data.
+
+    Sparse data have shrunk item vectors anyway. Doubt needs a linear decoder.
+    """
+    if config.sampling.doubt is None:
+        return not (is_sparse or config.vae.decoder_units)
+    return config.sampling.doubt > 0
 
 
 def _leak_at(
@@ -104,7 +122,6 @@ def _leak_at(
         return None
     judged = [trained]
     if rehearsed:
-        config = config.model_copy(update={"sampling": config.sampling.model_copy(update={"doubt": trained.doubt})})
         judged = [
             _rehearse(learners, validation, config=config, device=device, on_epoch=on_epoch)
             for learners, _ in rehearsed
@@ -127,7 +144,8 @@ def _rehearse(
         on_epoch(epoch.model_copy(update={"stage": f"rehearsal, {epoch.stage}"}))
 
     vae, _ = train_vae(learners, validation, config=config.vae, seed=config.seed, device=device, on_epoch=report)
-    return train_on_latents(vae, learners, validation, config=config, device=device, on_epoch=report)
+    doubt = config.sampling.doubt or 0.0
+    return train_on_latents(vae, learners, validation, config=config, doubt=doubt, device=device, on_epoch=report)
 
 
 def _how_random(

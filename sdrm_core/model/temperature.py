@@ -5,7 +5,7 @@ At a lower temperature the synthetic users are more useful, but reveal more abou
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from scipy.sparse import csr_matrix
@@ -16,8 +16,8 @@ from sdrm_core.records import Leak
 OWN = 1.0
 """The model's own temperature: the logits are used unchanged."""
 
-LADDER = tuple(round(1.1**step, 2) for step in range(-13, 4))
-"""Temperatures tried: from a third of the model's own to a third above it, in steps of 10 %."""
+LADDER = tuple(round(1.1**step, 2) for step in range(-7, 4))
+"""Temperatures tried: from half of the model's own to a third above it, in steps of 10 %."""
 
 LAST_RESORT = tuple(round(1.1**step, 2) for step in range(4, 8))
 """Higher temperatures, used only if the leak's upper bound is small: here usefulness drops faster than the leak."""
@@ -25,34 +25,40 @@ LAST_RESORT = tuple(round(1.1**step, 2) for step in range(4, 8))
 _SECOND_TRY = 1.1**3  # three steps of 10 %; halved the membership leak on MovieLens-1M
 _LEAST_SECOND = 1.1**5  # eight of eight verdicts on MovieLens-1M passed there, five at 1.33
 _LEAST_SECOND_DOUBTING = 1.1**2  # with doubt, eight of eight passed here, and more of the usefulness was kept
+_DOUBT = 2.0  # where doubt may be raised
 
 TOLERATED = 0.8
 """Share of the gates' margins that may be used; the rest is for chance, as the gates compare with other users."""
 
 
-def more_random(refused: float, *, doubts: bool) -> float:
-    """Return the temperature of the second attempt, after privacy gates refused users drawn at the first one.
+class Randomness(NamedTuple):
+    """How randomly items are drawn, as in ``SamplingConfig``."""
+
+    temperature: float
+    doubt: float
+
+
+def more_random(first: Randomness, *, may_doubt: bool) -> Randomness:
+    """Return the randomness of the second attempt, after privacy gates refused users drawn with that of the first.
 
     The second attempt is the last one, so it should pass: even after a low temperature it uses one at which hardly any
     gate failed.
 
-    Args:
-        refused: temperature of the first attempt.
-        doubts: whether the model doubts what few people taught (``sampling.doubt``).
+    may_doubt: whether doubt may be raised.
     """
-    return round(max(_SECOND_TRY * refused, _LEAST_SECOND_DOUBTING if doubts else _LEAST_SECOND), 2)
+    least, doubt = (_LEAST_SECOND_DOUBTING, _DOUBT) if may_doubt else (_LEAST_SECOND, 0.0)
+    return Randomness(round(max(_SECOND_TRY * first.temperature, least), 2), max(doubt, first.doubt))
 
 
-def where_people_are_few(*, doubts: bool) -> float:
-    """Return the temperature for people who are too few to hide at any temperature, or to measure what leaks.
+def where_people_are_few(*, may_doubt: bool) -> Randomness:
+    """Return the randomness for people who are too few to hide at any temperature, or to measure what leaks.
 
     With doubt, users drawn at the model's own temperature are at least as useful as without it at a third above, and
     most leaks are smaller.
 
-    Args:
-        doubts: as for ``more_random``.
+    may_doubt: as for ``more_random``.
     """
-    return OWN if doubts else LADDER[-1]
+    return Randomness(OWN, _DOUBT) if may_doubt else Randomness(LADDER[-1], 0.0)
 
 
 class LeakMeasure(Protocol):

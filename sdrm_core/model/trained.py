@@ -21,7 +21,6 @@ from sdrm_core.model.training import EpochReport, OnEpoch
 from sdrm_core.model.vae import MultiVAE
 
 _MOSTLY = 0.5  # reliance on rare items (``reliance_on_few``) above which data count as sparse
-_DOUBT = 2.0  # in dense data; in sparse data the vectors of rare items are shrunk instead
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +32,6 @@ class TrainedModel:
         pairs: pairs of items that get offsets.
         fit_offsets: fits the offsets of items and pairs.
         reports: of the diffusion, one per epoch.
-        doubt: in what few people taught (``sampling.doubt``).
         is_sparse: whether rare items have more than a sixth of the interactions (``reliance_on_few`` above 1/2).
     """
 
@@ -41,7 +39,6 @@ class TrainedModel:
     pairs: Pairs
     fit_offsets: OffsetFit
     reports: tuple[EpochReport, ...]
-    doubt: float
     is_sparse: bool
     _fitted: dict[tuple[float, bool], tuple[Offsets, tuple[EpochReport, ...]]] = field(default_factory=dict, init=False)
 
@@ -67,6 +64,7 @@ def train_on_latents(
     validation: csr_matrix,
     *,
     config: PipelineConfig,
+    doubt: float,
     device: torch.device,
     on_epoch: OnEpoch,
 ) -> TrainedModel:
@@ -77,6 +75,7 @@ def train_on_latents(
         train: (n_train_users, n_items) binary, no user without items; the only source of target statistics.
         validation: (n_validation_users, n_items) binary; used for early stopping.
         config: the run's configuration.
+        doubt: in what few people taught (``sampling.doubt``).
         device: where to train.
         on_epoch: called after each epoch of the diffusion, and later after each round of offset fitting.
 
@@ -88,10 +87,6 @@ def train_on_latents(
     k_anonymity = config.privacy.k_anonymity
     publishable = publishable_items(popularity, k_anonymity=k_anonymity)
     sparsity = reliance_on_few(popularity[publishable], k_anonymity=k_anonymity)
-    is_sparse = sparsity > _MOSTLY
-    doubt = config.sampling.doubt
-    if doubt is None:  # doubt needs a linear decoder
-        doubt = 0.0 if is_sparse or config.vae.decoder_units else _DOUBT
     vae = shrink_rare_items(vae.to(device), popularity, half_at=sparsity * FEW * k_anonymity)
     with Workers(device) as workers:
         denoiser, reports = train_denoiser(
@@ -120,4 +115,4 @@ def train_on_latents(
         on_epoch=on_epoch,
     )
     pairs = fit_offsets.find_pairs(model, train[:, publishable])
-    return TrainedModel(model, pairs, fit_offsets, reports, doubt, is_sparse)
+    return TrainedModel(model, pairs, fit_offsets, reports, is_sparse=sparsity > _MOSTLY)

@@ -14,7 +14,7 @@ import pytest
 from flows.regenerate import regenerate
 from sdrm_core.data.simulate import simulate_interactions
 from sdrm_core.errors import ArtifactError, DataError, GateFailed
-from sdrm_core.model.temperature import more_random
+from sdrm_core.model.temperature import Randomness, more_random
 from sdrm_core.storage import sha256_of
 from tasks.describe import describe
 from tasks.more import sample_more
@@ -318,13 +318,14 @@ class TestSecondAttempt:
     def test_what_gave_too_much_away_is_drawn_more_randomly(self, night, tmp_path, source):
         _, release = night
         model = json.loads((release.path / "manifest.json").read_text())["model"]
+        first = Randomness(model["temperature"], model["doubt"])
         run, reports = self.refused(tmp_path, source, sampling=FOUND, privacy={"min_dissimilarity": 1})
         assert reports == {"0-synthetic", "0-release", "1-synthetic", "1-release"}
-        second = more_random(model["temperature"], doubts=True)
-        assert temperatures(run) == {"model": model["temperature"], "model-1": second}
-        assert second > 1.2 * model["temperature"]
+        second = more_random(first, may_doubt=True)
+        assert temperatures(run) == {"model": first.temperature, "model-1": second.temperature}
+        assert second.temperature > 1.2 * first.temperature
         fitted = [json.loads(path.read_text())["result"] for path in (run / "finished").glob("diffuse-*.json")]
-        assert [one["doubt"] for one in fitted] == 2 * [model["doubt"]] == [2, 2]
+        assert {(one["temperature"], one["doubt"]) for one in fitted} == {first, second}
         fits = {path: path.stat().st_mtime_ns for path in run.glob("*/model.json")}
         self.refused(tmp_path, source, sampling=FOUND, privacy={"min_dissimilarity": 1})
         assert {path: path.stat().st_mtime_ns for path in fits} == fits, "started again it takes over both fits"

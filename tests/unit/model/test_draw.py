@@ -114,8 +114,8 @@ def test_at_temperature_1_a_single_item_is_drawn_from_the_models_own_distributio
     assert shares == pytest.approx(shares_at(temperature), abs=0.01)
 
 
-@pytest.mark.parametrize(("usual_count", "times"), [(1.0, 1), (2.0, 1 / 2), (0.5, 2), (100.0, 1 / 4), (0.01, 8)])
-def test_who_has_twice_as_many_items_is_drawn_twice_as_randomly_up_to_eight_times(usual_count, times):
+@pytest.mark.parametrize(("usual_count", "times"), [(1.0, 1), (2.0, 1 / 2), (0.5, 2), (100.0, 1 / 4), (0.01, 4)])
+def test_who_has_twice_as_many_items_is_drawn_twice_as_randomly_up_to_four_times(usual_count, times):
     draw = item_draw(range(N_ITEMS), temperature=1.5, usual_count=usual_count)
     shares = item_popularity(draw_users(draw, np.ones(40_000, dtype=np.int64))) / 40_000
     assert shares == pytest.approx(shares_at(1.5 * times), abs=0.01)

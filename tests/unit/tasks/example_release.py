@@ -74,6 +74,7 @@ def render_inputs(
             temperature_is_found=True,
             temperature_by_activity=True,
             doubt=0.0,
+            is_sparse=False,
             item_pairs=12,
         ),
         samples=Samples(attempt=0, model=nothing.sha256, shards=(), counts=counts(synthetic)),

@@ -20,7 +20,10 @@ def test_a_finished_cell_is_read_as_it_was_written(cell):
 
 
 @pytest.mark.parametrize("change", [
-    lambda stored: stored | {"content": {"verdict": "PASS"}}, lambda stored: stored["content"], lambda _: {}, lambda _: [],
+    lambda stored: stored | {"content": {"verdict": "PASS"}},
+    lambda stored: stored["content"],
+    lambda _: {},
+    lambda _: [],
 ])  # fmt: skip
 def test_a_changed_cell_is_discarded(cell, change):
     write_json(cell.report, change(parse_json(cell.report)))

@@ -26,6 +26,7 @@ def fitted(tmp_path):
         temperature_is_found=False,
         temperature_by_activity=False,
         doubt=0.0,
+        is_sparse=False,
         item_pairs=0,
     )
 
