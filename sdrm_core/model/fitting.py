@@ -1,7 +1,7 @@
 """Fitting the whole model on a trained VAE: the diffusion on its latents, then the randomness that privacy requires."""
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -33,7 +33,7 @@ class Fitted(NamedTuple):
         temperature_is_found: True if the temperature was chosen by the measured leak; False if it was given, or if
             there are too few users to measure the leak.
         doubt: as the model was fitted with, given or chosen.
-        is_sparse: whether rare items have much of the interactions (``TrainedModel.is_sparse``).
+        is_sparse: whether rare items have much of the interactions (``TrainedDiffusion.is_sparse``).
     """
 
     model: SdrmModel
@@ -71,10 +71,10 @@ def fit_sdrm(
         DataError: no item may be published.
     """
     given = config.sampling
-    temperature, by_activity, doubt = given.temperature, given.temperature_by_activity, given.doubt or 0.0
-    train_with = partial(train_on_latents, vae, train, validation, config=config, device=device, on_epoch=on_epoch)
-    trained = train_with(doubt=doubt)
-    if by_activity is None and trained.is_sparse:
+    temperature, by_activity = given.temperature, given.temperature_by_activity
+    diffusion = train_on_latents(vae, train, validation, config=config, device=device, on_epoch=on_epoch)
+    trained = diffusion.doubting(given.doubt)
+    if by_activity is None and diffusion.is_sparse:
         by_activity = False  # in sparse data rare items identify people, not large numbers of items
     is_found = False
     if temperature is None or by_activity is None:
@@ -82,13 +82,12 @@ def fit_sdrm(
         is_found = temperature is None and leak_at is not None
         temperature, by_activity = _how_random(temperature, by_activity, leak_at=leak_at)
     if temperature is None:
-        few = where_people_are_few(may_doubt=may_doubt(config, is_sparse=trained.is_sparse))
+        few = where_people_are_few(may_doubt=may_doubt(config, is_sparse=diffusion.is_sparse))
         temperature = few.temperature
         if few.doubt and given.doubt is None:
-            doubt = few.doubt
-            trained = train_with(doubt=doubt)
+            trained = diffusion.doubting(few.doubt)
     model, rounds = trained.drawing_at(temperature, by_activity=by_activity)
-    return Fitted(model, (*trained.reports, *rounds), is_found, doubt, trained.is_sparse)
+    return Fitted(model, (*diffusion.reports, *rounds), is_found, trained.doubt, diffusion.is_sparse)
 
 
 def may_doubt(config: PipelineConfig, *, is_sparse: bool) -> bool:
@@ -144,8 +143,8 @@ def _rehearse(
         on_epoch(epoch.model_copy(update={"stage": f"rehearsal, {epoch.stage}"}))
 
     vae, _ = train_vae(learners, validation, config=config.vae, seed=config.seed, device=device, on_epoch=report)
-    doubt = config.sampling.doubt or 0.0
-    return train_on_latents(vae, learners, validation, config=config, doubt=doubt, device=device, on_epoch=report)
+    diffusion = train_on_latents(vae, learners, validation, config=config, device=device, on_epoch=report)
+    return diffusion.doubting(config.sampling.doubt)
 
 
 def _how_random(

@@ -1,4 +1,4 @@
-"""A model trained on the latents of a VAE, whose item draw can still be fitted at any temperature."""
+"""A diffusion trained on the latents of a VAE; then a model whose item draw can still be fitted at any temperature."""
 
 from dataclasses import dataclass, field, replace
 
@@ -9,6 +9,7 @@ from scipy.sparse import csr_matrix
 from sdrm_core.config import PipelineConfig
 from sdrm_core.data.anonymity import publishable_activity, publishable_items
 from sdrm_core.data.matrix import item_popularity
+from sdrm_core.model.denoiser import Denoiser
 from sdrm_core.model.devices import Workers
 from sdrm_core.model.diffusing import Posteriors, train_denoiser
 from sdrm_core.model.draw import FEW, Offsets, reliance_on_few, target_popularity
@@ -19,6 +20,7 @@ from sdrm_core.model.shrinking import shrink_by_direction, shrink_rare_items
 from sdrm_core.model.temperature import OWN
 from sdrm_core.model.training import EpochReport, OnEpoch
 from sdrm_core.model.vae import MultiVAE
+from sdrm_core.threads import one_thread
 
 _MOSTLY = 0.5  # reliance on rare items (``reliance_on_few``) above which data count as sparse
 
@@ -31,15 +33,13 @@ class TrainedModel:
         model: without offsets, at its own temperature.
         pairs: pairs of items that get offsets.
         fit_offsets: fits the offsets of items and pairs.
-        reports: of the diffusion, one per epoch.
-        is_sparse: whether rare items have more than a sixth of the interactions (``reliance_on_few`` above 1/2).
+        doubt: in what few people taught (``sampling.doubt``).
     """
 
     model: SdrmModel
     pairs: Pairs
     fit_offsets: OffsetFit
-    reports: tuple[EpochReport, ...]
-    is_sparse: bool
+    doubt: float
     _fitted: dict[tuple[float, bool], tuple[Offsets, tuple[EpochReport, ...]]] = field(default_factory=dict, init=False)
 
     def drawing_at(self, temperature: float, *, by_activity: bool) -> tuple[SdrmModel, tuple[EpochReport, ...]]:
@@ -58,24 +58,81 @@ class TrainedModel:
         return replace(model, offsets=offsets), rounds
 
 
+@dataclass(frozen=True, eq=False)
+class TrainedDiffusion:
+    """A diffusion trained on the latents of a VAE, whose decoder can still doubt what few people taught.
+
+    Attributes:
+        vae: frozen; in sparse data with shrunk vectors of rare items.
+        denoiser: trained.
+        train: (n_train_users, n_items) binary, no user without items; the only source of target statistics.
+        config: the run's configuration.
+        reports: one per epoch.
+        on_epoch: called after each epoch, and later after each round of offset fitting.
+    """
+
+    vae: MultiVAE
+    denoiser: Denoiser
+    train: csr_matrix
+    config: PipelineConfig
+    reports: tuple[EpochReport, ...]
+    on_epoch: OnEpoch
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether rare items have more than a sixth of the interactions (``reliance_on_few`` above 1/2)."""
+        return _sparsity(self.train, self.config) > _MOSTLY
+
+    def doubting(self, doubt: float | None) -> TrainedModel:
+        """Return the model, after finding the item pairs that it generates too rarely.
+
+        Args:
+            doubt: in what few people taught (``sampling.doubt``); None: no doubt.
+
+        Raises:
+            DataError: no item may be published.
+        """
+        counts, popularity = np.diff(self.train.indptr), item_popularity(self.train)
+        vae, device, k_anonymity = self.vae, self.vae.device, self.config.privacy.k_anonymity
+        publishable = publishable_items(popularity, k_anonymity=k_anonymity)
+        if doubt:
+            with one_thread():  # the number of threads must not change a sum
+                factor = self.denoiser.latent_factor
+                vae = shrink_by_direction(vae, popularity, latent_factor=factor, doubt=doubt * k_anonymity)
+        model = SdrmModel(
+            vae=vae,
+            denoiser=self.denoiser,
+            activity=publishable_activity(counts, k_anonymity=k_anonymity, n_publishable=len(publishable)),
+            publishable=publishable,
+            offsets=Offsets.none(len(publishable), device=device),
+            temperature=OWN,
+        )
+        fit_offsets = OffsetFit(
+            target_popularity(popularity[publishable], k_anonymity=k_anonymity),
+            k_anonymity=k_anonymity,
+            config=self.config.sampling,
+            seed=self.config.seed,
+            on_epoch=self.on_epoch,
+        )
+        return TrainedModel(model, fit_offsets.find_pairs(model, self.train[:, publishable]), fit_offsets, doubt or 0.0)
+
+
 def train_on_latents(
     vae: MultiVAE,
     train: csr_matrix,
     validation: csr_matrix,
     *,
     config: PipelineConfig,
-    doubt: float,
     device: torch.device,
     on_epoch: OnEpoch,
-) -> TrainedModel:
-    """Train the diffusion on the latents of a trained VAE, and find the item pairs that it generates too rarely.
+) -> TrainedDiffusion:
+    """Train the diffusion on the latents of a trained VAE.
 
     Args:
         vae: trained, frozen.
         train: (n_train_users, n_items) binary, no user without items; the only source of target statistics.
         validation: (n_validation_users, n_items) binary; used for early stopping.
         config: the run's configuration.
-        doubt: in what few people taught (``sampling.doubt``).
         device: where to train.
         on_epoch: called after each epoch of the diffusion, and later after each round of offset fitting.
 
@@ -83,11 +140,9 @@ def train_on_latents(
         TrainingError: a loss is not finite.
         DataError: no item may be published.
     """
-    counts, popularity = np.diff(train.indptr), item_popularity(train)
-    k_anonymity = config.privacy.k_anonymity
-    publishable = publishable_items(popularity, k_anonymity=k_anonymity)
-    sparsity = reliance_on_few(popularity[publishable], k_anonymity=k_anonymity)
-    vae = shrink_rare_items(vae.to(device), popularity, half_at=sparsity * FEW * k_anonymity)
+    counts = np.diff(train.indptr)
+    half_at = _sparsity(train, config) * FEW * config.privacy.k_anonymity
+    vae = shrink_rare_items(vae.to(device), item_popularity(train), half_at=half_at)
     with Workers(device) as workers:
         denoiser, reports = train_denoiser(
             Posteriors.of(vae, train, reference=counts, seed=config.seed),
@@ -97,22 +152,10 @@ def train_on_latents(
             workers=workers,
             on_epoch=on_epoch,
         )
-        if doubt:  # in this block, where the number of threads changes no sum
-            vae = shrink_by_direction(vae, popularity, latent_factor=denoiser.latent_factor, doubt=doubt * k_anonymity)
-    model = SdrmModel(
-        vae=vae,
-        denoiser=denoiser,
-        activity=publishable_activity(counts, k_anonymity=k_anonymity, n_publishable=len(publishable)),
-        publishable=publishable,
-        offsets=Offsets.none(len(publishable), device=device),
-        temperature=OWN,
-    )
-    fit_offsets = OffsetFit(
-        target_popularity(popularity[publishable], k_anonymity=k_anonymity),
-        k_anonymity=k_anonymity,
-        config=config.sampling,
-        seed=config.seed,
-        on_epoch=on_epoch,
-    )
-    pairs = fit_offsets.find_pairs(model, train[:, publishable])
-    return TrainedModel(model, pairs, fit_offsets, reports, is_sparse=sparsity > _MOSTLY)
+    return TrainedDiffusion(vae, denoiser, train, config, reports, on_epoch)
+
+
+def _sparsity(train: csr_matrix, config: PipelineConfig) -> float:
+    popularity, k_anonymity = item_popularity(train), config.privacy.k_anonymity
+    publishable = publishable_items(popularity, k_anonymity=k_anonymity)
+    return reliance_on_few(popularity[publishable], k_anonymity=k_anonymity)

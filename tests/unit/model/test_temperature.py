@@ -145,7 +145,9 @@ def test_where_people_are_too_few_to_hide_what_few_taught_is_doubted_unless_data
 ):
     settings = config.model_copy(update={"privacy": config.privacy.model_copy(update={"k_anonymity": k_anonymity})})
     fit = partial(fit_drawn, vae, train, validation, settings, leak=lambda *_, **__: lambda _: certain(9), users=70)
-    found = fit(temperature=None, temperature_by_activity=False, doubt=given)
+    epochs = []
+    found = fit(temperature=None, temperature_by_activity=False, doubt=given, on_epoch=epochs.append)
+    assert [(one.stage, one.epoch) for one in epochs].count(("diffusion", 1)) == 1, "doubt needs no second training"
     few = where_people_are_few(may_doubt=may_doubt)
     assert (found.model.temperature, found.doubt) == (few.temperature, few.doubt if given is None else given)
     said = fit(temperature=few.temperature, temperature_by_activity=False, doubt=found.doubt)
