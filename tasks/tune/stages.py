@@ -4,8 +4,10 @@ The holdout and evaluation users are not used, so that the privacy verdict and t
 settings found are not biased by the search.
 """
 
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from scipy.sparse import csr_matrix
 from sdrm_core.arms.sdrm import SdrmArm
 from sdrm_core.config import JudgeName, PipelineConfig
 from sdrm_core.data.roles import Role
-from sdrm_core.errors import DataError, Problem, TrainingError
+from sdrm_core.errors import ArtifactError, DataError, Problem, TrainingError
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.model.training import EpochReport
 from sdrm_core.privacy.judge import judge_privacy
@@ -125,10 +127,15 @@ def open_study(tuning: Tuning) -> optuna.Study:
     """Return the Optuna study in the output directory; create it if it is missing.
 
     The next trial depends only on the earlier trials and the seed of the run, not on the number of calls.
+
+    Raises:
+        ArtifactError: the database of the study is damaged.
     """
+    database = tuning.out.resolve() / "study.db"
+    _require_intact(database)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
-        storage=_storage(tuning.out.resolve() / "study.db"),
+        storage=_storage(database),
         study_name="tune",
         direction="maximize",
         load_if_exists=True,
@@ -225,6 +232,17 @@ def _privacy(users: csr_matrix, train: csr_matrix, validation: csr_matrix, confi
         seed=config.seed,
         device=resolve_device(config.compute.device),
     )
+
+
+def _require_intact(database: Path) -> None:
+    with closing(sqlite3.connect(database)) as connection:
+        try:
+            found = [row[0] for row in connection.execute("PRAGMA quick_check")]
+        except sqlite3.DatabaseError as error:
+            found = [str(error)]
+    if found != ["ok"]:
+        remedy = "Restore it from a backup, or name a new directory: the trials in it are lost"
+        raise ArtifactError(f"{database} is damaged ({found[0]}). {remedy}")
 
 
 @lru_cache

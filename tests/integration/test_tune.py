@@ -9,7 +9,7 @@ from flows.tune import tune
 from sdrm_core.config.file import load_config
 from sdrm_core.data.roles import Role
 from sdrm_core.data.simulate import simulate_interactions
-from sdrm_core.errors import ConfigError
+from sdrm_core.errors import ArtifactError, ConfigError
 from tasks.tune import stages
 from tasks.tune.space import values_of
 from tasks.tune.stages import Tuning, open_study
@@ -101,3 +101,12 @@ def test_a_study_of_other_data_is_refused(tuned, monkeypatch):
     monkeypatch.setenv("SDRM_ROLE_KEY", "another key nobody guesses")
     with pytest.raises(ConfigError, match="other data"):
         tune(tuned[0])
+
+
+@pytest.mark.parametrize("damaged", [lambda data: data[:5000], lambda data: b"x" * len(data)])
+def test_a_damaged_study_is_told(tuned, tmp_path, damaged):
+    tuning, *_ = tuned
+    copy = shutil.copytree(tuning.out, tmp_path / "out")
+    (copy / "study.db").write_bytes(damaged((copy / "study.db").read_bytes()))
+    with pytest.raises(ArtifactError, match=r"study.db is damaged .* Restore it from a backup"):
+        open_study(tuning.model_copy(update={"out": copy}))
