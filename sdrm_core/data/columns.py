@@ -14,7 +14,8 @@ from sdrm_core.errors import Problem
 
 CHUNK_ROWS = 1 << 20  # rows are decoded in slices, because an Arrow text array holds at most 2 GiB
 _SHOWN_CHARACTERS = 60
-_MOST, _MANY, _MANY_ROWS = 0.9, 0.1, 10
+_MOST = 0.9  # of the rows are bad: the column may be another one
+_MANY, _MANY_ROWS = 0.1, 10  # so is it if a tenth are bad, except in a file of few rows
 _LIKE_AN_ID = re.compile(r"\S*@\S*|[^\W\d]\S*\d\S*|\d\S*[^\W\d]{2}\S*")
 
 

@@ -209,6 +209,5 @@ def _affordable_order(
     is_train = order < n_train
     n_holdout = min(len(order) - n_train, n_kept // 2)
     is_kept = np.where(is_train, np.cumsum(is_train) <= n_kept - n_holdout, np.cumsum(~is_train) <= n_holdout)
-    return order[
-        is_kept
-    ], f"a random subset of {about(n_kept)} of {about(len(order))} real users, {about(n_holdout)} of them held out"
+    compared = f"{about(n_kept)} of {about(len(order))} real users, {about(n_holdout)} of them held out"
+    return order[is_kept], f"a random subset of {compared}"

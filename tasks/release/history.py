@@ -141,7 +141,7 @@ def _readable(release: Path) -> Iterator[None]:
     try:
         yield
     except (ArtifactError, AttributeError, KeyError, TypeError, ValueError) as error:  # ValueError: pyarrow, pydantic
-        what = str(error).splitlines()[0]
+        what = next(iter(str(error).splitlines()), type(error).__name__)
         raise ArtifactError(
             f"{release}, the latest release, is not as it was published ({what}), so a new release cannot be compared "
             "with it. Move it away, or restore it from a backup"
