@@ -10,7 +10,7 @@ from uuid import uuid4
 from scipy.sparse import csr_matrix
 
 from sdrm_core.config import ComputeConfig, PathsConfig, PrivacyGate, Resolution
-from sdrm_core.errors import ConfigError, DataError, Problem
+from sdrm_core.errors import ArtifactError, ConfigError, DataError, Problem
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.model.folder import DESCRIPTION, is_model, load_item_ids
 from sdrm_core.model.sdrm import SdrmModel
@@ -130,7 +130,11 @@ def _require_new(out: Path) -> None:
 
 
 def _is_shared(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in (MANIFEST, LATEST))
+    """Return whether the folder is a release, or a data set's folder of releases."""
+    with suppress(ArtifactError, KeyError, TypeError):  # files of these names that the pipeline did not write
+        release = folder / parse_json(folder / LATEST)["version"] if (folder / LATEST).is_file() else folder
+        return (release / MANIFEST).is_file() and {"run", "model"} <= set(parse_json(release / MANIFEST))
+    return False
 
 
 def _shards(model: SdrmModel, *, users: int, seed: int, resolution: Resolution) -> Iterator[csr_matrix]:

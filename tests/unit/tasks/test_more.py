@@ -127,6 +127,17 @@ def test_users_that_no_gate_judged_never_lie_among_releases(published, tmp_path,
     assert sorted(release.parent.rglob("*")) == before
 
 
+@pytest.mark.parametrize(("name", "content"), [
+    ("manifest.json", '{"name": "a web page"}'), ("latest.json", '{"version": 3}'), ("latest.json", "[]"),
+])  # fmt: skip
+def test_files_of_others_make_no_folder_of_releases(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    model = untrained_model(np.eye(6, 2), activity=np.full(8, 3))
+    model.save(tmp_path / "model", item_ids=pa.array(range(6)))
+    out = sample_more(tmp_path / "model", users=3, out=tmp_path / "more", resolution="full", work=tmp_path)
+    assert (out / "sample.json").is_file()
+
+
 @pytest.mark.parametrize("name", ["items.parquet", "draw.safetensors"])
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"")])
 def test_a_model_with_a_damaged_file_is_not_described(tmp_path, name, damage):
