@@ -15,7 +15,7 @@ _TAIL_SHARES = (0.05, 0.02, _NEAR_SHARE, 0.005, 0.002)  # thresholds tried for "
 _MAX_SIZE_CLASSES = 4  # of users by number of items: two short records look alike more easily than two long ones
 _UNEXPECTED = 20  # a hit has at most 1/20 of the nearest other person's tail share: typical users are near by chance
 _MIN_PEERS = 200  # real users per size class; with fewer, a share of 1 % cannot be estimated
-_ALIKE = 2 / 3  # similarity to two other people from which on a person is one of a crowd
+_ALIKE = 1 / 2  # similarity to two other people that makes one of a crowd, also of those who have most of its items
 _ALTERED = 0.1  # share of the items in which the near copies differ that the gate must be able to see
 
 
@@ -40,7 +40,7 @@ def measure_near_copies(evidence: Evidence) -> Copies:
     people, synthetic, published = evidence.people, evidence.synthetic, evidence.people.published
     to_person, to_people = nearest(synthetic, published, device=people.device), people.published_to_published
     n_items, in_crowd = np.diff(published.indptr), to_people.similarity[:, 1] >= _ALIKE
-    is_like_crowd = (to_person.closest >= _ALIKE) & in_crowd[to_person.index[:, 0]]
+    is_like_crowd = in_crowd[to_person.index[:, 0]]
     peers = _Peers.of(n_items[~in_crowd], to_people.closest[~in_crowd])
     to_real = np.where(is_like_crowd, 1, peers.tail(to_person.closest, np.diff(synthetic.indptr)))
     closest_synthetic = nearest(published, synthetic, device=people.device).closest

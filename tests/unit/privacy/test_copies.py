@@ -184,6 +184,22 @@ def test_crowds_of_people_who_are_alike_hide_no_copies_of_others(share, n_copies
     assert verdict_of(release, train, holdout).verdict == verdict
 
 
+def test_synthetic_users_with_a_part_of_what_a_crowd_has_copy_nobody_with_another_part():
+    rng = np.random.default_rng(0)
+    basket, others = np.arange(8), np.arange(8, N_ITEMS)
+
+    def parts(n_users, n_of_basket):
+        rows = [
+            np.sort(np.r_[rng.choice(basket, n_of_basket, replace=False), rng.choice(others, 8 - n_of_basket)])
+            for _ in range(n_users)
+        ]
+        return of_items([np.unique(row) for row in rows], n_items=N_ITEMS)
+
+    train = vstack([of_any_size(900, rng), parts(200, 8), parts(1, 6)]).tocsr()
+    release = vstack([of_any_size(800, rng), parts(100, 6)]).tocsr()
+    assert verdict_of(release, train, of_any_size(200, rng)).verdict == Verdict.PASS
+
+
 def test_where_every_tenth_person_has_a_near_twin_nobody_can_tell_near_copies():
     rng = np.random.default_rng(0)
     train, holdout, fresh = (of_any_size(n_users, rng) for n_users in (1400, 300, 1400))
