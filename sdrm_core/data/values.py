@@ -166,7 +166,7 @@ def _parse_stamps(file: RawFile, column: RawColumn) -> tuple[np.ndarray, list[Pr
 def _times_in_microseconds(values: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
     """Return (n_rows,) datetime64[us], and (n_rows,) bool: missing, or beyond 64 bits in microseconds."""
     seconds = np.asarray(values.cast(pa.timestamp("s"), safe=False).cast(pa.int64()).fill_null(0))
-    is_beyond = np.abs(seconds.astype(np.float64)) >= _INT64_BOUND / 1e6
+    is_beyond = np.abs(seconds.astype(np.float64)) >= _INT64_BOUND / _TICKS_PER_SECOND
     return np.asarray(values.cast(pa.timestamp("us"), safe=False)), null_rows(values) | is_beyond
 
 

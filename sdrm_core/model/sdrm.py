@@ -168,7 +168,7 @@ class SdrmModel:
         variant = description.get("variant", description.get("arm"))  # ``save_arm`` writes the key "arm"
         if variant != VARIANT:
             raise ArtifactError(f"{folder} holds a model of variant {variant!r}; {VARIANT!r} was expected")
-        files.model_file(folder, files.ITEMS)
+        files.model_file(folder, files.ITEMS)  # not needed here, but a model without it cannot be used
         item_digest = description["files"][files.ITEMS]
         vae = load_vae(files.model_file(folder, files.VAE), item_digest=item_digest, device=device)
         path = files.model_file(folder, files.DIFFUSION)

@@ -68,6 +68,7 @@ class TrainedDiffusion:
         train: (n_train_users, n_items) binary, no user without items; the only source of target statistics.
         config: the run's configuration.
         reports: one per epoch.
+        is_sparse: whether rare items have more than a sixth of the interactions (``reliance_on_few`` above 1/2).
         on_epoch: called after each epoch, and later after each round of offset fitting.
     """
 
@@ -76,12 +77,8 @@ class TrainedDiffusion:
     train: csr_matrix
     config: PipelineConfig
     reports: tuple[EpochReport, ...]
+    is_sparse: bool
     on_epoch: OnEpoch
-
-    @property
-    def is_sparse(self) -> bool:
-        """Whether rare items have more than a sixth of the interactions (``reliance_on_few`` above 1/2)."""
-        return _sparsity(self.train, self.config) > _MOSTLY
 
     def doubting(self, doubt: float | None) -> TrainedModel:
         """Return the model, after finding the item pairs that it generates too rarely.
@@ -140,9 +137,10 @@ def train_on_latents(
         TrainingError: a loss is not finite.
         DataError: no item may be published.
     """
-    counts = np.diff(train.indptr)
-    half_at = _sparsity(train, config) * FEW * config.privacy.k_anonymity
-    vae = shrink_rare_items(vae.to(device), item_popularity(train), half_at=half_at)
+    counts, popularity, k_anonymity = np.diff(train.indptr), item_popularity(train), config.privacy.k_anonymity
+    publishable = publishable_items(popularity, k_anonymity=k_anonymity)
+    sparsity = reliance_on_few(popularity[publishable], k_anonymity=k_anonymity)
+    vae = shrink_rare_items(vae.to(device), popularity, half_at=sparsity * FEW * k_anonymity)
     with Workers(device) as workers:
         denoiser, reports = train_denoiser(
             Posteriors.of(vae, train, reference=counts, seed=config.seed),
@@ -152,10 +150,6 @@ def train_on_latents(
             workers=workers,
             on_epoch=on_epoch,
         )
-    return TrainedDiffusion(vae, denoiser, train, config, reports, on_epoch)
-
-
-def _sparsity(train: csr_matrix, config: PipelineConfig) -> float:
-    popularity, k_anonymity = item_popularity(train), config.privacy.k_anonymity
-    publishable = publishable_items(popularity, k_anonymity=k_anonymity)
-    return reliance_on_few(popularity[publishable], k_anonymity=k_anonymity)
+    return TrainedDiffusion(
+        vae, denoiser, train, config=config, reports=reports, is_sparse=sparsity > _MOSTLY, on_epoch=on_epoch
+    )

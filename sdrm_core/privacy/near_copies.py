@@ -34,15 +34,15 @@ def measure_near_copies(evidence: Evidence) -> Copies:
     Steps 1 and 2 do not use the roles. Step 3 leaves out users with fewer than five publishable items: there are more
     of these among held-out users, because training users' own items help to make an item publishable.
 
-    Crowds of people who are alike (a starter pack, a default basket) are left out, as are synthetic users like them.
+    Crowds of people who are alike (a starter pack, a default basket) are left out, as are synthetic users next to them.
     Nobody in a crowd is recognised, but a few percent of such people would make it look normal to be near to somebody.
     """
     people, synthetic, published = evidence.people, evidence.synthetic, evidence.people.published
     to_person, to_people = nearest(synthetic, published, device=people.device), people.published_to_published
     n_items, in_crowd = np.diff(published.indptr), to_people.similarity[:, 1] >= _ALIKE
-    is_like_crowd = in_crowd[to_person.index[:, 0]]
+    next_to_crowd = in_crowd[to_person.index[:, 0]]
     peers = _Peers.of(n_items[~in_crowd], to_people.closest[~in_crowd])
-    to_real = np.where(is_like_crowd, 1, peers.tail(to_person.closest, np.diff(synthetic.indptr)))
+    to_real = np.where(next_to_crowd, 1, peers.tail(to_person.closest, np.diff(synthetic.indptr)))
     closest_synthetic = nearest(published, synthetic, device=people.device).closest
     to_synthetic = np.where(in_crowd, 1, peers.tail(closest_synthetic, n_items))
     among_people = np.where(in_crowd, 1, peers.tail(to_people.closest, n_items, are_peers=True))

@@ -15,6 +15,7 @@ from sdrm_core.errors import ArtifactError
 from sdrm_core.storage import parse_json
 from tasks.records import JOURNAL, Run, Samples
 from tasks.release.interactions import written_files
+from tasks.resumable import DAMAGE
 from tasks.stage import LOG
 
 LATEST = "latest.json"
@@ -140,7 +141,7 @@ def _who_published(manifest: Mapping[str, Any]) -> tuple[str, str, int]:
 def _readable(release: Path) -> Iterator[None]:
     try:
         yield
-    except (ArtifactError, AttributeError, KeyError, TypeError, ValueError) as error:  # ValueError: pyarrow, pydantic
+    except DAMAGE as error:
         what = next(iter(str(error).splitlines()), type(error).__name__)
         raise ArtifactError(
             f"{release}, the latest release, is not as it was published ({what}), so a new release cannot be compared "

@@ -131,11 +131,9 @@ def open_study(tuning: Tuning) -> optuna.Study:
     Raises:
         ArtifactError: the database of the study is damaged.
     """
-    database = tuning.out.resolve() / "study.db"
-    _require_intact(database)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
-        storage=_storage(database),
+        storage=_storage(tuning.out.resolve() / "study.db"),
         study_name="tune",
         direction="maximize",
         load_if_exists=True,
@@ -247,5 +245,10 @@ def _require_intact(database: Path) -> None:
 
 @lru_cache
 def _storage(path: Path) -> optuna.storages.RDBStorage:
-    """Return the SQLite database of the study, which stays intact if the process is killed at any moment."""
+    """Return the SQLite database of the study, which stays intact if the process is killed at any moment.
+
+    Raises:
+        ArtifactError: it is damaged.
+    """
+    _require_intact(path)
     return optuna.storages.RDBStorage(f"sqlite:///{path}")
