@@ -15,6 +15,7 @@ from sdrm_core.model.temperature import Randomness, more_random
 from sdrm_core.model.training import EpochReport
 from sdrm_core.model.weights import load_vae, save_vae
 from sdrm_core.privacy.leak import leak_against
+from sdrm_core.quality.usefulness import usefulness_for
 from sdrm_core.records import Artifact
 from sdrm_core.storage import checked, private_directory, write_json
 from tasks.matrix import users_of_roles
@@ -70,6 +71,7 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: Fitte
             config=config,
             device=device,
             leak=leak_against,
+            usefulness=usefulness_for,
             on_epoch=report_epoch,
         )
         if config.sampling.temperature is None and not is_found:

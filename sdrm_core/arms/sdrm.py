@@ -15,6 +15,7 @@ from sdrm_core.model.pretraining import train_vae
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.model.training import OnEpoch
 from sdrm_core.privacy.leak import leak_against
+from sdrm_core.quality.usefulness import usefulness_for
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +56,16 @@ class SdrmArm:
         """Train the VAE, then the diffusion and the item draw."""
         require_users(train=train, validation=validation)
         vae, _ = train_vae(train, validation, config=config.vae, seed=config.seed, device=device, on_epoch=on_epoch)
-        fitted = fit_sdrm(vae, train, validation, config=config, device=device, leak=leak_against, on_epoch=on_epoch)
+        fitted = fit_sdrm(
+            vae,
+            train,
+            validation,
+            config=config,
+            device=device,
+            leak=leak_against,
+            usefulness=usefulness_for,
+            on_epoch=on_epoch,
+        )
         return FittedSdrm(fitted.model, self.resolution, config.compute.batch_users)
 
     def load(self, folder: Path, *, device: torch.device) -> FittedSdrm:

@@ -1,27 +1,19 @@
 """Fitting the whole model on a trained VAE: the diffusion on its latents, then the randomness that privacy requires."""
 
-from collections.abc import Callable
-from functools import cache
 from typing import NamedTuple
 
 import torch
 from scipy.sparse import csr_matrix
 
-from sdrm_core.config import PipelineConfig
+from sdrm_core.config import PipelineConfig, SamplingConfig
 from sdrm_core.model.pretraining import train_vae
 from sdrm_core.model.rehearsal import Rehearsal, rehearsals
 from sdrm_core.model.sdrm import SdrmModel
-from sdrm_core.model.temperature import OWN, LeakMeasure, choose_temperature, where_people_are_few
-from sdrm_core.model.trained import TrainedModel, train_on_latents
+from sdrm_core.model.search import Found, LeakMeasure, Search, UsefulnessMeasure
+from sdrm_core.model.temperature import DOUBTS, Randomness, where_people_are_few
+from sdrm_core.model.trained import TrainedDiffusion, train_on_latents
 from sdrm_core.model.training import EpochReport, OnEpoch
 from sdrm_core.model.vae import MultiVAE
-from sdrm_core.randomness import stream_seed
-from sdrm_core.records import Leak
-
-_MAX_LEAK_USERS = 20_000  # synthetic users drawn to measure the leak; more are more precise but slower
-
-_LeakAt = Callable[[float, bool], Leak]
-"""Takes a temperature, and whether it is proportional to a user's number of items; returns the leak."""
 
 
 class Fitted(NamedTuple):
@@ -51,6 +43,7 @@ def fit_sdrm(
     config: PipelineConfig,
     device: torch.device,
     leak: LeakMeasure,
+    usefulness: UsefulnessMeasure,
     on_epoch: OnEpoch,
 ) -> Fitted:
     """Train the diffusion on the VAE's latents and fit the draw to the training users.
@@ -64,6 +57,7 @@ def fit_sdrm(
         leak: measures the leak. It decides the temperature, whether the temperature is higher for users with many
             items, and the doubt, as far as the configuration leaves these open. If the temperature is open and there
             are few validation users, the leak is measured in rehearsals (``rehearsal``).
+        usefulness: measures how useful users are, where what leaks leaves several doubts to choose from.
         on_epoch: called after each epoch of the diffusion and each round of offset fitting, also in rehearsals.
 
     Raises:
@@ -71,22 +65,18 @@ def fit_sdrm(
         DataError: no item may be published.
     """
     given = config.sampling
-    temperature, by_activity = given.temperature, given.temperature_by_activity
     diffusion = train_on_latents(vae, train, validation, config=config, device=device, on_epoch=on_epoch)
-    trained = diffusion.doubting(given.doubt)
-    if by_activity is None and diffusion.is_sparse:
-        by_activity = False  # in sparse data rare items identify people, not large numbers of items
-    is_found = False
-    if temperature is None or by_activity is None:
-        leak_at = _leak_at(trained, train, validation, config=config, device=device, leak=leak, on_epoch=on_epoch)
-        is_found = temperature is None and leak_at is not None
-        temperature, by_activity = _how_random(temperature, by_activity, leak_at=leak_at)
-    if temperature is None:
-        few = where_people_are_few(may_doubt=may_doubt(config, is_sparse=diffusion.is_sparse))
-        temperature = few.temperature
-        if few.doubt and given.doubt is None:
-            trained = diffusion.doubting(few.doubt)
-    model, rounds = trained.drawing_at(temperature, by_activity=by_activity)
+    allowed = may_doubt(config, is_sparse=diffusion.is_sparse)
+    search = None
+    if given.temperature is None or (given.temperature_by_activity is None and not diffusion.is_sparse):
+        search = _search(
+            diffusion, train, validation, config=config, leak=leak, usefulness=usefulness, on_epoch=on_epoch
+        )
+    found = _how_random(given, search=search, may_choose_doubt=allowed and given.doubt is None)
+    randomness = found.randomness or where_people_are_few(may_doubt=allowed)
+    trained = diffusion.doubting(randomness.doubt if given.doubt is None else given.doubt)
+    model, rounds = trained.drawing_at(randomness.temperature, by_activity=found.by_activity)
+    is_found = search is not None and given.temperature is None
     return Fitted(model, (*diffusion.reports, *rounds), is_found, trained.doubt, diffusion.is_sparse)
 
 
@@ -100,75 +90,51 @@ def may_doubt(config: PipelineConfig, *, is_sparse: bool) -> bool:
     return config.sampling.doubt > 0
 
 
-def _leak_at(
-    trained: TrainedModel,
+def _search(
+    diffusion: TrainedDiffusion,
     train: csr_matrix,
     validation: csr_matrix,
     *,
     config: PipelineConfig,
-    device: torch.device,
     leak: LeakMeasure,
+    usefulness: UsefulnessMeasure,
     on_epoch: OnEpoch,
-) -> _LeakAt | None:
-    """Return a function that measures the leak at a temperature; None if there are too few users to measure it.
-
-    The users are drawn from the trained model, or from the models of the rehearsals.
-    """
+) -> Search | None:
+    """Return the search on the trained diffusion, or on those of the rehearsals; None if users are too few to judge."""
     rehearsed = rehearsals(train, validation, seed=config.seed) if config.sampling.temperature is None else []
     sides = rehearsed or [Rehearsal(train, validation)]
+    device = diffusion.vae.device
     leak_of = leak(sides, n_train=train.shape[0], config=config.privacy, seed=config.seed, device=device)
     if leak_of is None:
         return None
-    judged = [trained]
+    diffusions = [diffusion]
     if rehearsed:
-        judged = [
+        diffusions = [
             _rehearse(learners, validation, config=config, device=device, on_epoch=on_epoch)
             for learners, _ in rehearsed
         ]
-
-    @cache
-    def leak_at(temperature: float, by_activity: bool) -> Leak:
-        drawings = (each.drawing_at(temperature, by_activity=by_activity) for each in judged)
-        return leak_of([_some_users(model, config=config) for model, _ in drawings])
-
-    return leak_at
+    usefulness_of = usefulness([side.onlookers for side in sides], config=config.utility, seed=config.seed)
+    return Search(diffusions, config, leak_of=leak_of, usefulness_of=usefulness_of)
 
 
 def _rehearse(
     learners: csr_matrix, validation: csr_matrix, *, config: PipelineConfig, device: torch.device, on_epoch: OnEpoch
-) -> TrainedModel:
+) -> TrainedDiffusion:
     """Train a model on the learners exactly like the real model; its epoch reports are marked as of a rehearsal."""
 
     def report(epoch: EpochReport) -> None:
         on_epoch(epoch.model_copy(update={"stage": f"rehearsal, {epoch.stage}"}))
 
     vae, _ = train_vae(learners, validation, config=config.vae, seed=config.seed, device=device, on_epoch=report)
-    diffusion = train_on_latents(vae, learners, validation, config=config, device=device, on_epoch=report)
-    return diffusion.doubting(config.sampling.doubt)
+    return train_on_latents(vae, learners, validation, config=config, device=device, on_epoch=report)
 
 
-def _how_random(
-    temperature: float | None, by_activity: bool | None, *, leak_at: _LeakAt | None
-) -> tuple[float | None, bool]:
-    """Return both settings: as given, or chosen by the measured leak if None.
-
-    The temperature remains None if the leak cannot be measured or is too large at every temperature.
-    """
-    if leak_at is None:
-        return temperature, bool(by_activity)
+def _how_random(given: SamplingConfig, *, search: Search | None, may_choose_doubt: bool) -> Found:
+    """Return how randomly to draw: as given, or found where it is open and can be searched for."""
+    doubt, by_activity = given.doubt or 0.0, given.temperature_by_activity
+    if given.temperature is None:
+        doubts = DOUBTS if may_choose_doubt else (doubt,)
+        return search.most_useful(doubts) if search else Found(None, bool(by_activity))
     if by_activity is None:
-        by_activity = leak_at(OWN, False).rises_with_activity
-    if temperature is None:
-        temperature = choose_temperature(lambda candidate: leak_at(candidate, by_activity))
-    return temperature, by_activity
-
-
-def _some_users(model: SdrmModel, *, config: PipelineConfig) -> csr_matrix:
-    """Draw synthetic users to measure the leak on."""
-    return model.sample(
-        0,
-        min(config.sampling.users or len(model.activity), _MAX_LEAK_USERS),
-        seed=stream_seed(config.seed, "temperature"),
-        resolution=config.sampling.resolution,
-        batch_users=config.compute.batch_users,
-    )
+        by_activity = search is not None and search.rises_with_activity(doubt)
+    return Found(Randomness(given.temperature, doubt), by_activity)

@@ -4,13 +4,9 @@ At a lower temperature the synthetic users are more useful, but reveal more abou
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from typing import NamedTuple
 
-import torch
-from scipy.sparse import csr_matrix
-
-from sdrm_core.config import PrivacyConfig
 from sdrm_core.records import Leak
 
 OWN = 1.0
@@ -19,6 +15,9 @@ OWN = 1.0
 LADDER = tuple(round(1.1**step, 2) for step in range(-7, 4))
 """Temperatures tried: from half of the model's own to a third above it, in steps of 10 %."""
 
+LOW = tuple(round(1.1**step, 2) for step in range(-13, -7))
+"""Lower temperatures, for a model that doubts what few people taught: it leaks less at each temperature."""
+
 LAST_RESORT = tuple(round(1.1**step, 2) for step in range(4, 8))
 """Higher temperatures, used only if the leak's upper bound is small: here usefulness drops faster than the leak."""
 
@@ -26,6 +25,9 @@ _SECOND_TRY = 1.1**3  # three steps of 10 %; halved the membership leak on Movie
 _LEAST_SECOND = 1.1**5  # eight of eight verdicts on MovieLens-1M passed there, five at 1.33
 _LEAST_SECOND_DOUBTING = 1.1**2  # with doubt, eight of eight passed here, and more of the usefulness was kept
 _DOUBT = 2.0  # where doubt may be raised
+
+DOUBTS = (0.0, 4.0)
+"""Doubts among which the more useful one is chosen, each at the lowest temperature at which little leaks."""
 
 TOLERATED = 0.8
 """Share of the gates' margins that may be used; the rest is for chance, as the gates compare with other users."""
@@ -61,32 +63,10 @@ def where_people_are_few(*, may_doubt: bool) -> Randomness:
     return Randomness(OWN, _DOUBT) if may_doubt else Randomness(LADDER[-1], 0.0)
 
 
-class LeakMeasure(Protocol):
-    """Measures how much synthetic users reveal about the users a model was trained on."""
-
-    def __call__(
-        self,
-        sides: Sequence[tuple[csr_matrix, csr_matrix]],
-        *,
-        n_train: int,
-        config: PrivacyConfig,
-        seed: int,
-        device: torch.device,
-    ) -> Callable[[Sequence[csr_matrix]], Leak] | None:
-        """Return a function that takes each side's synthetic users (n_users, n_items); None if too few users.
-
-        Args:
-            sides: for each model, the users it was trained on and its onlookers (users it was not trained on).
-            n_train: number of training users of the model whose leak is wanted; a side's model may have fewer.
-            config: margins and limits.
-            seed: of the run.
-            device: where users are compared.
-        """
-
-
-def choose_temperature(leak_at: Callable[[float], Leak]) -> float | None:
+def choose_temperature(leak_at: Callable[[float], Leak], *, doubt: float) -> float | None:
     """Return the lowest temperature with a small leak, or None.
 
+    - With doubt, temperatures in ``LOW`` are tried too.
     - From 1 to the top of ``LADDER`` the measured leak must be at most ``TOLERATED``.
     - Below 1 the leak's upper bound must be so too, because there users are more typical than the model's own.
     - On ``LAST_RESORT`` the upper bound must be so too: with few users a leak may exist without being measurable, and
@@ -97,6 +77,7 @@ def choose_temperature(leak_at: Callable[[float], Leak]) -> float | None:
 
     Args:
         leak_at: the leak of users drawn at a temperature; assumed to fall as the temperature rises, for the bisection.
+        doubt: with which the model was fitted.
     """
     leaks: dict[float, Leak] = {}
 
@@ -108,7 +89,7 @@ def choose_temperature(leak_at: Callable[[float], Leak]) -> float | None:
         leaks[temperature] = leak_at(temperature)
         return keeps_within(TOLERATED, temperature)
 
-    for ladder in (LADDER, LAST_RESORT):
+    for ladder in (LOW + LADDER if doubt else LADDER, LAST_RESORT):
         place = bisect_left(ladder, True, key=is_tolerated)
         if place < len(ladder):
             return ladder[place]

@@ -79,16 +79,22 @@ class TrainedDiffusion:
     reports: tuple[EpochReport, ...]
     is_sparse: bool
     on_epoch: OnEpoch
+    _models: dict[float, TrainedModel] = field(default_factory=dict, init=False)
 
-    def doubting(self, doubt: float | None) -> TrainedModel:
-        """Return the model, after finding the item pairs that it generates too rarely.
+    def doubting(self, doubt: float) -> TrainedModel:
+        """Return the model, after finding the item pairs that it generates too rarely; repeated calls reuse it.
 
         Args:
-            doubt: in what few people taught (``sampling.doubt``); None: no doubt.
+            doubt: in what few people taught (``sampling.doubt``); 0: no doubt.
 
         Raises:
             DataError: no item may be published.
         """
+        if doubt not in self._models:
+            self._models[doubt] = self._doubting(doubt)
+        return self._models[doubt]
+
+    def _doubting(self, doubt: float) -> TrainedModel:
         counts, popularity = np.diff(self.train.indptr), item_popularity(self.train)
         vae, device, k_anonymity = self.vae, self.vae.device, self.config.privacy.k_anonymity
         publishable = publishable_items(popularity, k_anonymity=k_anonymity)
@@ -111,7 +117,7 @@ class TrainedDiffusion:
             seed=self.config.seed,
             on_epoch=self.on_epoch,
         )
-        return TrainedModel(model, fit_offsets.find_pairs(model, self.train[:, publishable]), fit_offsets, doubt or 0.0)
+        return TrainedModel(model, fit_offsets.find_pairs(model, self.train[:, publishable]), fit_offsets, doubt)
 
 
 def train_on_latents(

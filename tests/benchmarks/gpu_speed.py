@@ -18,6 +18,7 @@ from sdrm_core.model.fitting import fit_sdrm
 from sdrm_core.model.pretraining import train_vae
 from sdrm_core.privacy.leak import leak_against
 from sdrm_core.privacy.similarity import nearest
+from sdrm_core.quality.usefulness import usefulness_for
 from tests.benchmarks.large_night import simulated_log
 
 Result = TypeVar("Result")
@@ -52,7 +53,8 @@ def stages(users: csr_matrix, device: torch.device, *, n_sampled: int) -> dict[s
     settings = {"device": device, "on_epoch": lambda _: None}
     seconds: dict[str, float] = {}
     seconds["pretrain"], (vae, _) = timed(partial(train_vae, train, validation, config=config.vae, seed=0, **settings))
-    fit = partial(fit_sdrm, vae, train, validation, config=config, leak=leak_against, **settings)
+    measures = {"leak": leak_against, "usefulness": usefulness_for}
+    fit = partial(fit_sdrm, vae, train, validation, config=config, **measures, **settings)
     seconds["diffuse"], (model, *_) = timed(fit)
     for resolution in ("full", "multi"):
         sample = partial(model.sample, seed=1, resolution=resolution, batch_users=config.compute.batch_users)

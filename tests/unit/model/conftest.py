@@ -72,11 +72,19 @@ def no_leak(*_, **__):
     return lambda _: Leak(share=0.0, bound=0.0, rises_with_activity=False)
 
 
-def fit_drawn(vae, train, validation, config, *, leak, on_epoch=lambda _: None, **sampling):
+def as_useful(*_, **__):
+    return lambda _: 0.0
+
+
+UNJUDGED = {"leak": no_leak, "usefulness": as_useful}
+
+
+def fit_drawn(vae, train, validation, config, *, leak, usefulness=as_useful, on_epoch=lambda _: None, **sampling):
     """Fit a model whose draw is as ``sampling`` says."""
     changed = config.sampling.model_copy(update={"margin_rounds": 2, **sampling})
     config = config.model_copy(update={"sampling": changed})
-    return fit_sdrm(vae, train, validation, config=config, device=CPU, leak=leak, on_epoch=on_epoch)
+    measures = {"leak": leak, "usefulness": usefulness}
+    return fit_sdrm(vae, train, validation, config=config, device=CPU, **measures, on_epoch=on_epoch)
 
 
 def two_communities(n_users: int, *, seed: int) -> csr_matrix:
@@ -116,4 +124,4 @@ def vae(train, validation, config):
 
 @pytest.fixture(scope="session")
 def model(vae, train, validation, config) -> SdrmModel:
-    return fit_sdrm(vae, train, validation, config=config, device=CPU, leak=no_leak, on_epoch=lambda _: None).model
+    return fit_sdrm(vae, train, validation, config=config, device=CPU, **UNJUDGED, on_epoch=lambda _: None).model

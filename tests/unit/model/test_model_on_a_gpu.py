@@ -16,7 +16,8 @@ from sdrm_core.model.selection import best_items
 from sdrm_core.model.temperature import LADDER, LAST_RESORT
 from sdrm_core.privacy.leak import leak_against
 from sdrm_core.privacy.similarity import nearest
-from tests.unit.model.conftest import CPU, N_ITEMS, no_leak, two_communities
+from sdrm_core.quality.usefulness import usefulness_for
+from tests.unit.model.conftest import CPU, N_ITEMS, UNJUDGED, two_communities
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
 GPU = torch.device("cuda")
@@ -32,7 +33,7 @@ def people():
 def on_gpu(people, config):
     where = {"device": GPU, "on_epoch": lambda _: None}
     vae, _ = train_vae(*people, config=config.vae, seed=config.seed, **where)
-    return fit_sdrm(vae, *people, config=config, leak=no_leak, **where).model
+    return fit_sdrm(vae, *people, config=config, **UNJUDGED, **where).model
 
 
 def drawn(model, start=0, stop=N_USERS, *, resolution="full", batch_users=4096):
@@ -74,7 +75,7 @@ def test_a_model_from_the_gpu_draws_on_the_cpu_and_back(on_gpu, tmp_path):
 def test_the_temperature_is_found_there(on_gpu, people, config):
     sampling = config.sampling.model_copy(update={"temperature": None})
     open_config = config.model_copy(update={"sampling": sampling})
-    fit = partial(fit_sdrm, device=GPU, leak=leak_against, on_epoch=lambda _: None)
+    fit = partial(fit_sdrm, device=GPU, leak=leak_against, usefulness=usefulness_for, on_epoch=lambda _: None)
     model = fit(on_gpu.vae, *people, config=open_config).model
     assert model.temperature in (*LADDER, *LAST_RESORT)
 

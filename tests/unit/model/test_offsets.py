@@ -13,7 +13,7 @@ from sdrm_core.model.draw import Offsets, target_popularity
 from sdrm_core.model.fitting import fit_sdrm
 from sdrm_core.model.offsets import OffsetFit
 from sdrm_core.model.pairs import Pairs, outstanding_pairs
-from tests.unit.model.conftest import CPU, fit_drawn, no_leak, two_communities, untrained_model
+from tests.unit.model.conftest import CPU, UNJUDGED, fit_drawn, no_leak, two_communities, untrained_model
 
 K_ANONYMITY = 20  # of the configuration
 BUNDLE = (41, 52)  # rare items of different communities
@@ -68,7 +68,7 @@ def test_a_pair_of_a_small_group_is_as_frequent_as_in_training_and_less_so_at_hi
 
     def share(pair_rounds):
         rounds = settings.model_copy(update={"sampling": sampling.model_copy(update={"pair_rounds": pair_rounds})})
-        fitted = fit_sdrm(vae, train, validation, config=rounds, device=CPU, leak=no_leak, on_epoch=lambda _: None)
+        fitted = fit_sdrm(vae, train, validation, config=rounds, device=CPU, **UNJUDGED, on_epoch=lambda _: None)
         return both(fitted.model.sample(0, 4000, seed=1, resolution="full", batch_users=64)) / both(train)
 
     assert least < share(8) < most
@@ -78,7 +78,7 @@ def test_a_pair_of_a_small_group_is_as_frequent_as_in_training_and_less_so_at_hi
 def test_a_pair_too_few_people_have_is_not_learnt(vae, validation, config):
     few = config.privacy.k_anonymity - 1
     train = with_bundle(two_communities(300, seed=0), few)
-    model = fit_sdrm(vae, train, validation, config=config, device=CPU, leak=no_leak, on_epoch=lambda _: None).model
+    model = fit_sdrm(vae, train, validation, config=config, device=CPU, **UNJUDGED, on_epoch=lambda _: None).model
     place = [np.searchsorted(model.publishable, item) for item in BUNDLE]
     assert model.offsets.pairs[place[0], place[1]] == 0
 
@@ -89,7 +89,7 @@ def test_many_pairs_of_popular_items_do_not_make_popularity_swing(vae, validatio
     train, privacy = two_communities(3000, seed=0), config.privacy.model_copy(update={"k_anonymity": 5})
     settings = config.model_copy(update={"privacy": privacy})
     model, reports, *_ = fit_sdrm(
-        tasteless, train, validation, config=settings, device=CPU, leak=no_leak, on_epoch=lambda _: None
+        tasteless, train, validation, config=settings, device=CPU, **UNJUDGED, on_epoch=lambda _: None
     )
     assert model.offsets.n_pairs > 500
     assert reports[-1].stage == "pairs"

@@ -16,7 +16,7 @@ from sdrm_core.model.users import block_users
 from sdrm_core.model.weights import load_vae, load_weights, save_vae, save_weights
 from sdrm_core.records import Artifact
 from sdrm_core.storage import sha256_of
-from tests.unit.model.conftest import CPU, N_ITEMS, SETTINGS, no_leak, taught
+from tests.unit.model.conftest import CPU, N_ITEMS, SETTINGS, UNJUDGED, taught
 
 ITEM_IDS = pa.array([f"item-{number}" for number in range(N_ITEMS)])
 ITEM_DIGEST = "0" * 64
@@ -126,7 +126,7 @@ def test_an_empty_range_gives_no_users(model):
 def test_nobody_gets_more_items_than_may_be_published(vae, train, validation):
     strict = load_config(None, [*SETTINGS, "privacy.k_anonymity=60", "sampling.margin_rounds=2"])
     strict = strict.model_copy(update={"diffusion": strict.diffusion.model_copy(update={"max_epochs": 1})})
-    model = fit_sdrm(vae, train, validation, config=strict, device=CPU, leak=no_leak, on_epoch=lambda _: None).model
+    model = fit_sdrm(vae, train, validation, config=strict, device=CPU, **UNJUDGED, on_epoch=lambda _: None).model
     n_publishable = len(model.publishable)
     assert n_publishable < np.diff(train.indptr).max()
     counts = np.diff(sample(model, 0, 500).indptr)
@@ -145,7 +145,7 @@ def test_fitting_reports_every_stage_and_repeats_to_the_byte(  # noqa: PLR0917 -
 ):
     reports = []
     again, returned, is_found, *_ = fit_sdrm(
-        vae, train, validation, config=config, device=CPU, leak=no_leak, on_epoch=reports.append
+        vae, train, validation, config=config, device=CPU, **UNJUDGED, on_epoch=reports.append
     )
     assert not is_found  # it is given
     assert tuple(reports) == returned
@@ -160,7 +160,7 @@ def test_a_diverging_diffusion_stops_at_once(vae, train, validation, config):
         update={"diffusion": config.diffusion.model_copy(update={"learning_rate": 1e30, "max_epochs": 50})}
     )
     with pytest.raises(TrainingError, match=r"diffusion: the training loss is (nan|inf) in epoch 1;"):
-        fit_sdrm(vae, train, validation, config=diverging, device=CPU, leak=no_leak, on_epoch=lambda _: None)
+        fit_sdrm(vae, train, validation, config=diverging, device=CPU, **UNJUDGED, on_epoch=lambda _: None)
 
 
 def test_a_loaded_model_makes_the_same_users(model, folder):

@@ -9,6 +9,7 @@ import torch
 from sdrm_core.model.temperature import (
     LADDER,
     LAST_RESORT,
+    LOW,
     TOLERATED,
     Randomness,
     choose_temperature,
@@ -27,7 +28,8 @@ def test_the_ladder_rises_by_about_a_tenth_from_half_the_models_own_randomness_t
     assert (LADDER[0], LADDER[-1]) == (0.51, 1.33)
     assert 1.0 in LADDER
     assert LAST_RESORT[-1] == 1.95
-    assert all(1.05 < above / below < 1.15 for below, above in pairwise(LADDER + LAST_RESORT))
+    assert LOW[0] == 0.29
+    assert all(1.05 < above / below < 1.15 for below, above in pairwise(LOW + LADDER + LAST_RESORT))
 
 
 @pytest.mark.parametrize("least", LADDER)
@@ -38,31 +40,39 @@ def test_the_lowest_temperature_that_leaks_little_is_found_in_four_tries(least):
         tried.append(temperature)
         return certain(TOLERATED if temperature >= least else TOLERATED + 0.01)
 
-    assert choose_temperature(leak_at) == least
+    assert choose_temperature(leak_at, doubt=0) == least
     assert len(tried) <= 4
+
+
+@pytest.mark.parametrize("least", [*LOW, *LADDER])
+def test_with_doubt_lower_ones_are_tried_too(least):
+    assert choose_temperature(lambda temperature: certain(temperature < least), doubt=1) == least
 
 
 @pytest.mark.parametrize("least", LAST_RESORT)
 def test_above_the_ladder_it_is_the_lowest_that_leaks_little(least):
-    assert choose_temperature(lambda temperature: certain(0 if temperature >= least else TOLERATED + 0.01)) == least
+    assert (
+        choose_temperature(lambda temperature: certain(0 if temperature >= least else TOLERATED + 0.01), doubt=0)
+        == least
+    )
 
 
 def test_where_nothing_leaves_room_what_would_just_pass_is_taken():
-    assert choose_temperature(lambda temperature: certain(0.95 if temperature >= 1.77 else 1.3)) == 1.77
+    assert choose_temperature(lambda temperature: certain(0.95 if temperature >= 1.77 else 1.3), doubt=0) == 1.77
 
 
 @pytest.mark.parametrize("leak", [float("inf"), float("nan")])
 def test_where_every_temperature_leaks_without_bound_there_is_none(leak):
-    assert choose_temperature(lambda _: certain(leak)) is None
+    assert choose_temperature(lambda _: certain(leak), doubt=0) is None
 
 
 @pytest.mark.parametrize("slope", [7, 0.05])
 def test_where_no_temperature_is_enough_there_is_none_however_much_a_higher_one_helps(slope):
-    assert choose_temperature(lambda temperature: certain(14.7 - slope * temperature)) is None
+    assert choose_temperature(lambda temperature: certain(14.7 - slope * temperature), doubt=0) is None
 
 
 def test_people_too_few_to_be_sure_do_not_allow_less_than_the_models_own_randomness():
-    assert choose_temperature(lambda _: Leak(share=0.0, bound=inf, rises_with_activity=False)) == 1.0
+    assert choose_temperature(lambda _: Leak(share=0.0, bound=inf, rises_with_activity=False), doubt=0) == 1.0
 
 
 def test_below_the_models_own_randomness_what_does_not_show_is_bounded_by_as_much():
@@ -70,12 +80,12 @@ def test_below_the_models_own_randomness_what_does_not_show_is_bounded_by_as_muc
         bound = TOLERATED if temperature >= LADDER[4] else 0.99
         return Leak(share=0.0, bound=bound, rises_with_activity=False)
 
-    assert choose_temperature(leak_at) == LADDER[4] < 1
+    assert choose_temperature(leak_at, doubt=0) == LADDER[4] < 1
 
 
 def test_people_too_few_to_be_sure_do_not_ask_for_more_than_the_ladder():
     out_of_sight = Leak(share=0.0, bound=inf, rises_with_activity=False)
-    assert choose_temperature(lambda temperature: out_of_sight if temperature > 1.4 else certain(1.9)) is None
+    assert choose_temperature(lambda temperature: out_of_sight if temperature > 1.4 else certain(1.9), doubt=0) is None
 
 
 @pytest.mark.parametrize(("refused", "then"), [(0.51, 1.61), (1.0, 1.61), (1.21, 1.61), (1.33, 1.77), (1.95, 2.6)])
