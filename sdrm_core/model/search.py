@@ -4,7 +4,7 @@ Both are judged with *onlookers*: users that the judged models were not trained 
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import NamedTuple, Protocol
 
@@ -86,20 +86,21 @@ class Search:
     config: PipelineConfig
     leak_of: Callable[[Sequence[csr_matrix]], Leak]
     usefulness_of: Callable[[Sequence[csr_matrix]], float]
+    _leaks: dict[tuple[Randomness, bool], Leak] = field(default_factory=dict, init=False)
 
     def most_useful(self, doubts: Iterable[float]) -> Found:
         """Return the most useful of what leaks little: for each doubt, the lowest temperature at which that is so.
 
-        If the first doubt allows the lowest temperature of ``LADDER``, hardly anything has to be hidden, and no other
-        doubt is tried.
+        Where a model without doubt may be drawn at the lowest temperature of ``LADDER``, hardly anything has to be
+        hidden, and no further doubt is tried.
         """
         found = list[Found]()
         for doubt in doubts:
             found.append(self._least_random(doubt))
-            if not doubt and found[-1].randomness == (LADDER[0], doubt):
+            if found[-1].randomness == (LADDER[0], 0):
                 break
-        tolerated = [one for one in found if one.randomness] or found[:1]
-        return tolerated[0] if len(tolerated) == 1 else max(tolerated, key=self._usefulness)
+        tolerated = [one for one in found if one.randomness]
+        return max(found, key=self._usefulness) if len(tolerated) > 1 else (tolerated or found)[0]
 
     def rises_with_activity(self, doubt: float) -> bool:
         """Return whether users with many items leak more, if all are drawn at the model's own temperature."""
@@ -116,7 +117,9 @@ class Search:
         return Found(None if temperature is None else Randomness(temperature, doubt), by_activity)
 
     def _leak(self, randomness: Randomness, *, by_activity: bool) -> Leak:
-        return self.leak_of(self._drawn(randomness, by_activity=by_activity))
+        if (randomness, by_activity) not in self._leaks:
+            self._leaks[randomness, by_activity] = self.leak_of(self._drawn(randomness, by_activity=by_activity))
+        return self._leaks[randomness, by_activity]
 
     def _usefulness(self, found: Found) -> float:
         if found.randomness is None:
