@@ -97,7 +97,7 @@ class Search:
         found = list[Found]()
         for doubt in doubts:
             found.append(self._least_random(doubt))
-            if found[-1].randomness == (LADDER[0], 0):
+            if found[-1].randomness == Randomness(LADDER[0], doubt=0):
                 break
         tolerated = [one for one in found if one.randomness]
         return max(found, key=self._usefulness) if len(tolerated) > 1 else (tolerated or found)[0]
