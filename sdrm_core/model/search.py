@@ -3,7 +3,7 @@
 Both are judged with *onlookers*: users that the judged models were not trained on.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import NamedTuple, Protocol
@@ -88,19 +88,22 @@ class Search:
     usefulness_of: Callable[[Sequence[csr_matrix]], float]
     _leaks: dict[tuple[Randomness, bool], Leak] = field(default_factory=dict, init=False)
 
-    def most_useful(self, doubts: Iterable[float]) -> Found:
+    def most_useful(self, doubts: Sequence[float]) -> Found:
         """Return the most useful of what leaks little: for each doubt, the lowest temperature at which that is so.
 
-        Where a model without doubt may be drawn at the lowest temperature of ``LADDER``, hardly anything has to be
-        hidden, and no further doubt is tried.
+        Only the first doubt is tried if it allows the lowest temperature of ``LADDER``, as then hardly anything has to
+        be hidden, or none at all: people who are that few are hardly better hidden by another doubt.
+
+        Args:
+            doubts: at least one; if several are equally useful, the first is taken.
         """
-        found = list[Found]()
-        for doubt in doubts:
-            found.append(self._least_random(doubt))
-            if found[-1].randomness == Randomness(LADDER[0], doubt=0):
-                break
-        tolerated = [one for one in found if one.randomness]
-        return max(found, key=self._usefulness) if len(tolerated) > 1 else (tolerated or found)[0]
+        first = self._least_random(doubts[0])
+        if first.randomness is None or first.randomness.temperature <= LADDER[0]:
+            return first
+        others = [self._least_random(doubt) for doubt in doubts[1:]]
+        if not any(one.randomness for one in others):
+            return first
+        return max([first, *others], key=self._usefulness)
 
     def rises_with_activity(self, doubt: float) -> bool:
         """Return whether users with many items leak more, if all are drawn at the model's own temperature."""
