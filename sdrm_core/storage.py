@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from sdrm_core.errors import ArtifactError
 from sdrm_core.records import Artifact
 
 PRIVATE = 0o700
+_SEAL = "sha256"
 _REMEDY = "the command that wrote it makes it again"
 
 
@@ -119,6 +120,28 @@ def parse_json(path: Path) -> Any:
         raise ArtifactError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise ArtifactError(f"{path} is not valid JSON ({error}); it was damaged after it was written") from None
+
+
+def digest_of(value: Any) -> str:
+    """Return the hexadecimal SHA-256 of a JSON-compatible value; the order of keys does not matter."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def write_sealed(path: Path, values: Mapping[str, Any]) -> Artifact:
+    """Write ``values`` as JSON together with their digest, under the key ``sha256``."""
+    return write_json(path, {**values, _SEAL: digest_of(values)})
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """Return the values that ``write_sealed`` wrote.
+
+    Raises:
+        ArtifactError: the file is missing, cannot be read or was changed.
+    """
+    values = parse_json(path)
+    if not isinstance(values, dict) or values.pop(_SEAL, None) != digest_of(values):
+        raise ArtifactError(f"{path} was changed after it was written")
+    return values
 
 
 def parse_json_files(folder: Path) -> dict[str, Any]:

@@ -1,8 +1,6 @@
 """Reuse finished results: a result is stored under a digest of the settings, the code and the inputs it came from."""
 
-import hashlib
 import inspect
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache, wraps
@@ -13,12 +11,20 @@ from typing import Any, ParamSpec, TypeVar, get_type_hints
 import sdrm_core
 from sdrm_core.errors import ArtifactError
 from sdrm_core.records import Artifact, Record
-from sdrm_core.storage import checked, parse_json, private_directory, write_json
+from sdrm_core.storage import (
+    checked,
+    digest_of,
+    parse_json,
+    private_directory,
+    read_sealed,
+    write_json,
+    write_sealed,
+)
 from tasks.records import Run
 from tasks.stage import LOG
 from tasks.working_directory import stages_directory
 
-UNDERLYING = ("closed_form.py", "data", "loops.py", "randomness.py", "threads.py")
+UNDERLYING = ("closed_form.py", "data", "largest.py", "loops.py", "randomness.py", "threads.py")
 """Modules of ``sdrm_core`` that all its other packages use."""
 
 DAMAGE = (ArtifactError, AttributeError, KeyError, TypeError, ValueError)
@@ -29,11 +35,6 @@ R = TypeVar("R", bound=Record)
 
 # Another version of these libraries may change the last bits of a result.
 _COMPUTING = ("implicit", "numba", "numpy", "scikit-learn", "scipy", "torch")
-
-
-def digest_of(*parts: Any) -> str:
-    """Return the hexadecimal SHA-256 of JSON-compatible values."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 @lru_cache
@@ -72,7 +73,7 @@ def finished_once(stage: Callable[P, R]) -> Callable[P, R]:
         meter = stages_directory(run.directory) / f"{name}.json"
         # Without ``run``: it also has settings that change no result, such as where to publish.
         others = {parameter: value for parameter, value in given.items() if parameter != "run"}
-        question = digest_of(code, run.digest, str(run.directory), _plain(others))
+        question = digest_of([code, run.digest, str(run.directory), _plain(others)])
         path = private_directory(run.directory / "finished") / f"{name}-{question[:16]}.json"
         if kept := _kept(path, kind):
             LOG.info("%s was finished by an earlier run", name)
@@ -80,7 +81,7 @@ def finished_once(stage: Callable[P, R]) -> Callable[P, R]:
             write_json(meter, kept[1] | {"cached": True})
             return result
         result = stage(*args, **kwargs)
-        write_json(path, {"result": _plain(result), "meter": parse_json(meter)})
+        write_sealed(path, {"result": _plain(result), "meter": parse_json(meter)})
         return result
 
     return resumed
@@ -91,7 +92,7 @@ def _kept(path: Path, kind: type[R]) -> tuple[R, dict[str, Any]] | None:
     if not path.is_file():
         return None
     try:
-        kept = parse_json(path)
+        kept = read_sealed(path)
         result = kind.model_validate(kept["result"])
         for artifact in _artifacts(result):
             checked(artifact, remedy="")
@@ -110,7 +111,7 @@ def _whole_code() -> str:
 
 def _digest_of_files(files: Iterable[Path], *, root: Path) -> str:
     texts = [(str(path.relative_to(root)), path.read_text(encoding="utf-8")) for path in sorted(files)]
-    return digest_of(texts, [_version(library) for library in _COMPUTING])
+    return digest_of([texts, [_version(library) for library in _COMPUTING]])
 
 
 def _version(library: str) -> str:

@@ -1,7 +1,5 @@
 """The files in a fitted model's folder; a file that was changed after it was written is refused."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ import pyarrow.parquet as pq
 
 from sdrm_core.errors import ArtifactError
 from sdrm_core.records import Artifact
-from sdrm_core.storage import checked, sha256_of, write_artifact, write_json
+from sdrm_core.storage import checked, read_sealed, sha256_of, write_artifact, write_sealed
 
 DESCRIPTION = "model.json"
 ITEMS = "items.parquet"
@@ -40,7 +38,7 @@ def load_item_ids(folder: Path) -> pa.Array:
 def write_description(folder: Path, files: Sequence[Artifact], *, about: dict[str, Any]) -> Artifact:
     """Write ``model.json``: a description of the model, the digests of its files, and a digest of all of this."""
     body = {**about, "files": {file.path.name: file.sha256 for file in files}}
-    return write_json(folder / DESCRIPTION, {**body, "sha256": _digest(body)})
+    return write_sealed(folder / DESCRIPTION, body)
 
 
 def read_description(folder: Path) -> dict[str, Any]:
@@ -53,14 +51,9 @@ def read_description(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ArtifactError(f"{folder} is not a model: it has no {DESCRIPTION}")
     try:
-        body = json.loads(path.read_text(encoding="utf-8"))
-        recorded = body.pop("sha256")
-    except (ValueError, KeyError, AttributeError) as error:
-        raise ArtifactError(f"{path} is not a model's description ({error}); train the model again") from None
-    if _digest(body) != recorded:
-        raise ArtifactError(f"{path} was changed after it was written; train the model again")
-    description: dict[str, Any] = body
-    return description
+        return read_sealed(path)
+    except ArtifactError as error:
+        raise ArtifactError(f"{error}; train the model again") from None
 
 
 def is_model(folder: Path, digest: str) -> bool:
@@ -76,7 +69,3 @@ def model_file(folder: Path, name: str) -> Path:
         ArtifactError: the file is missing or was changed.
     """
     return checked(Artifact(path=folder / name, sha256=read_description(folder)["files"][name]))
-
-
-def _digest(body: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

@@ -16,26 +16,27 @@ from scipy.sparse import csr_matrix
 from sdrm_core.arms.registry import ARMS
 from sdrm_core.config import JudgeName
 from sdrm_core.data.roles import Role
-from sdrm_core.errors import ArtifactError
 from sdrm_core.records import Artifact
 from sdrm_core.storage import (
     checked,
-    parse_json,
+    digest_of,
     private_directory,
     read_arrays,
+    read_sealed,
     read_user_items,
     write_arrays,
-    write_json,
+    write_sealed,
 )
 from sdrm_core.storage import write_user_items as write_matrix
 from tasks.compare.plan import REAL, ArmChoice, Job
 from tasks.matrix import users_of
-from tasks.resumable import DAMAGE, UNDERLYING, code_digest, digest_of
+from tasks.resumable import DAMAGE, UNDERLYING, code_digest
 from tasks.stage import LOG
 
-_GENERATING = ("arms", "config", "model", "privacy", "quality/baselines.py", *UNDERLYING)
 _JUDGING = ("quality", *UNDERLYING)
+_GENERATING = ("arms", "config", "model", "privacy", *_JUDGING)  # a fit measures how private and useful its users are
 _DIGITS = 16
+_ARRAYS = "sha256 of arrays"  # in the JSON file
 MODELS = "models"
 
 
@@ -82,18 +83,14 @@ class Cell:
             LOG.warning("%s is damaged (%s); it is made again", self.report, error)
             self.report.unlink()
 
-    def read(self) -> Any:
+    def read(self) -> dict[str, Any]:
         """Return the content of the JSON file after checking its digest."""
-        stored = parse_json(self.report)
-        content = stored["content"]
-        if digest_of(content) != stored["digest"]:
-            raise ArtifactError(f"{self.report} was changed after it was written")
-        return content
+        return read_sealed(self.report)
 
     def write(self, content: Mapping[str, Any]) -> None:
         """Write the JSON file; after that the cell is finished."""
         private_directory(self.folder)
-        write_json(self.report, {"content": content, "digest": digest_of(content)})
+        write_sealed(self.report, content)
 
     def users(self) -> csr_matrix:
         """Return the (n_users, n_items) synthetic users after checking their digest."""
@@ -102,7 +99,7 @@ class Cell:
     def write_users(self, users: csr_matrix, content: Mapping[str, Any]) -> None:
         """Write the synthetic users, then the JSON file with ``content`` and their digest."""
         private_directory(self.folder)
-        self.write({**content, "sha256": write_matrix(self.arrays, users).sha256})
+        self.write({**content, _ARRAYS: write_matrix(self.arrays, users).sha256})
 
     def ranks(self) -> np.ndarray:
         """Return the (n_users, n_metrics) ranking metrics after checking their digest."""
@@ -111,10 +108,10 @@ class Cell:
     def write_ranks(self, ranks: np.ndarray) -> None:
         """Write the ranking metrics, then the JSON file with their digest."""
         private_directory(self.folder)
-        self.write({"sha256": write_arrays(self.arrays, ranks=ranks).sha256})
+        self.write({_ARRAYS: write_arrays(self.arrays, ranks=ranks).sha256})
 
     def _artifact(self) -> Artifact:
-        return Artifact(path=self.arrays, sha256=self.read()["sha256"])
+        return Artifact(path=self.arrays, sha256=self.read()[_ARRAYS])
 
 
 def family_of(choice: ArmChoice) -> str:
@@ -134,19 +131,19 @@ def fit_folder(job: Job, family: str, seed: int) -> Path:
 
 def users_cell(job: Job, choice: ArmChoice, seed: int) -> Cell:
     """Return the cell with an arm's synthetic users and the seconds for fitting and sampling."""
-    digest = digest_of("users", _fit_digest(job, family_of(choice), seed), choice.label)
+    digest = digest_of(["users", _fit_digest(job, family_of(choice), seed), choice.label])
     return Cell(_folder(job, choice.label), f"users-seed-{seed}", digest, has_arrays=True)
 
 
 def fidelity_cell(job: Job, choice: ArmChoice, seed: int) -> Cell:
     """Return the cell with an arm's fidelity report."""
-    digest = digest_of("fidelity", users_cell(job, choice, seed).digest, code_digest(*_JUDGING))
+    digest = digest_of(["fidelity", users_cell(job, choice, seed).digest, code_digest(*_JUDGING)])
     return Cell(_folder(job, choice.label), f"fidelity-seed-{seed}", digest)
 
 
 def privacy_cell(job: Job, choice: ArmChoice, seed: int) -> Cell:
     """Return the cell with an arm's privacy report."""
-    digest = digest_of("privacy", users_cell(job, choice, seed).digest, code_digest("privacy", *UNDERLYING))
+    digest = digest_of(["privacy", users_cell(job, choice, seed).digest, code_digest("privacy", *UNDERLYING)])
     return Cell(_folder(job, choice.label), f"privacy-seed-{seed}", digest)
 
 
@@ -157,7 +154,7 @@ def ranks_cell(job: Job, judge: JudgeName, choice: ArmChoice | None, seed: int) 
     """
     first = job.comparison.seeds[0]
     sources = [users_cell(job, choice, one).digest for one in (first, seed)] if choice else [REAL]
-    digest = digest_of("ranks", job.digest, judge, sources, code_digest(*_JUDGING))
+    digest = digest_of(["ranks", job.digest, judge, sources, code_digest(*_JUDGING)])
     name = f"ranks-{judge}-seed-{seed}" if choice else f"ranks-{judge}"
     return Cell(_folder(job, choice.label if choice else REAL), name, digest, has_arrays=True)
 
@@ -165,7 +162,7 @@ def ranks_cell(job: Job, judge: JudgeName, choice: ArmChoice | None, seed: int) 
 def gain_cell(job: Job, judge: JudgeName, choice: ArmChoice) -> Cell:
     """Return the cell with the improvement of a judge if an arm's users, of all seeds, are added to the real users."""
     sources = [users_cell(job, choice, seed).digest for seed in job.comparison.seeds]
-    digest = digest_of("gain", job.digest, judge, sources, code_digest(*_JUDGING))
+    digest = digest_of(["gain", job.digest, judge, sources, code_digest(*_JUDGING)])
     return Cell(_folder(job, choice.label), f"gain-{judge}", digest)
 
 
@@ -188,7 +185,7 @@ def users_from(job: Job, choice: ArmChoice | None, seed: int) -> csr_matrix:
 
 
 def _fit_digest(job: Job, family: str, seed: int) -> str:
-    return digest_of("fit", job.digest, family, seed, code_digest(*_GENERATING))
+    return digest_of(["fit", job.digest, family, seed, code_digest(*_GENERATING)])
 
 
 def _folder(job: Job, label: str) -> Path:

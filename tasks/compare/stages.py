@@ -21,7 +21,7 @@ from sdrm_core.quality.panel import choose_judge, rank_folds, require_possible
 from sdrm_core.quality.utility import make_folds
 from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.records import Artifact
-from sdrm_core.storage import checked, parse_json, private_directory, sha256_of, sync, write_json
+from sdrm_core.storage import checked, digest_of, private_directory, read_sealed, sha256_of, sync, write_sealed
 from tasks.claims import bind_input
 from tasks.compare.cells import (
     MODELS,
@@ -40,7 +40,7 @@ from tasks.matrix import users_of_roles
 from tasks.measure import fidelity_of
 from tasks.records import Ingested, UserItemMatrix
 from tasks.release.interactions import new_user_ids
-from tasks.resumable import DAMAGE, digest_of
+from tasks.resumable import DAMAGE
 from tasks.stage import LOG, Meter, stage
 from tasks.train import report_epoch
 
@@ -51,9 +51,9 @@ _ASIDE = ".tmp"
 @stage("open comparison")
 def open_comparison(comparison: Comparison, ingested: Ingested, matrix: UserItemMatrix) -> Job:
     """Bind the output directory to the data, remove damaged results, and log how many results exist already."""
-    input_digest = digest_of(ingested.source.sha256, matrix.user_items.sha256)
+    input_digest = digest_of([ingested.source.sha256, matrix.user_items.sha256])
     bind_input(comparison.out, command="compare", input_digest=input_digest)
-    digest = digest_of(comparison.question(), input_digest)
+    digest = digest_of([comparison.question(), input_digest])
     job = Job(comparison=comparison, matrix=matrix, digest=digest)
     require_possible(comparison.judges, n_items=matrix.counts.items)
     for left in (comparison.out / MODELS).glob(f".*{_ASIDE}"):  # left by a process that was killed
@@ -93,7 +93,7 @@ def fit_and_sample(job: Job, family: str, seed: int) -> None:
             started = time.perf_counter()
             users = arm.sample(n_users, seed=stream_seed(seed, "sample", 0))
             seconds = time.perf_counter() - started
-            fit_seconds = parse_json(folder / FIT_REPORT)["seconds"]
+            fit_seconds = read_sealed(folder / FIT_REPORT)["seconds"]
             report = {"fit_seconds": fit_seconds, "sample_seconds": seconds, "interactions": int(users.nnz)}
             users_cell(job, choice, seed).write_users(users, report)
 
@@ -176,7 +176,7 @@ def _fitted(job: Job, choice: ArmChoice, seed: int) -> Path:
         seconds = time.perf_counter() - started
         fitted.save(aside)
     files = {path.name: sha256_of(path) for path in aside.iterdir()}
-    write_json(aside / FIT_REPORT, {"seconds": seconds, "files": files})
+    write_sealed(aside / FIT_REPORT, {"seconds": seconds, "files": files})
     aside.rename(folder)
     sync(folder.parent)
     return folder
@@ -185,7 +185,7 @@ def _fitted(job: Job, choice: ArmChoice, seed: int) -> Path:
 def _is_intact(folder: Path) -> bool:
     """Return whether the files of a fitted model are unchanged."""
     try:
-        for name, digest in parse_json(folder / FIT_REPORT)["files"].items():
+        for name, digest in read_sealed(folder / FIT_REPORT)["files"].items():
             checked(Artifact(path=folder / name, sha256=digest), remedy="")
     except DAMAGE as error:
         LOG.warning("%s is damaged (%s); it is fitted again", folder, error)

@@ -31,11 +31,12 @@ from sdrm_core.quality.ranking import METRICS
 from sdrm_core.quality.utility import make_folds, rank_arm
 from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.records import Record
+from sdrm_core.storage import digest_of
 from tasks.claims import bind_input
 from tasks.matrix import users_of_roles
 from tasks.records import Ingested, UserItemMatrix
 from tasks.release.interactions import new_user_ids
-from tasks.resumable import UNDERLYING, code_digest, digest_of
+from tasks.resumable import UNDERLYING, code_digest
 from tasks.stage import LOG, Meter, stage
 from tasks.train import report_epoch
 from tasks.tune.space import SPACE, space_around, values_of, with_concrete_values, with_values
@@ -83,7 +84,7 @@ class Search(Record):
 @stage("open search")
 def open_search(tuning: Tuning, ingested: Ingested, matrix: UserItemMatrix) -> Search:
     """Bind the output directory to the data, measure the real users, and make the given settings the first trial."""
-    input_digest = digest_of(ingested.source.sha256, matrix.user_items.sha256)
+    input_digest = digest_of([ingested.source.sha256, matrix.user_items.sha256])
     bind_input(tuning.out, command="tune", input_digest=input_digest)
     with Meter("judge the real users"):
         train, validation = users_of_roles(matrix, Role.TRAIN, Role.VALIDATION)

@@ -11,9 +11,11 @@ from sdrm_core.storage import (
     parse_json,
     private_directory,
     read_json,
+    read_sealed,
     read_user_items,
     replacing,
     write_json,
+    write_sealed,
     write_text,
     write_user_items,
 )
@@ -96,3 +98,30 @@ def test_a_private_directory_is_the_owners_alone(tmp_path):
 def test_a_directory_of_others_stays_as_it_was(tmp_path):
     tmp_path.chmod(0o775)
     assert private_directory(tmp_path).stat().st_mode & 0o777 == 0o775
+
+
+class TestSealed:
+    def test_what_was_written_is_read(self, tmp_path):
+        write_sealed(tmp_path / "a.json", {"b": [1, None], "a": {"ü": 0.1}})
+        assert read_sealed(tmp_path / "a.json") == {"a": {"ü": 0.1}, "b": [1, None]}
+        assert parse_json(tmp_path / "a.json")["sha256"]
+
+    @pytest.mark.parametrize("change", [
+        lambda stored: stored | {"a": 2},
+        lambda stored: {key: value for key, value in stored.items() if key != "sha256"},
+        lambda stored: stored | {"sha256": "0" * 64},
+        lambda stored: [stored],
+        lambda _: {},
+    ])  # fmt: skip
+    def test_what_was_changed_is_refused(self, tmp_path, change):
+        path = write_sealed(tmp_path / "a.json", {"a": 1}).path
+        write_json(path, change(parse_json(path)))
+        with pytest.raises(ArtifactError, match=r"a.json was changed after it was written"):
+            read_sealed(path)
+
+    @pytest.mark.parametrize("content", [b"", b"{", b"\xff", None])
+    def test_what_cannot_be_read_is_refused(self, tmp_path, content):
+        if content is not None:
+            (tmp_path / "a.json").write_bytes(content)
+        with pytest.raises(ArtifactError, match=r"a.json"):
+            read_sealed(tmp_path / "a.json")

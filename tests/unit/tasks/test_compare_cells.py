@@ -1,9 +1,14 @@
 """A cell that was changed, and not only one that was cut off, is computed again."""
 
+from pathlib import Path
+
 import pytest
 
+import sdrm_core
 from sdrm_core.storage import parse_json, write_json
+from tasks.compare import cells
 from tasks.compare.cells import Cell
+from tests.unit.test_layers import imported_by
 
 
 @pytest.fixture
@@ -20,8 +25,8 @@ def test_a_finished_cell_is_read_as_it_was_written(cell):
 
 
 @pytest.mark.parametrize("change", [
-    lambda stored: stored | {"content": {"verdict": "PASS"}},
-    lambda stored: stored["content"],
+    lambda stored: stored | {"verdict": "PASS"},
+    lambda stored: {"verdict": stored["verdict"]},
     lambda _: {},
     lambda _: [],
 ])  # fmt: skip
@@ -29,3 +34,31 @@ def test_a_changed_cell_is_discarded(cell, change):
     write_json(cell.report, change(parse_json(cell.report)))
     cell.discard_if_damaged()
     assert not cell.is_finished
+
+
+NO_RESULT = {"errors.py", "records.py", "storage.py"}  # what is told, passed on and written, not what is computed
+
+
+def reached_from(*names):
+    """Return the modules of ``sdrm_core`` that these import, directly or not, as paths below it."""
+    root, found, waiting = Path(sdrm_core.__file__).parent, set(), list(names)
+    while waiting:
+        path = root / Path(*waiting.pop().split(".")[1:])
+        for module in (path.with_suffix(".py"), path / "__init__.py"):
+            if module.is_file() and module not in found:
+                found.add(module)
+                waiting += [name for name in imported_by(module) if name.split(".")[0] == "sdrm_core"]
+    return {str(module.relative_to(root)) for module in found if module.parent != root or module.stem != "__init__"}
+
+
+@pytest.mark.parametrize(("rooms", "entrances"), [
+    (cells._GENERATING, ["sdrm_core.arms.registry"]),
+    (cells._JUDGING, ["sdrm_core.quality.utility", "sdrm_core.quality.fidelity", "sdrm_core.quality.augmentation"]),
+    (("privacy", *cells.UNDERLYING), ["sdrm_core.privacy.judge"]),
+])  # fmt: skip
+def test_the_digest_of_a_result_covers_the_code_that_computes_it(rooms, entrances):
+    reached = reached_from(*entrances)
+    assert len(reached) > 10
+    configuration = {module for module in reached if module.startswith("config/")}  # its values are in the digest
+    covered = {module for module in reached if module in rooms or module.split("/")[0] in rooms}
+    assert reached - covered - configuration <= NO_RESULT

@@ -7,7 +7,7 @@ import pytest
 import sdrm_core
 from sdrm_core.config import PipelineConfig
 from sdrm_core.records import Artifact, Counts
-from sdrm_core.storage import parse_json, write_json
+from sdrm_core.storage import parse_json, write_json, write_sealed
 from tasks import resumable
 from tasks.records import Run, Samples, TrainedVae
 from tasks.resumable import code_digest, finished_once
@@ -68,7 +68,14 @@ class TestFinishedOnce:
     def test_a_record_without_its_meter_is_made_again(self, run, train, before, meter):
         first = train(run, before=before)
         (record,) = (run.directory / "finished").iterdir()
-        write_json(record, {"result": parse_json(record)["result"], **meter})
+        write_sealed(record, {"result": parse_json(record)["result"], **meter})
+        assert (train(run, before=before), train.worked) == (first, 2)
+
+    def test_a_changed_record_is_not_believed(self, run, train, before):
+        first = train(run, before=before)
+        (record,) = (run.directory / "finished").iterdir()
+        kept = parse_json(record)
+        write_json(record, kept | {"result": kept["result"] | {"epochs": 9}})
         assert (train(run, before=before), train.worked) == (first, 2)
 
     def test_what_is_damaged_is_told(self, run, train, before, caplog):
