@@ -23,8 +23,8 @@ LAST_RESORT = tuple(round(1.1**step, 2) for step in range(4, 8))
 
 _SECOND_TRY = 1.1**3  # three steps of 10 %; halved the membership leak on MovieLens-1M
 _LEAST_SECOND = 1.1**5  # eight of eight verdicts on MovieLens-1M passed there, five at 1.33
-_LEAST_SECOND_DOUBTING = OWN  # with the highest of ``DOUBTS`` as many passed here, and more of the usefulness was kept
-_DOUBT_OF_FEW = 2.0  # where people are too few to hide
+_LEAST_SECOND_DOUBTING = 1.1**2  # with doubt, eight of eight passed here, and more of the usefulness was kept
+_DOUBT = 2.0  # where doubt may be raised
 
 DOUBTS = (0.0, 4.0)
 """Doubts among which the more useful one is chosen, each at the lowest temperature at which little leaks."""
@@ -44,12 +44,12 @@ def more_random(first: Randomness, *, may_doubt: bool) -> Randomness:
     """Return the randomness of the second attempt, after privacy gates refused users drawn with that of the first.
 
     The second attempt is the last one, so it should pass: even after a low temperature it uses one at which hardly any
-    gate failed, and doubts if the first did not.
+    gate failed.
 
-    may_doubt: whether what few people taught may be doubted.
+    may_doubt: whether doubt may be raised.
     """
-    least, doubt = (_LEAST_SECOND_DOUBTING, first.doubt or DOUBTS[-1]) if may_doubt else (_LEAST_SECOND, 0.0)
-    return Randomness(round(max(_SECOND_TRY * first.temperature, least), 2), doubt)
+    least, doubt = (_LEAST_SECOND_DOUBTING, _DOUBT) if may_doubt else (_LEAST_SECOND, 0.0)
+    return Randomness(round(max(_SECOND_TRY * first.temperature, least), 2), max(doubt, first.doubt))
 
 
 def where_people_are_few(*, may_doubt: bool) -> Randomness:
@@ -60,7 +60,7 @@ def where_people_are_few(*, may_doubt: bool) -> Randomness:
 
     may_doubt: as for ``more_random``.
     """
-    return Randomness(OWN, _DOUBT_OF_FEW) if may_doubt else Randomness(LADDER[-1], 0.0)
+    return Randomness(OWN, _DOUBT) if may_doubt else Randomness(LADDER[-1], 0.0)
 
 
 def choose_temperature(leak_at: Callable[[float], Leak], *, doubt: float) -> float | None:
