@@ -12,6 +12,7 @@ from sdrm_core.quality.judges import fit_svd
 from sdrm_core.quality.panel import rank_folds
 from sdrm_core.quality.ranking import METRICS
 from sdrm_core.quality.utility import make_folds
+from sdrm_core.threads import one_blas_thread
 
 _METRIC = METRICS.index("recall@10")
 
@@ -33,7 +34,8 @@ def usefulness_for(
     folds = [make_folds(users, config=config, seed=seed) for users in onlookers]
 
     def usefulness_of(synthetic: Sequence[csr_matrix]) -> float:
-        served = [rank_folds(fit_svd(users, seed=seed), fold) for users, fold in zip(synthetic, folds, strict=True)]
+        with one_blas_thread():  # the number of threads must not change which setting is better
+            served = [rank_folds(fit_svd(users, seed=seed), fold) for users, fold in zip(synthetic, folds, strict=True)]
         return float(sum(metrics[:, _METRIC].sum() for metrics in served))
 
     return usefulness_of
