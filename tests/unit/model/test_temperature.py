@@ -171,3 +171,17 @@ def test_a_temperature_that_is_given_or_found_needs_no_doubt(vae, train, validat
             vae, train, validation, config, leak=lambda *_, leak=leak, **__: leak, users=70, temperature=temperature
         )
         assert fit.doubt == 0
+
+
+@pytest.mark.parametrize(("given", "useful", "doubt"), [(None, (1, 2), 4), (None, (2, 1), 0), (0, (), 0), (3, (), 3)])
+def test_in_dense_data_the_model_doubts_where_its_users_are_more_useful_then(  # noqa: PLR0917
+    vae, train, validation, config, given, useful, doubt
+):
+    dense = config.model_copy(update={"privacy": config.privacy.model_copy(update={"k_anonymity": 5})})
+    answers, narrowly = iter(useful), lambda *_, **__: lambda _: certain(0.9)  # nowhere much room, but everywhere some
+    fit = partial(fit_drawn, vae, train, validation, dense, users=70, temperature_by_activity=False, leak=narrowly)
+    found = fit(temperature=None, doubt=given, usefulness=lambda *_, **__: lambda _: next(answers))
+    assert (found.doubt, list(answers)) == (doubt, [])
+    said = fit(temperature=found.model.temperature, doubt=doubt)
+    assert torch.equal(found.model.vae.output.weight, said.model.vae.output.weight)
+    assert torch.equal(found.model.offsets.items, said.model.offsets.items)
