@@ -128,7 +128,13 @@ def digest_of(value: Any) -> str:
 
 
 def write_sealed(path: Path, values: Mapping[str, Any]) -> Artifact:
-    """Write ``values`` as JSON together with their digest, under the key ``sha256``."""
+    """Write ``values``, whose keys are texts, as JSON together with their digest, under the key ``sha256``.
+
+    Raises:
+        ValueError: that key is taken.
+    """
+    if _SEAL in values:
+        raise ValueError(f"the key {_SEAL!r} is for the digest")
     return write_json(path, {**values, _SEAL: digest_of(values)})
 
 

@@ -17,10 +17,8 @@ class UtilityConfig(Section):
         ge=2,
         description="users of each role (validation, evaluation) to test with, at most; of more, a random choice",
     )
-    fold_seeds: int = Field(
-        5, ge=1, description="random splits of each evaluation user's items into input and hidden items"
-    )
-    input_share: Share = Field(0.8, gt=0, lt=1, description="share of an evaluation user's items given as input")
+    fold_seeds: int = Field(5, ge=1, description="random splits of each user's items into input and hidden items")
+    input_share: Share = Field(0.8, gt=0, lt=1, description="share of a user's items given as input")
     bootstrap_draws: int = Field(2000, ge=100, description="bootstrap resamples for each confidence interval")
 
     @field_validator("judges")

@@ -97,9 +97,9 @@ class SamplingConfig(Section):
         None,
         ge=0,
         description="doubt in what the decoder learned of items from few people; more is less useful and more private. "
-        "0: none. With a linear decoder only. null: 0 if the data is sparse; otherwise 0 or 4, whichever is more "
-        "useful at the temperature chosen for it, but 2 if the people are too few to hide at any temperature, and at "
-        "least 2 for a second attempt",
+        "0: none. With a linear decoder only. null: 0 if the temperature is given or the data is sparse; otherwise "
+        "chosen with the temperature: 0 or, if the lowest temperature is not enough, 4 if that is more useful; 2 if "
+        "the people are too few to hide at any temperature; at least 2 for a second attempt",
     )
     margin_rounds: int = Field(8, ge=0, description="rounds of fitting item popularity; 0: as the decoder has it")
     pair_rounds: int = Field(

@@ -64,11 +64,15 @@ def fit_sdrm(
         TrainingError: a loss is not finite.
         DataError: no item may be published.
     """
-    given = config.sampling
     diffusion = train_on_latents(vae, train, validation, config=config, device=device, on_epoch=on_epoch)
+    given = config.sampling
+    if given.temperature_by_activity is None and diffusion.is_sparse:
+        # In sparse data rare items identify people, not large numbers of items.
+        given = given.model_copy(update={"temperature_by_activity": False})
+        config = config.model_copy(update={"sampling": given})
     allowed = may_doubt(config, is_sparse=diffusion.is_sparse)
     search = None
-    if given.temperature is None or (given.temperature_by_activity is None and not diffusion.is_sparse):
+    if None in (given.temperature, given.temperature_by_activity):
         search = _search(
             diffusion, train, validation, config=config, leak=leak, usefulness=usefulness, on_epoch=on_epoch
         )

@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 
 from sdrm_core.config import PipelineConfig, PrivacyConfig, UtilityConfig
 from sdrm_core.model.sdrm import SdrmModel
-from sdrm_core.model.temperature import LADDER, OWN, Randomness, choose_temperature
+from sdrm_core.model.temperature import LADDER, OWN, TOLERATED, Randomness, choose_temperature, is_within
 from sdrm_core.model.trained import TrainedDiffusion
 from sdrm_core.randomness import stream_seed
 from sdrm_core.records import Leak
@@ -91,8 +91,9 @@ class Search:
     def most_useful(self, doubts: Sequence[float]) -> Found:
         """Return the most useful of what leaks little: for each doubt, the lowest temperature at which that is so.
 
-        Only the first doubt is tried if it allows the lowest temperature of ``LADDER``, as then hardly anything has to
-        be hidden, or none at all: people who are that few are hardly better hidden by another doubt.
+        What leaves room for chance goes before what would only just pass. Only the first doubt is tried if it allows
+        the lowest temperature of ``LADDER``, as then hardly anything has to be hidden, or none at all: another doubt
+        may find one there, but then costs more usefulness than doubting a little at the model's own temperature.
 
         Args:
             doubts: at least one; if several are equally useful, the first is taken.
@@ -103,7 +104,7 @@ class Search:
         others = [self._least_random(doubt) for doubt in doubts[1:]]
         if not any(one.randomness for one in others):
             return first
-        return max([first, *others], key=self._usefulness)
+        return max([first, *others], key=self._merits)
 
     def rises_with_activity(self, doubt: float) -> bool:
         """Return whether users with many items leak more, if all are drawn at the model's own temperature."""
@@ -112,8 +113,7 @@ class Search:
     def _least_random(self, doubt: float) -> Found:
         by_activity = self.config.sampling.temperature_by_activity
         if by_activity is None:
-            # In sparse data rare items identify people, not large numbers of items.
-            by_activity = not self.diffusions[0].is_sparse and self.rises_with_activity(doubt)
+            by_activity = self.rises_with_activity(doubt)
         temperature = choose_temperature(
             lambda candidate: self._leak(Randomness(candidate, doubt), by_activity=by_activity), doubt=doubt
         )
@@ -124,10 +124,13 @@ class Search:
             self._leaks[randomness, by_activity] = self.leak_of(self._drawn(randomness, by_activity=by_activity))
         return self._leaks[randomness, by_activity]
 
-    def _usefulness(self, found: Found) -> float:
+    def _merits(self, found: Found) -> tuple[bool, float]:
+        """Return whether the leak leaves room for chance, and the usefulness."""
         if found.randomness is None:
-            return -inf
-        return self.usefulness_of(self._drawn(found.randomness, by_activity=found.by_activity))
+            return False, -inf
+        leak = self._leak(found.randomness, by_activity=found.by_activity)
+        users = self._drawn(found.randomness, by_activity=found.by_activity)
+        return is_within(TOLERATED, leak, found.randomness.temperature), self.usefulness_of(users)
 
     def _drawn(self, randomness: Randomness, *, by_activity: bool) -> list[csr_matrix]:
         """Return the users drawn from each diffusion."""

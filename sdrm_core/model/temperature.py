@@ -81,16 +81,17 @@ def choose_temperature(leak_at: Callable[[float], Leak], *, doubt: float) -> flo
     """
     leaks: dict[float, Leak] = {}
 
-    def keeps_within(limit: float, temperature: float) -> bool:
-        leak = leaks[temperature]
-        return leak.share <= limit and (leak.bound <= limit or OWN <= temperature <= LADDER[-1])
-
     def is_tolerated(temperature: float) -> bool:
         leaks[temperature] = leak_at(temperature)
-        return keeps_within(TOLERATED, temperature)
+        return is_within(TOLERATED, leaks[temperature], temperature)
 
     for ladder in (LOW + LADDER if doubt else LADDER, LAST_RESORT):
         place = bisect_left(ladder, True, key=is_tolerated)
         if place < len(ladder):
             return ladder[place]
-    return min((temperature for temperature in leaks if keeps_within(1, temperature)), default=None)
+    return min((temperature for temperature, leak in leaks.items() if is_within(1, leak, temperature)), default=None)
+
+
+def is_within(limit: float, leak: Leak, temperature: float) -> bool:
+    """Return whether the leak at a temperature is within the limit, as for ``choose_temperature``."""
+    return leak.share <= limit and (leak.bound <= limit or OWN <= temperature <= LADDER[-1])

@@ -106,6 +106,10 @@ class TestSealed:
         assert read_sealed(tmp_path / "a.json") == {"a": {"ü": 0.1}, "b": [1, None]}
         assert parse_json(tmp_path / "a.json")["sha256"]
 
+    def test_the_key_of_the_digest_is_kept_free(self, tmp_path):
+        with pytest.raises(ValueError, match="sha256"):
+            write_sealed(tmp_path / "a.json", {"sha256": "x"})
+
     @pytest.mark.parametrize("change", [
         lambda stored: stored | {"a": 2},
         lambda stored: {key: value for key, value in stored.items() if key != "sha256"},

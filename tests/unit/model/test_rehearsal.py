@@ -80,14 +80,19 @@ def fit(vae, train, validation, config, *, leak, on_epoch=lambda _: None, **samp
 def test_a_temperature_is_found_on_a_model_of_the_learners_and_taken_for_the_model_of_all(
     vae, train, validation, config
 ):
-    watch, reports = Watch(), []
+    watch, reports, served = Watch(), [], []
+
+    def usefulness(onlookers, **_):
+        served.extend(onlookers)
+        return lambda _: 0.0
+
     model, returned, is_found, *_ = fit(
-        vae, train, validation, config, leak=watch, on_epoch=reports.append, temperature=None
+        vae, train, validation, config, leak=watch, usefulness=usefulness, on_epoch=reports.append, temperature=None
     )
     rehearsed = rehearsals(train, validation, seed=config.seed)
     assert len(watch.sides) == len(rehearsed) == 2
-    for (judged, judges), (learners, onlookers) in zip(watch.sides, rehearsed, strict=True):
-        assert (judged != learners).nnz == (judges != onlookers).nnz == 0
+    for (judged, judges), users, (learners, onlookers) in zip(watch.sides, served, rehearsed, strict=True):
+        assert (judged != learners).nnz == (judges != onlookers).nnz == (users != onlookers).nnz == 0
     n_learners = rehearsed[0].learners.shape[0]
     assert {tuple(users.shape for users in each) for each in watch.drawn} == {((n_learners, N_ITEMS),) * 2}
     assert not any((each[0] != each[1]).nnz == 0 for each in watch.drawn)  # each from a model of its own
