@@ -6,10 +6,11 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from sdrm_core.data.matrix import binary_matrix, cell_rows
-from sdrm_core.largest import largest
 from sdrm_core.loops import compiled
 
 _PARTS = 4
+_GROUPS_PER_ITEM = 3  # of columns, for each item to be taken (``_reached``)
+_LARGEST = 0x7FFFFFFF  # 32-bit integer
 _Csr = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Row starts, columns, values."""
 
@@ -22,7 +23,8 @@ def best_items(scores: Tensor, counts: np.ndarray, *, pairs: csr_matrix) -> csr_
     Args:
         scores: (n_users, n_items) float32; overwritten.
         counts: (n_users,) number of items to take, at most n_items.
-        pairs: (n_items, n_items) symmetric, float32; row i is added to a user's scores once item i is taken.
+        pairs: (n_items, n_items) symmetric, float32, not negative; row i is added to a user's scores once item i is
+            taken.
 
     Returns:
         (n_users, n_items) canonical binary matrix.
@@ -56,46 +58,142 @@ def _n_parts(pairs: csr_matrix) -> int:
 
 
 @compiled
-def _take_best(row: np.ndarray, columns: np.ndarray) -> None:
-    """Write the positions of a row's largest values to ``columns``, as many as fit; of equal values the first."""
-    best = largest(row, len(columns))
-    n_equal_to_least, taken = (best == best[0]).sum(), 0
-    for column in range(len(row)):
-        if row[column] > best[0] or (row[column] == best[0] and n_equal_to_least > 0):
-            n_equal_to_least -= row[column] == best[0]
-            columns[taken] = column
-            taken += 1
-
-
-@compiled
-def _move(row: np.ndarray, taken: np.ndarray, pairs: _Csr, moved: np.ndarray) -> None:
-    """Add the pair offsets of the taken items to a row and exclude these items; ``moved`` is 0 before and after."""
-    starts, partners, offsets = pairs
-    for item in taken:
-        for place in range(starts[item], starts[item + 1]):
-            moved[partners[place]] += offsets[place]
-    for item in taken:
-        for place in range(starts[item], starts[item + 1]):
-            row[partners[place]] += moved[partners[place]]
-            moved[partners[place]] = 0
-    row[taken] = -np.inf
-
-
-@compiled
 def _take(scores: np.ndarray, starts: np.ndarray, columns: np.ndarray, pairs: _Csr, n_parts: int) -> None:
-    """Write each user's items to ``columns[starts[user]:starts[user + 1]]``."""
-    moved = np.zeros(scores.shape[1], dtype=np.float32)
+    """Write each user's items to ``columns[starts[user]:starts[user + 1]]``.
+
+    A user's scores are read once: the ``count`` best items, and the partners of what is taken, are all that can be
+    taken. They are kept as keys (``_key``), which need no look-up of their scores while they are put in order.
+    """
+    n_items = scores.shape[1]
+    bits, keys, maxima = scores.view(np.int32), np.empty(n_items, np.int64), np.empty(n_items, scores.dtype)
+    is_known, raised = np.zeros(n_items, np.bool_), np.zeros(n_items, scores.dtype)
     for user in range(len(starts) - 1):
-        row, count, first = scores[user], starts[user + 1] - starts[user], starts[user]
+        row, row_bits, taken = scores[user], bits[user], columns[starts[user] : starts[user + 1]]
+        n_keys = _best_keys(row, row_bits, len(taken), keys, maxima)
+        for key in keys[:n_keys]:
+            is_known[_column(key)] = True
+        first = 0
         for part in range(1, n_parts + 1):
-            end = starts[user] - (-count * part // n_parts)
-            if end == first:
-                continue
-            taken = columns[first:end]
-            _take_best(row, taken)
-            if part < n_parts:
-                _move(row, taken, pairs, moved)
+            end = -(-len(taken) * part // n_parts)
+            _put_largest_first(keys[first:n_keys], end - first)
+            for place in range(first, end):
+                taken[place] = _column(keys[place])
+            if part < n_parts and _raise_partners(row, taken[first:end], pairs, raised):
+                n_keys = _with_partners(taken[first:end], pairs, keys, n_keys, is_known)
+                for place in range(end, n_keys):
+                    keys[place] = _key(row_bits[_column(keys[place])], _column(keys[place]))
             first = end
+        for key in keys[:n_keys]:
+            is_known[_column(key)] = False
+
+
+@compiled
+def _best_keys(row: np.ndarray, row_bits: np.ndarray, n: int, keys: np.ndarray, maxima: np.ndarray) -> int:
+    """Write the keys of the ``n`` best columns of a row to ``keys``, in any order, and return ``n``.
+
+    row_bits: the row's bits as integers.
+    maxima: scratch space.
+    """
+    least, n_keys = _reached(row, n, maxima), 0
+    for column in range(len(row)):
+        if row[column] >= least:
+            keys[n_keys] = _key(row_bits[column], column)
+            n_keys += 1
+    _put_largest_first(keys[:n_keys], n)
+    return n
+
+
+@compiled
+def _reached(row: np.ndarray, n: int, maxima: np.ndarray) -> float:
+    """Return a value that at least ``n`` columns reach, and not many more: the n-th largest maximum of small groups."""
+    width = len(row) // max(_GROUPS_PER_ITEM * n, 1)
+    if width < 2:
+        return -np.inf
+    n_groups = len(row) // width
+    for group in range(n_groups):
+        most = row[group * width]
+        for column in range(group * width + 1, (group + 1) * width):  # faster than NumPy's max
+            most = max(most, row[column])
+        maxima[group] = most
+    _put_largest_first(maxima[:n_groups], n)
+    least = np.inf
+    for maximum in maxima[:n]:
+        least = min(least, maximum)
+    return least
+
+
+@compiled
+def _put_largest_first(values: np.ndarray, n: int) -> None:
+    """Reorder the values so that the ``n`` largest come first, in any order.
+
+    Source: Hoare 1961, "Algorithm 65: Find", Communications of the ACM 4.
+    """
+    low, high = 0, len(values) - 1
+    while low < high:
+        left, middle, right = values[low], values[(low + high) // 2], values[high]
+        pivot = max(min(left, middle), min(max(left, middle), right))
+        up, down = low, high
+        while up <= down:
+            while values[up] > pivot:
+                up += 1
+            while values[down] < pivot:
+                down -= 1
+            if up <= down:
+                values[up], values[down] = values[down], values[up]
+                up += 1
+                down -= 1
+        if n - 1 <= down:
+            high = down
+        elif n - 1 >= up:
+            low = up
+        else:
+            return
+
+
+@compiled
+def _key(score_bits: int, column: int) -> int:
+    """Return an integer that orders columns by their float32 score, the first of equal ones highest."""
+    ordered = score_bits ^ ((score_bits >> 31) & _LARGEST)  # negative floats have their bits in falling order
+    return int(np.int64(ordered) << 32 | _LARGEST - column)
+
+
+@compiled
+def _column(key: int) -> int:
+    """Return the column of a key."""
+    return _LARGEST - (key & _LARGEST)
+
+
+@compiled
+def _raise_partners(row: np.ndarray, taken: np.ndarray, pairs: _Csr, raised: np.ndarray) -> bool:
+    """Exclude the taken items, add their pair offsets to the row, and return whether there were any.
+
+    raised: scratch space, 0 before and after.
+    """
+    starts, partners, offsets = pairs
+    row[taken] = -np.inf
+    any_raised = False
+    for item in taken:
+        for place in range(starts[item], starts[item + 1]):
+            raised[partners[place]] += offsets[place]
+            any_raised = True
+    for item in taken:
+        for place in range(starts[item], starts[item + 1]):
+            row[partners[place]] += raised[partners[place]]
+            raised[partners[place]] = 0
+    return any_raised
+
+
+@compiled
+def _with_partners(taken: np.ndarray, pairs: _Csr, keys: np.ndarray, n_keys: int, is_known: np.ndarray) -> int:
+    """Add a key for each partner of the taken items that has none and was not taken; return the number of keys."""
+    starts, partners, _ = pairs
+    for item in taken:
+        for partner in partners[starts[item] : starts[item + 1]]:
+            if not is_known[partner]:
+                is_known[partner] = True
+                keys[n_keys] = _key(0, partner)
+                n_keys += 1
+    return n_keys
 
 
 def _sparse(pairs: csr_matrix, *, device: torch.device) -> Tensor:

@@ -31,6 +31,9 @@ def test_each_user_gets_as_many_of_the_best_as_wanted_in_canonical_form():
 def test_of_equal_scores_the_first_are_taken():
     scores = torch.tensor([[1.0, 2.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0]])
     assert items_of(best_items(scores, np.array([2, 3]), pairs=no_pairs(4))) == [[0, 1], [0, 1, 2]]
+    many = torch.zeros(1, 200)
+    many[0, [50, 90]] = torch.tensor([1.0, -0.5])
+    assert items_of(best_items(many, np.array([4]), pairs=no_pairs(200))) == [[0, 1, 2, 50]]
 
 
 def test_what_is_taken_draws_its_partners_in_the_next_quarter():
@@ -41,11 +44,11 @@ def test_what_is_taken_draws_its_partners_in_the_next_quarter():
 
 
 @pytest.mark.parametrize("n_pairs_seed", [None, 0, 1])
-@pytest.mark.parametrize("n_items", [1, 7, 90])
+@pytest.mark.parametrize("n_items", [1, 7, 90, 800])
 def test_loops_and_tensor_operations_take_the_same(n_items, n_pairs_seed):
     draw = np.random.default_rng(n_items)
     scores = torch.from_numpy(draw.gumbel(size=(50, n_items)).astype(np.float32))
-    counts = draw.integers(0, n_items + 1, size=50)
+    counts = draw.integers(0, draw.integers(1, n_items + 1, size=50) + 1)
     pairs = no_pairs(n_items) if n_pairs_seed is None else random_pairs(n_items, seed=n_pairs_seed)
     by_tensors = best_by_tensors(scores.clone(), counts, pairs=pairs)
     by_loops = best_items(scores, counts, pairs=pairs)
