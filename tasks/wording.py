@@ -67,6 +67,7 @@ TRAINING: Mapping[str, tuple[str, str, str | None]] = {
     "diffusion": ("Diffusion", "training loss", "denoising loss of validation users (lower is better)"),
     "margins": ("Item margins", "distance of item popularity (lower is better)", None),
     "pairs": ("Pairs of items", "distance of item popularity (lower is better)", None),
+    "refining": ("Item margins, refined", "distance of item popularity (lower is better)", None),
 }
 
 

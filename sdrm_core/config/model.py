@@ -108,3 +108,9 @@ class SamplingConfig(Section):
     margin_users: int = Field(
         8192, ge=64, description="users drawn per round, at least; rounded up to whole blocks of sampling"
     )
+    refining_rounds: int = Field(
+        4,
+        ge=0,
+        description="rounds of fitting item popularity at the end, each to eight times as many users as training users "
+        "or as many as two billion logits allow; 0: none",
+    )

@@ -80,8 +80,9 @@ def fit_sdrm(
     randomness = found.randomness or where_people_are_few(may_doubt=allowed)
     trained = diffusion.doubting(randomness.doubt if given.doubt is None else given.doubt)
     model, rounds = trained.drawing_at(randomness.temperature, by_activity=found.by_activity)
+    model, last_rounds = trained.fit_offsets.refine(model, batch_users=config.compute.batch_users)
     is_found = search is not None and given.temperature is None
-    return Fitted(model, (*diffusion.reports, *rounds), is_found, trained.doubt, diffusion.is_sparse)
+    return Fitted(model, (*diffusion.reports, *rounds, *last_rounds), is_found, trained.doubt, diffusion.is_sparse)
 
 
 def may_doubt(config: PipelineConfig, *, is_sparse: bool) -> bool:

@@ -17,7 +17,7 @@ class EpochReport(Record):
     """One epoch of one stage, for progress displays and training curves.
 
     Attributes:
-        stage: ``vae``, ``diffusion``, ``margins`` or ``pairs``; arms from the literature have their own stages.
+        stage: ``vae``, ``diffusion``, ``margins``, ``pairs`` or ``refining``; arms from the literature have their own.
         epoch: from 1.
         of_epochs: maximum number of epochs; early stopping may end sooner.
         loss: mean training loss of the epoch.

@@ -22,6 +22,7 @@ from sdrm_core.randomness import numpy_stream
 from sdrm_core.records import Leak
 
 _CHANCE = 0.02  # a figure with a larger p-value counts as no leak
+_MAX_PAIR_PRODUCTS = 2e10  # a tenth of the gates' default: of so many people, more show hardly more
 _ANSWERING: tuple[PrivacyGate, ...] = ("membership", "rare_pairs", "completion")  # gates that depend on temperature
 _Verdicts = Mapping[PrivacyGate, GateVerdict]
 
@@ -68,6 +69,8 @@ def leak_against(
     cleaned = [clean(train=train, onlookers=onlookers) for train, onlookers in sides]
     if min(users.shape[0] for side in cleaned for users in side) < MIN_HOLDOUT_USERS:
         return None
+    most = min(config.max_pair_products, _MAX_PAIR_PRODUCTS)
+    config = config.model_copy(update={"max_pair_products": most})
     people = [RealUsers.of(*side, config=config, seed=seed, device=device) for side in cleaned]
     learnt = [train.shape[0] / n_train for train, _ in cleaned]
     return partial(_leak_of, people=people, learnt=learnt, config=config, seed=seed)

@@ -46,7 +46,7 @@ _ID_DTYPES = {"integer": "int64", "text": "str"}
 def raw_interactions_suite(
     config: RawGateConfig, source: SourceConfig, *, user_id_type: IdType, item_id_type: IdType
 ) -> Suite:
-    """Return the expectations on the log before it is merged and filtered; the columns are ``gate_frames.raw_columns``.
+    """Return the expectations on the log before it is merged and filtered; the columns are ``frames.raw_columns``.
 
     Args:
         config: bounds of the gate.
@@ -84,7 +84,7 @@ def raw_interactions_suite(
 
 
 def matrix_suite(config: MatrixGateConfig, filter_config: FilterConfig) -> Suite:
-    """Return the expectations on the filtered matrix; the table is the one row of ``gate_frames.matrix_frame``."""
+    """Return the expectations on the filtered matrix; the table is the one row of ``frames.matrix_frame``."""
     remedy = "Point source at a larger log, or lower the limits in filter or in gates.matrix."
     core = "the filter removes users and items below its limits; nothing can be learned from empty ones"
     fault = "Remove the run's matrix directory and run again; if this recurs, the filter has a bug."
@@ -112,7 +112,7 @@ def matrix_suite(config: MatrixGateConfig, filter_config: FilterConfig) -> Suite
 
 
 def synthetic_users_suite(*, users: int) -> Suite:
-    """Return the expectations on each synthetic user; the table (``gate_frames.synthetic_frame``) has a row per user.
+    """Return the expectations on each synthetic user; the table (``frames.synthetic_frame``) has a row per user.
 
     Args:
         users: number of synthetic users that were to be drawn.

@@ -11,7 +11,7 @@ from sdrm_core.config import SamplingConfig
 from sdrm_core.data.matrix import item_popularity
 from sdrm_core.model.draw import Offsets, target_popularity
 from sdrm_core.model.fitting import fit_sdrm
-from sdrm_core.model.offsets import OffsetFit
+from sdrm_core.model.offsets import OffsetFit, _later_mean
 from sdrm_core.model.pairs import Pairs, outstanding_pairs
 from tests.unit.model.conftest import CPU, UNJUDGED, fit_drawn, no_leak, two_communities, untrained_model
 
@@ -19,8 +19,8 @@ K_ANONYMITY = 20  # of the configuration
 BUNDLE = (41, 52)  # rare items of different communities
 
 
-def popularity_distance(model, train, *, resolution):
-    drawn = item_popularity(model.sample(0, 4000, seed=11, resolution=resolution, batch_users=1))[model.publishable]
+def popularity_distance(model, train, *, resolution, n_users=4000):
+    drawn = item_popularity(model.sample(0, n_users, seed=11, resolution=resolution, batch_users=1))[model.publishable]
     target = target_popularity(item_popularity(train)[model.publishable], k_anonymity=K_ANONYMITY)
     return np.abs(drawn / drawn.sum() - target / target.sum()).sum() / 2
 
@@ -36,6 +36,24 @@ def test_without_margins_popularity_is_further_off(model, train):
     assert popularity_distance(bare, train, resolution="full") > 2 * popularity_distance(
         model, train, resolution="full"
     )
+
+
+def test_refining_brings_popularity_nearer_than_a_fit_to_few_users(vae, validation, config):
+    train = two_communities(3000, seed=0)
+
+    def distance(refining_rounds):
+        few = {"margin_users": 64, "margin_rounds": 8, "refining_rounds": refining_rounds}
+        model = fit_drawn(vae, train, validation, config, leak=no_leak, **few).model
+        return popularity_distance(model, train, resolution="full", n_users=40_000)
+
+    assert distance(4) < 0.6 * distance(0)
+
+
+def test_without_margins_there_is_nothing_to_refine(model):
+    unfitted = replace(offset_fit(model.activity), config=SamplingConfig(margin_rounds=0, refining_rounds=4))
+    refined, reports = unfitted.refine(model, batch_users=64)
+    assert torch.equal(refined.offsets.items, model.offsets.items)
+    assert not reports
 
 
 def test_what_everybody_has_nearly_everybody_gets(vae, train, validation, config):
@@ -92,8 +110,8 @@ def test_many_pairs_of_popular_items_do_not_make_popularity_swing(vae, validatio
         tasteless, train, validation, config=settings, device=CPU, **UNJUDGED, on_epoch=lambda _: None
     )
     assert model.offsets.n_pairs > 500
-    assert reports[-1].stage == "pairs"
-    assert reports[-1].loss < 0.03
+    of_pairs = [report for report in reports if report.stage == "pairs"]
+    assert of_pairs[-1].loss < 0.03
 
 
 def offset_fit(popularity):
@@ -135,8 +153,8 @@ def test_what_people_with_many_items_are_not_to_show_does_not_come_back_as_a_pai
 
 @pytest.mark.parametrize(("rounds", "mean"), [(0, 0.0), (1, 1.0), (2, 1.5), (5, 4.0), (8, 6.0)])
 def test_the_offsets_are_the_mean_of_those_after_the_later_rounds(rounds, mean):
-    offsets, reports = offset_fit(np.ones(1))._iterate(
+    fits, reports = offset_fit(np.ones(1))._iterate(
         lambda _, earlier: (np.ones(1), 1 / (1 + len(earlier))), np.zeros(1), stage="margins", rounds=rounds
     )
-    assert offsets == pytest.approx(mean)  # of 1, 2, 3, ... after the first, second, third, ... round
+    assert _later_mean(fits) == pytest.approx(mean)  # of 1, 2, 3, ... after the first, second, third, ... round
     assert [report.epoch for report in reports] == list(range(1, rounds + 1))

@@ -100,8 +100,15 @@ def test_a_temperature_is_found_on_a_model_of_the_learners_and_taken_for_the_mod
     assert model.temperature == LADDER[len(LADDER) // 2 + 1]  # the middle leaks, all others do not
     assert len(model.activity) == train.shape[0]
     stages = list(dict.fromkeys(report.stage for report in reports))
-    assert stages == ["diffusion", "rehearsal, vae", "rehearsal, diffusion", "rehearsal, margins", "margins"]
-    assert {report.stage for report in returned} == {"diffusion", "margins"}
+    assert stages == [
+        "diffusion",
+        "rehearsal, vae",
+        "rehearsal, diffusion",
+        "rehearsal, margins",
+        "margins",
+        "refining",
+    ]
+    assert {report.stage for report in returned} == {"diffusion", "margins", "refining"}
 
 
 def test_the_model_is_the_one_that_the_temperature_found_would_have_given(vae, train, validation, config):

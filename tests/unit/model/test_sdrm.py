@@ -149,7 +149,7 @@ def test_fitting_reports_every_stage_and_repeats_to_the_byte(  # noqa: PLR0917 -
     )
     assert not is_found  # it is given
     assert tuple(reports) == returned
-    assert list(dict.fromkeys(report.stage for report in reports)) == ["diffusion", "margins"]
+    assert list(dict.fromkeys(report.stage for report in reports)) == ["diffusion", "margins", "refining"]
     first = model.save(tmp_path / "first", item_ids=ITEM_IDS)
     second = again.save(tmp_path / "second", item_ids=ITEM_IDS)
     assert [file.sha256 for file in first] == [file.sha256 for file in second]

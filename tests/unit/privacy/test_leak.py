@@ -8,7 +8,7 @@ from scipy.sparse import vstack
 
 from sdrm_core.config import PrivacyConfig
 from sdrm_core.errors import DataError
-from sdrm_core.privacy import gates
+from sdrm_core.privacy import evidence, gates, leak
 from sdrm_core.privacy.leak import leak_against
 from sdrm_core.privacy.statistics import Estimate
 from sdrm_core.privacy.verdicts import Figure
@@ -41,6 +41,15 @@ def leak_of(synthetic, people, **changes):
 
 def test_people_nobody_has_seen_leak_nothing(people):
     assert leak_of(people["fresh"], people) < 1
+
+
+def test_of_very_many_people_some_are_compared(people, monkeypatch):
+    monkeypatch.setattr(evidence, "SUBSET_USERS", 200)
+    monkeypatch.setattr(leak, "_MAX_PAIR_PRODUCTS", 1.0)
+    limited = leak_against([(people["train"], people["onlookers"])], n_train=900, config=PrivacyConfig(), seed=0)
+    (compared,) = limited.keywords["people"]
+    assert compared.real.shape[0] == 200
+    assert limited([people["fresh"]]).share < inf
 
 
 def test_copies_leak_without_bound(people):
