@@ -67,8 +67,9 @@ def regenerate(config: PipelineConfig) -> Release:
 def sample_until_accepted(run: Run, matrix: UserItemMatrix, vae: TrainedVae) -> tuple[FittedModel, Samples, Measures]:
     """Fit, sample and judge; if a gate refuses the first attempt, make one more (``privacy.attempts`` is at most 2).
 
-    The second attempt uses a new seed. If only privacy gates refused the first, and no ``sampling.temperature`` is
-    configured, a second model draws items more randomly: with only another seed, the first would leak as much again.
+    The second attempt uses a new seed. If a privacy gate refused the first, alone or not, and no
+    ``sampling.temperature`` is configured, a second model draws items more randomly: with only another seed, the first
+    would leak as much again.
     """
     model, last = diffuse(run, matrix, vae), run.config.privacy.attempts - 1
     for attempt in range(last):

@@ -58,7 +58,7 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: Fitte
         run: the run.
         matrix: users of the run.
         vae: the VAE trained on these users.
-        refused: the first model of the run, if only privacy gates refused it; the new model draws items more randomly.
+        refused: the first model of the run, if a privacy gate refused it; the new model draws items more randomly.
     """
     config = run.config
     if refused:
@@ -75,7 +75,7 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: Fitte
             on_epoch=report_epoch,
         )
         if config.sampling.temperature is None and not is_found:
-            LOG.warning("too few people, trained on or looking on, to tell what leaks")
+            LOG.warning("people are too few to hide at any temperature tried, or to tell what leaks")
         item_pairs = model.offsets.n_pairs
         of_whom = "for all users" if model.usual_count is None else "in proportion to a user's number of items"
         told = (model.temperature, of_whom, doubting(doubt), item_pairs)

@@ -72,7 +72,7 @@ class PrivacyConfig(Section):
         ge=1,
         le=2,
         description="how often users are sampled, at most. The second time has a new seed, and more randomness if "
-        "only privacy gates refused the first and sampling.temperature is null",
+        "a privacy gate refused the first and sampling.temperature is null",
     )
     accept_inconclusive: tuple[PrivacyGate, ...] = Field(
         (), description="privacy gates whose INCONCLUSIVE does not block publishing; every release names them openly"

@@ -23,7 +23,7 @@ class Fitted(NamedTuple):
         model: ready to sample.
         reports: one per epoch of the diffusion and one per round of offset fitting; without those of rehearsals.
         temperature_is_found: True if the temperature was chosen by the measured leak; False if it was given, or if
-            there are too few users to measure the leak.
+            people are too few to hide at any temperature or to measure the leak.
         doubt: as the model was fitted with, given or chosen.
         is_sparse: whether rare items have much of the interactions (``TrainedDiffusion.is_sparse``).
     """
@@ -81,7 +81,7 @@ def fit_sdrm(
     trained = diffusion.doubting(randomness.doubt if given.doubt is None else given.doubt)
     model, rounds = trained.drawing_at(randomness.temperature, by_activity=found.by_activity)
     model, last_rounds = trained.fit_offsets.refine(model, batch_users=config.compute.batch_users)
-    is_found = search is not None and given.temperature is None
+    is_found = given.temperature is None and found.randomness is not None
     return Fitted(model, (*diffusion.reports, *rounds, *last_rounds), is_found, trained.doubt, diffusion.is_sparse)
 
 

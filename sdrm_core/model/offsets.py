@@ -33,8 +33,12 @@ _FINDING_ROUNDS = 8
 _REFINING_TIMES = 8  # as many users per round as training users: the fit then adds little to the noise of a release
 _REFINING_CELLS = 2e9  # logits per round, at most: 40 seconds on two cores
 
-_Round = Callable[[np.ndarray, list[float]], tuple[np.ndarray, float]]
-"""Takes the offsets and the popularity distances of earlier rounds; returns the change and the new distance."""
+_LEAP = 3.0  # times the distance of the first round: the step was too large, as people share whole sets of items
+_MOST_HALVED = 8  # steps
+
+_Round = Callable[[np.ndarray, list[float], int], tuple[np.ndarray, float]]
+"""Takes the offsets, the popularity distances of earlier rounds, and how many steps were halved; returns the change and
+the new distance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +104,7 @@ class OffsetFit:
             fitted = torch.from_numpy(items.astype(np.float32)).to(model.vae.device)
             return replace(model, offsets=replace(model.offsets, items=fitted))
 
-        def step(items: np.ndarray, earlier: list[float]) -> tuple[np.ndarray, float]:
+        def step(items: np.ndarray, earlier: list[float], _: int) -> tuple[np.ndarray, float]:
             first = len(earlier) * n_users
             drawn = with_items(items).sample(
                 first, first + n_users, seed=seed, resolution=_RESOLUTION, batch_users=batch_users
@@ -146,12 +150,12 @@ class OffsetFit:
         prior_users = self.k_anonymity * (max(users.model.temperature, 1) ** _SHRINKAGE_EXPONENT - 1)
         wanted = expected + (pairs.log_odds - expected) * pairs.users / (pairs.users + prior_users)
 
-        def step(offsets: np.ndarray, earlier: list[float]) -> tuple[np.ndarray, float]:
+        def step(offsets: np.ndarray, earlier: list[float], n_halved: int) -> tuple[np.ndarray, float]:
             drawn = users.draw(users.offsets(offsets, pairs), "pairs", len(earlier) + 1)
             missing, distance = self._missing_items(drawn)
             of_items = _ITEM_GAIN * missing if self.config.margin_rounds else np.zeros_like(missing)
             before = offsets[len(of_items) :]
-            gain = _PAIR_GAIN / 2 ** _n_swings([*earlier, distance])
+            gain = _PAIR_GAIN / 2 ** (n_halved + _n_swings([*earlier, distance]))
             of_pairs = gain * (wanted - pairs.log_odds_in(drawn))
             after = np.clip(before + of_pairs, 0, _MAX_PAIR_OFFSET)
             return np.concatenate([of_items, after - before]), distance
@@ -161,7 +165,7 @@ class OffsetFit:
         return _later_mean(fits), reports
 
     def _fit_items(self, users: "_FixedUsers") -> tuple[np.ndarray, tuple[EpochReport, ...]]:
-        def step(offsets: np.ndarray, earlier: list[float]) -> tuple[np.ndarray, float]:
+        def step(offsets: np.ndarray, earlier: list[float], _: int) -> tuple[np.ndarray, float]:
             missing, distance = self._missing_items(users.draw(users.offsets(offsets), "items", len(earlier) + 1))
             return _ITEM_GAIN * missing, distance
 
@@ -184,18 +188,31 @@ class OffsetFit:
     def _iterate(
         self, step: _Round, start: np.ndarray, *, stage: str, rounds: int
     ) -> tuple[list[np.ndarray], tuple[EpochReport, ...]]:
-        """Iterate; return the offsets at the start and after each round, and one report per round."""
-        offsets, distances, reports = [start], list[float](), list[EpochReport]()
-        for number in range(1, rounds + 1):
-            change, distance = step(offsets[-1], distances)
-            offsets.append(offsets[-1] + change)
-            distances.append(distance)
-            best = min(distances)
+        """Iterate; return the offsets at the start and after each round, and one report per try.
+
+        A step that takes popularity much further from its target than it was at first is halved and tried again.
+        """
+        fits, distances, reports, n_halved = [start], list[float](), list[EpochReport](), 0
+        while len(distances) < rounds and n_halved <= _MOST_HALVED:
+            change, distance = step(fits[-1], distances, n_halved)
+            if distances and distance > _LEAP * distances[0]:
+                fits[-1] = (fits[-2] + fits[-1]) / 2
+                n_halved += 1
+            else:
+                fits.append(fits[-1] + change)
+                distances.append(distance)
             reports.append(
-                EpochReport(stage=stage, epoch=number, of_epochs=rounds, loss=distance, validation=distance, best=best)
+                EpochReport(
+                    stage=stage,
+                    epoch=len(distances) + n_halved,
+                    of_epochs=rounds + n_halved,
+                    loss=distance,
+                    validation=distance,
+                    best=min(distances),
+                )
             )
             self.on_epoch(reports[-1])
-        return offsets, tuple(reports)
+        return fits, tuple(reports)
 
 
 def _later_mean(fits: list[np.ndarray]) -> np.ndarray:

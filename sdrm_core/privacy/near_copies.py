@@ -36,6 +36,7 @@ def measure_near_copies(evidence: Evidence) -> Copies:
 
     Crowds of people who are alike (a starter pack, a default basket) are left out, as are synthetic users next to them.
     Nobody in a crowd is recognised, but a few percent of such people would make it look normal to be near to somebody.
+    If most people are in crowds, as in small or dense catalogues, too few are left to look at.
     """
     people, synthetic, published = evidence.people, evidence.synthetic, evidence.people.published
     to_person, to_people = nearest(synthetic, published, device=people.device), people.published_to_published
@@ -53,6 +54,7 @@ def measure_near_copies(evidence: Evidence) -> Copies:
     is_telling = _UNEXPECTED * to_real[is_near] <= among_people[struck_by_synthetic]
     struck_by_people = to_people.index[among_people <= _NEAR_SHARE, 0]
     is_recognisable = n_items >= MIN_SET_ITEMS
+    are_mostly_alike = 2 * int(in_crowd[is_recognisable].sum()) > int(is_recognisable.sum())
     is_struck = (to_synthetic <= closest) & (_UNEXPECTED * to_synthetic <= among_people)
     copies = Copies(
         share=share_of(int(is_near.sum()), n=n_synthetic),
@@ -68,7 +70,7 @@ def measure_near_copies(evidence: Evidence) -> Copies:
         p_recurrence=1.0,
         real_rate=_NEAR_SHARE,
         n_synthetic=n_synthetic,
-        is_blind=peers.hide_near_copies,
+        is_blind=are_mostly_alike or peers.hide_near_copies,
     )
     if not copies.confirmed:
         return copies
@@ -116,7 +118,8 @@ class _Peers(NamedTuple):
     def tail(self, similarity: np.ndarray, n_items: np.ndarray, *, are_peers: bool = False) -> np.ndarray:
         """(n_users,) share of peers of similar size whose nearest other real user is at least as similar.
 
-        1 where the similarity is 0, and for users of fewer than five items: many users share so few items.
+        1 where the similarity is 0 or there are no peers, and for users of fewer than five items: many users share so
+        few items.
 
         Args:
             similarity: (n_users,) similarity of each user to the nearest person.
@@ -130,8 +133,9 @@ class _Peers(NamedTuple):
         for number in range(len(self.edges) + 1):
             members = np.flatnonzero((size_class == number) & is_recognisable)
             peers = np.sort(self.closest[class_of_peer == number])
-            at_least = len(peers) - np.searchsorted(peers, similarity[members], side="left")
-            tail[members] = (at_least - are_peers + 0.5) / (len(peers) - are_peers + 1)
+            if len(peers):
+                at_least = len(peers) - np.searchsorted(peers, similarity[members], side="left")
+                tail[members] = (at_least - are_peers + 0.5) / (len(peers) - are_peers + 1)
         return tail
 
     @property

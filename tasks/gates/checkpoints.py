@@ -119,7 +119,7 @@ def release_facts(*, fidelity: FidelityReport, utility: UtilityReport, privacy: 
 
 
 def refused_for_privacy(refusal: GateFailed) -> bool:
-    """Return whether only privacy gates refused the release, and only gates that more random sampling can pass.
+    """Return whether a privacy gate refused the release that more random sampling can pass, whatever else did.
 
     False if the error was restored from its text, because then it has no report.
     """
@@ -127,7 +127,7 @@ def refused_for_privacy(refusal: GateFailed) -> bool:
         return False
     unmet = GateReport.model_validate(refusal.report).unmet
     by_randomness = set(get_args(PrivacyGate)) - {"hygiene", "k_anonymous_items"}
-    return {result.column for result in unmet} <= set(map(privacy_fact, by_randomness))
+    return not {result.column for result in unmet}.isdisjoint(map(privacy_fact, by_randomness))
 
 
 def _synthetic_users(run: Run, matrix: UserItemMatrix, samples: Samples) -> pd.DataFrame:

@@ -154,7 +154,7 @@ def test_what_people_with_many_items_are_not_to_show_does_not_come_back_as_a_pai
 @pytest.mark.parametrize(("rounds", "mean"), [(0, 0.0), (1, 1.0), (2, 1.5), (5, 4.0), (8, 6.0)])
 def test_the_offsets_are_the_mean_of_those_after_the_later_rounds(rounds, mean):
     fits, reports = offset_fit(np.ones(1))._iterate(
-        lambda _, earlier: (np.ones(1), 1 / (1 + len(earlier))), np.zeros(1), stage="margins", rounds=rounds
+        lambda _, earlier, __: (np.ones(1), 1 / (1 + len(earlier))), np.zeros(1), stage="margins", rounds=rounds
     )
     assert _later_mean(fits) == pytest.approx(mean)  # of 1, 2, 3, ... after the first, second, third, ... round
     assert [report.epoch for report in reports] == list(range(1, rounds + 1))

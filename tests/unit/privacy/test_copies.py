@@ -184,6 +184,23 @@ def test_crowds_of_people_who_are_alike_hide_no_copies_of_others(share, n_copies
     assert verdict_of(release, train, holdout).verdict == verdict
 
 
+@pytest.mark.parametrize("n_copies", [0, 40])
+def test_where_most_people_are_in_crowds_nothing_passes(n_copies):
+    """A small, dense catalogue: everybody has most of the same thirty items."""
+    rng = np.random.default_rng(0)
+
+    def people(n_users):
+        has = rng.random((n_users, N_ITEMS)) < np.where(np.arange(N_ITEMS) < 30, 0.9, 0.01)
+        return of_items([np.flatnonzero(row) for row in has], n_items=N_ITEMS)
+
+    train, holdout, fresh = people(1400), people(300), people(1400)
+    copies = [altered(train[user].indices, 0.1, rng) for user in range(n_copies)]
+    release = vstack([fresh[n_copies:], *([of_items(copies, n_items=N_ITEMS)] if copies else [])]).tocsr()
+    verdict = verdict_of(release, train, holdout)
+    assert verdict.verdict == Verdict.INCONCLUSIVE
+    assert "so like one another" in verdict.sentence
+
+
 def test_synthetic_users_with_a_part_of_what_a_crowd_has_copy_nobody_with_another_part():
     rng = np.random.default_rng(0)
     basket, others = np.arange(8), np.arange(8, N_ITEMS)

@@ -268,7 +268,10 @@ def test_the_digest_of_a_private_log_is_published_under_a_key_alone(tmp_path):
 def test_the_card_says_who_chose_the_temperature(inputs):
     judge(inputs)
     inputs["manifest"]["config"]["sampling"]["temperature"] = None
-    for is_found, told in ((True, "chosen by how much leaks"), (False, "too few people to tell how much leaks")):
+    for is_found, told in (
+        (True, "chosen by how much leaks"),
+        (False, "people are too few to hide, or to tell how much leaks"),
+    ):
         inputs["manifest"]["model"]["temperature_is_found"] = is_found
         assert told in render_card(inputs["manifest"])
 
