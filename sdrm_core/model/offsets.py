@@ -32,8 +32,7 @@ _EXPECTED_ROUNDS = 3
 _FINDING_ROUNDS = 8
 _REFINING_TIMES = 8  # as many users per round as training users: the fit then adds little to the noise of a release
 _REFINING_CELLS = 2e9  # logits per round, at most: 40 seconds on two cores
-
-_LEAP = 3.0  # times the distance of the first round: the step was too large, as people share whole sets of items
+_LEAP = 0.15  # of the interactions, more than in the first round, with wrong items: the step was too large
 _MOST_HALVED = 8  # steps
 
 _Round = Callable[[np.ndarray, list[float], int], tuple[np.ndarray, float]]
@@ -195,7 +194,7 @@ class OffsetFit:
         fits, distances, reports, n_halved = [start], list[float](), list[EpochReport](), 0
         while len(distances) < rounds and n_halved <= _MOST_HALVED:
             change, distance = step(fits[-1], distances, n_halved)
-            if distances and distance > _LEAP * distances[0]:
+            if distances and distance > distances[0] + _LEAP:
                 fits[-1] = (fits[-2] + fits[-1]) / 2
                 n_halved += 1
             else:

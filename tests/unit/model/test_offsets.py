@@ -158,3 +158,14 @@ def test_the_offsets_are_the_mean_of_those_after_the_later_rounds(rounds, mean):
     )
     assert _later_mean(fits) == pytest.approx(mean)  # of 1, 2, 3, ... after the first, second, third, ... round
     assert [report.epoch for report in reports] == list(range(1, rounds + 1))
+
+
+def test_a_step_that_ruins_popularity_is_halved_until_it_does_not():
+    def step(offsets, earlier, n_halved):
+        return np.full(1, 0.5**n_halved), 0.9 if offsets[0] > 0.3 else 0.1
+
+    fits, reports = offset_fit(np.ones(1))._iterate(step, np.zeros(1), stage="pairs", rounds=3)
+    assert [float(offsets[0]) for offsets in fits[:-1]] == [0.0, 0.25, 0.28125]
+    assert [report.epoch for report in reports] == list(range(1, 9))
+    assert reports[-1].of_epochs == 8
+    assert {report.best for report in reports} == {0.1}
