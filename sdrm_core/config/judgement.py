@@ -85,7 +85,8 @@ class PrivacyConfig(Section):
     max_pair_products: float = Field(
         2e11,
         gt=0,
-        description="multiply-adds for an exact comparison, at most; beyond that random subsets of users are compared",
+        description="multiply-adds for an exact comparison, at most; beyond that random subsets of users are compared. "
+        "The search for the temperature uses a tenth of the default, at most",
     )
     margins: PrivacyMarginsConfig = PrivacyMarginsConfig()
     min_dissimilarity: Share = Field(0.5, description="mean Jaccard distance of synthetic from real users, at least")

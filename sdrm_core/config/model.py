@@ -112,5 +112,5 @@ class SamplingConfig(Section):
         4,
         ge=0,
         description="rounds of fitting item popularity at the end, each to eight times as many users as training users "
-        "or as many as two billion logits allow; 0: none",
+        "or as many as two billion logits allow, but at least margin_users; 0: none",
     )

@@ -33,7 +33,7 @@ _FINDING_ROUNDS = 8
 _REFINING_TIMES = 8  # as many users per round as training users: the fit then adds little to the noise of a release
 _REFINING_CELLS = 2e9  # logits per round, at most: 40 seconds on two cores
 _LEAP = 0.15  # of the interactions, more than in the first round, with wrong items: the step was too large
-_MOST_HALVED = 8  # steps
+_MOST_HALVED = 8  # steps of one fit; then it ends
 
 _Round = Callable[[np.ndarray, list[float], int], tuple[np.ndarray, float]]
 """Takes the offsets, the popularity distances of earlier rounds, and how many steps were halved; returns the change and
@@ -192,7 +192,7 @@ class OffsetFit:
         A step that takes popularity much further from its target than it was at first is halved and tried again.
         """
         fits, distances, reports, n_halved = [start], list[float](), list[EpochReport](), 0
-        while len(distances) < rounds and n_halved <= _MOST_HALVED:
+        while len(distances) < rounds and n_halved < _MOST_HALVED:
             change, distance = step(fits[-1], distances, n_halved)
             if distances and distance > distances[0] + _LEAP:
                 fits[-1] = (fits[-2] + fits[-1]) / 2

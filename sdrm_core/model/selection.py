@@ -96,7 +96,7 @@ def _best_keys(row: np.ndarray, row_bits: np.ndarray, n: int, keys: np.ndarray, 
     """
     least, n_keys = _reached(row, n, maxima), 0
     for column in range(len(row)):
-        if row[column] >= least:
+        if not row[column] < least:  # also what is not a number: there must be n keys
             keys[n_keys] = _key(row_bits[column], column)
             n_keys += 1
     _put_largest_first(keys[:n_keys], n)
@@ -152,7 +152,7 @@ def _put_largest_first(values: np.ndarray, n: int) -> None:
 
 @compiled
 def _key(score_bits: int, column: int) -> int:
-    """Return an integer that orders columns by their float32 score, the first of equal ones highest."""
+    """Return an integer that orders columns by their float32 score (-0 is below 0), the first of equal ones highest."""
     ordered = score_bits ^ ((score_bits >> 31) & _LARGEST)  # negative floats have their bits in falling order
     return int(np.int64(ordered) << 32 | _LARGEST - column)
 
@@ -165,12 +165,11 @@ def _column(key: int) -> int:
 
 @compiled
 def _raise_partners(row: np.ndarray, taken: np.ndarray, pairs: _Csr, raised: np.ndarray) -> bool:
-    """Exclude the taken items, add their pair offsets to the row, and return whether there were any.
+    """Add the pair offsets of the taken items to the row, and return whether there were any.
 
     raised: scratch space, 0 before and after.
     """
     starts, partners, offsets = pairs
-    row[taken] = -np.inf
     any_raised = False
     for item in taken:
         for place in range(starts[item], starts[item + 1]):

@@ -174,7 +174,11 @@ def _training(curves: Mapping[str, Sequence[Mapping[str, Any]]], *, is_validated
             validation=validation if is_validated else None,
             kept=_kept_epoch(reports),
         )
-        drawn.append({"title": title, "svg": svg, "epochs": len(reports), "of_epochs": reports[-1]["of_epochs"]})
+        n_epochs, most = len(reports), reports[-1]["of_epochs"]
+        stopped_early = validation is not None and n_epochs < most
+        drawn.append(
+            {"title": title, "svg": svg, "epochs": n_epochs, "of_epochs": most, "stopped_early": stopped_early}
+        )
     return drawn
 
 

@@ -8,11 +8,13 @@ import pytest
 import torch
 
 from sdrm_core.config import SamplingConfig
-from sdrm_core.data.matrix import item_popularity
+from sdrm_core.data.matrix import binary_matrix, item_popularity
+from sdrm_core.model import offsets
 from sdrm_core.model.draw import Offsets, target_popularity
 from sdrm_core.model.fitting import fit_sdrm
 from sdrm_core.model.offsets import OffsetFit, _later_mean
 from sdrm_core.model.pairs import Pairs, outstanding_pairs
+from sdrm_core.model.sdrm import SdrmModel
 from tests.unit.model.conftest import CPU, UNJUDGED, fit_drawn, no_leak, two_communities, untrained_model
 
 K_ANONYMITY = 20  # of the configuration
@@ -47,6 +49,30 @@ def test_refining_brings_popularity_nearer_than_a_fit_to_few_users(vae, validati
         return popularity_distance(model, train, resolution="full", n_users=40_000)
 
     assert distance(4) < 0.6 * distance(0)
+
+
+@pytest.mark.parametrize(("margin_users", "cells", "n_users"), [(100, 2e9, 2400), (5000, 2e9, 5000), (100, 6e4, 1000)])
+def test_each_round_of_refining_has_new_users_and_counts_less(monkeypatch, margin_users, cells, n_users):
+    asked = []
+
+    def the_same(self, start, stop, **_):
+        asked.append((start, stop))
+        return binary_matrix(np.zeros(stop - start, np.int32), np.ones(stop - start, np.int64), n_items=60)
+
+    monkeypatch.setattr(SdrmModel, "sample", the_same)
+    monkeypatch.setattr(offsets, "_REFINING_CELLS", cells)
+    model = untrained_model(np.zeros((60, 2)), activity=[1] * 300)
+
+    def after(rounds):
+        config = SamplingConfig(margin_users=margin_users, refining_rounds=rounds)
+        refined, _ = replace(offset_fit(np.ones(60)), config=config).refine(model, batch_users=64)
+        return refined.offsets.items.numpy()
+
+    one = after(1)
+    asked.clear()
+    assert np.abs(one).max() > 0
+    assert after(3) == pytest.approx((1 + 1 / 2 + 1 / 3) * one, rel=1e-5)
+    assert asked == [(0, n_users), (n_users, 2 * n_users), (2 * n_users, 3 * n_users)]
 
 
 def test_without_margins_there_is_nothing_to_refine(model):
@@ -169,3 +195,13 @@ def test_a_step_that_ruins_popularity_is_halved_until_it_does_not():
     assert [report.epoch for report in reports] == list(range(1, 9))
     assert reports[-1].of_epochs == 8
     assert {report.best for report in reports} == {0.1}
+
+
+@pytest.mark.parametrize(("distance", "n_reports", "n_accepted"), [(0.24, 5, 5), (0.26, 9, 1)])
+def test_a_step_that_stays_too_large_ends_the_fit(distance, n_reports, n_accepted):
+    def step(_, earlier, __):
+        return np.ones(1), distance if earlier else 0.1
+
+    fits, reports = offset_fit(np.ones(1))._iterate(step, np.zeros(1), stage="pairs", rounds=5)
+    assert len(reports) == n_reports
+    assert len(fits) == n_accepted + 1

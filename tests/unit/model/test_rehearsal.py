@@ -138,6 +138,13 @@ def test_enough_validation_users_judge_the_model_of_all(vae, train, validation, 
     assert not any("rehearsal" in report.stage for report in reports)
 
 
+def test_a_temperature_for_people_too_few_to_hide_counts_as_not_found(vae, train, validation, config):
+    def leaks(*_, **__):
+        return lambda _: Leak(share=2.0, bound=2.0, rises_with_activity=False)
+
+    assert not fit(vae, train, validation, config, leak=leaks, temperature=None).temperature_is_found
+
+
 def test_where_nobody_can_tell_nothing_is_rehearsed(vae, train, validation, config):
     reports = []
     nobody = {"leak": lambda *_, **__: None, "temperature": None}

@@ -43,10 +43,12 @@ def test_people_nobody_has_seen_leak_nothing(people):
     assert leak_of(people["fresh"], people) < 1
 
 
-def test_of_very_many_people_some_are_compared(people, monkeypatch):
+@pytest.mark.parametrize(("most", "configured"), [(1.0, 2e11), (2e10, 1.0)])
+def test_of_very_many_people_some_are_compared(people, monkeypatch, most, configured):
     monkeypatch.setattr(evidence, "SUBSET_USERS", 200)
-    monkeypatch.setattr(leak, "_MAX_PAIR_PRODUCTS", 1.0)
-    limited = leak_against([(people["train"], people["onlookers"])], n_train=900, config=PrivacyConfig(), seed=0)
+    monkeypatch.setattr(leak, "_MAX_PAIR_PRODUCTS", most)
+    config = PrivacyConfig(max_pair_products=configured)
+    limited = leak_against([(people["train"], people["onlookers"])], n_train=900, config=config, seed=0)
     (compared,) = limited.keywords["people"]
     assert compared.real.shape[0] == 200
     assert limited([people["fresh"]]).share < inf

@@ -273,7 +273,11 @@ def test_the_card_says_who_chose_the_temperature(inputs):
         (False, "people are too few to hide, or to tell how much leaks"),
     ):
         inputs["manifest"]["model"]["temperature_is_found"] = is_found
-        assert told in render_card(inputs["manifest"])
+        for refused in (False, True):
+            inputs["manifest"]["gates_by_attempt"] = {"0-release": "FAIL" if refused else "PASS", "1-release": "PASS"}
+            card = render_card(inputs["manifest"])
+            assert told in card
+            assert ("raised if a privacy gate refused the first sample" in card) == refused
 
 
 @pytest.mark.parametrize("doubt", [0, 2])
