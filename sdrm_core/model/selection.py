@@ -69,7 +69,8 @@ def _take(scores: np.ndarray, starts: np.ndarray, columns: np.ndarray, pairs: _C
     is_known, raised = np.zeros(n_items, np.bool_), np.zeros(n_items, scores.dtype)
     for user in range(len(starts) - 1):
         row, row_bits, taken = scores[user], bits[user], columns[starts[user] : starts[user + 1]]
-        n_keys = _best_keys(row, row_bits, len(taken), keys, maxima)
+        n_keys = len(taken)
+        _write_best_keys(row, row_bits, n_keys, keys, maxima)
         for key in keys[:n_keys]:
             is_known[_column(key)] = True
         first = 0
@@ -88,8 +89,8 @@ def _take(scores: np.ndarray, starts: np.ndarray, columns: np.ndarray, pairs: _C
 
 
 @compiled
-def _best_keys(row: np.ndarray, row_bits: np.ndarray, n: int, keys: np.ndarray, maxima: np.ndarray) -> int:
-    """Write the keys of the ``n`` best columns of a row to ``keys``, in any order, and return ``n``.
+def _write_best_keys(row: np.ndarray, row_bits: np.ndarray, n: int, keys: np.ndarray, maxima: np.ndarray) -> None:
+    """Write the keys of the ``n`` best columns of a row to ``keys[:n]``, in any order, and others behind them.
 
     row_bits: the row's bits as integers.
     maxima: scratch space.
@@ -100,7 +101,6 @@ def _best_keys(row: np.ndarray, row_bits: np.ndarray, n: int, keys: np.ndarray, 
             keys[n_keys] = _key(row_bits[column], column)
             n_keys += 1
     _put_largest_first(keys[:n_keys], n)
-    return n
 
 
 @compiled
