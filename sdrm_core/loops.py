@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,11 @@ def usable_cores() -> int:
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function that releases the interpreter lock; store the machine code on disk if possible."""
+    """Compile a function that releases the interpreter lock; store the machine code on disk if possible.
+
+    The function may call only compiled functions of its own file. The stored code is renewed when that file changes,
+    but not when another one does, although it contains the code of all that it calls.
+    """
     try:
         return numba.njit(nogil=True, cache=True)(function)
     except RuntimeError:  # no directory for the cache: read-only installation, no home directory
@@ -44,7 +49,16 @@ def in_blocks(
         block_rows: rows per block: few enough to keep all cores busy, enough to outweigh the cost of a call.
         workers: number of threads; None: one for each core that this process may use.
     """
-    with ThreadPoolExecutor(workers or usable_cores()) as pool:
-        starts = range(0, n_rows, block_rows)
-        for _ in pool.map(lambda start: work(start, min(start + block_rows, n_rows), *arguments), starts):
-            pass  # waits, and raises what a block raised
+    starts = range(0, n_rows, block_rows)
+    pool = _threads(workers or usable_cores())
+    for _ in pool.map(lambda start: work(start, min(start + block_rows, n_rows), *arguments), starts):
+        pass  # waits, and raises what a block raised
+
+
+@cache
+def _threads(n_threads: int) -> ThreadPoolExecutor:
+    """Return the same threads each time: to start them can take longer than what they are to do."""
+    return ThreadPoolExecutor(n_threads, thread_name_prefix="compiled-loops")
+
+
+os.register_at_fork(after_in_child=_threads.cache_clear)  # a forked process has none of the threads

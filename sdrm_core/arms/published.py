@@ -159,17 +159,27 @@ class FittedPublished:
 
 def _highest_cells(blocks: Iterator[np.ndarray], *, n_cells: int) -> np.ndarray:
     """Return the ascending keys, row * n_items + item, of the ``n_cells`` highest cells of all blocks."""
-    values, keys, before, threshold = np.empty(0, np.float32), np.empty(0, np.int64), 0, -np.inf
+    values, keys = [np.empty(0, np.float32)], [np.empty(0, np.int64)]
+    before, threshold = 0, -np.inf
+
+    def keep_highest() -> float:
+        of_all, keys_of_all = np.concatenate(values), np.concatenate(keys)
+        if len(of_all) <= n_cells:
+            return -np.inf
+        kept = np.argpartition(-of_all, n_cells - 1)[:n_cells]
+        values[:], keys[:] = [of_all[kept]], [keys_of_all[kept]]
+        return float(values[0].min())
+
     for block in blocks:
         flat = block.ravel()
         above = np.flatnonzero(flat > threshold)
-        values, keys = np.concatenate([values, flat[above]]), np.concatenate([keys, before + above])
+        values.append(flat[above])
+        keys.append(before + above)
         before += len(flat)
-        if len(values) > n_cells:
-            kept = np.argpartition(-values, n_cells - 1)[:n_cells]
-            values, keys = values[kept], keys[kept]
-            threshold = values.min()
-    return np.sort(keys)
+        if sum(map(len, values)) > 2 * n_cells:  # not after every block: the work would grow with the square of users
+            threshold = keep_highest()
+    keep_highest()
+    return np.sort(np.concatenate(keys))
 
 
 class PublishedArm:

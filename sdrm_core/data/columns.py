@@ -47,7 +47,7 @@ def encode(values: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
     """Return the (n_rows,) int32 codes of the rows (-1 for a null), and the distinct values that the codes number."""
     encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
     chunks = encoded.unify_dictionaries().chunks
-    codes = [chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32) for chunk in chunks]
+    codes = [chunk.indices.cast(pa.int32()).fill_null(-1).to_numpy(zero_copy_only=False) for chunk in chunks]
     distinct = chunks[0].dictionary if chunks else pa.array([], encoded.type.value_type)
     return np.concatenate(codes) if codes else np.empty(0, np.int32), distinct
 

@@ -65,7 +65,8 @@ def count_pairs(user_items: csr_matrix, others: csr_matrix, *, at_least: int = 1
 def count_blocks(user_items: csr_matrix) -> Iterator[tuple[int, np.ndarray]]:
     """Yield, for each block of items, its first item and (n_block_items, n_items) int32 numbers of users of each pair.
 
-    Blocks come in ascending order. A pair is counted once, in the row of its lower item; all other cells are 0.
+    Blocks come in ascending order. A pair is counted once, in the row of its lower item; all other cells are 0. The
+    memory of a block is used again for the next one.
 
     Args:
         user_items: (n_users, n_items) binary.
@@ -74,10 +75,12 @@ def count_blocks(user_items: csr_matrix) -> Iterator[tuple[int, np.ndarray]]:
     users = postings.tocsr()  # converting back to rows sorts each user's items
     lists = (postings.indptr, postings.indices, users.indptr, users.indices)
     n_items = users.shape[1]
-    for first in range(0, n_items, step := max(1, _BLOCK_CELLS // n_items)):
-        together = np.zeros((min(step, n_items - first), n_items), dtype=np.int32)
+    block = np.zeros((min(n_items, max(1, _BLOCK_CELLS // n_items)), n_items), dtype=np.int32)
+    for first in range(0, n_items, len(block)):
+        together = block[: n_items - first]
         in_blocks(_count_rows, len(together), first, lists, together, block_rows=_ROWS_A_CALL)
         yield first, together
+        in_blocks(_clear_rows, len(together), first, lists, together, block_rows=_ROWS_A_CALL)
 
 
 @compiled
@@ -92,4 +95,21 @@ def _count_rows(start: int, stop: int, first: int, lists: tuple[np.ndarray, ...]
             place = row_starts[user + 1] - 1
             while items[place] > first + row:  # stops at the row's own item, which the user has
                 together[row, items[place]] += 1
+                place -= 1
+
+
+@compiled
+def _clear_rows(start: int, stop: int, first: int, lists: tuple[np.ndarray, ...], together: np.ndarray) -> None:
+    """Set to 0 what ``_count_rows`` counted: of a rare item by the same walk, which visits few of the row's cells."""
+    item_starts, users, row_starts, items = lists
+    n_items = together.shape[1]
+    for row in range(start, stop):
+        holders = users[item_starts[first + row] : item_starts[first + row + 1]]
+        if len(holders) * len(items) > n_items * len(row_starts):  # about as many steps as cells
+            together[row] = 0
+            continue
+        for user in holders:
+            place = row_starts[user + 1] - 1
+            while items[place] > first + row:
+                together[row, items[place]] = 0
                 place -= 1

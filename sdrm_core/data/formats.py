@@ -41,9 +41,8 @@ _SIGNATURES = {
     b"GIF8": "a GIF image",
     b"%PDF": "a PDF document",
     b"SQLite format 3": "an SQLite database",
-    b"ARROW1": "an Arrow (Feather) file",
+    b"ARROW1\x00": "an Arrow (Feather) file",
     b"Obj\x01": "an Avro file",
-    b"ORC": "an ORC file",
     b"\xff\xfe": "text in UTF-16",
     b"\xfe\xff": "text in UTF-16",
 }

@@ -34,7 +34,7 @@ def assign_roles(user_ids: pa.Array, *, key: bytes, shares: tuple[float, float, 
     Args:
         user_ids: (n_users,) int64 or string, no nulls.
         key: the secret; a person who has it can find out which users were held out.
-        shares: expected share of each role, in the order of ``Role``; the sum is 1.
+        shares: expected share of each role, above 0, in the order of ``Role``; the sum is 1.
 
     Returns:
         (n_users,) int8 values of ``Role``.
@@ -47,14 +47,7 @@ def assign_roles(user_ids: pa.Array, *, key: bytes, shares: tuple[float, float, 
     texts = pc.cast(user_ids, pa.string()).to_pylist()
     digests = b"".join(hmac.digest(key, text.encode(), "sha256")[:8] for text in texts)
     position = (np.frombuffer(digests, dtype=">u8") >> np.uint64(11)) * 2.0**-53  # uniform on [0, 1)
-    return role_at(position, shares)
-
-
-def role_at(position: np.ndarray, shares: tuple[float, float, float, float]) -> np.ndarray:
-    """Return the int8 role of each position; the shares divide [0, 1) into one interval per role, in role order."""
-    role = np.searchsorted(np.cumsum(shares)[:-1], position, side="right")
-    last = int(np.flatnonzero(shares)[-1])  # rounding may make the sum less than 1: a role with share 0 must stay empty
-    return np.minimum(role, last).astype(np.int8)
+    return np.searchsorted(np.cumsum(shares)[:-1], position, side="right").astype(np.int8)
 
 
 def derive_key(seed: int) -> bytes:

@@ -15,7 +15,7 @@ from torch import Tensor
 from sdrm_core.config import Resolution, SamplingConfig
 from sdrm_core.data.matrix import item_popularity
 from sdrm_core.model.devices import Workers
-from sdrm_core.model.draw import ItemDraw, Offsets, stack_users
+from sdrm_core.model.draw import Offsets, stack_users
 from sdrm_core.model.pairs import Pairs, outstanding_pairs
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.model.training import EpochReport, OnEpoch
@@ -31,6 +31,7 @@ _RESOLUTION: Resolution = "full"  # the same offsets also fit users with fewer r
 _EXPECTED_ROUNDS = 3
 _FINDING_ROUNDS = 8
 _REFINING_TIMES = 8  # as many users per round as training users: the fit then adds little to the noise of a release
+_COUNTED_USERS = 1 << 15  # drawn at once in a round, at least: only their popularity is kept
 _REFINING_CELLS = 2e9  # logits per round, at most: 40 seconds on two cores
 _LEAP = 0.15  # of the interactions, more than in the first round, with wrong items: the step was too large
 _MOST_HALVED = 8  # steps of one fit; then it ends
@@ -104,11 +105,14 @@ class OffsetFit:
             return replace(model, offsets=replace(model.offsets, items=fitted))
 
         def step(items: np.ndarray, earlier: list[float], _: int) -> tuple[np.ndarray, float]:
-            first = len(earlier) * n_users
-            drawn = with_items(items).sample(
-                first, first + n_users, seed=seed, resolution=_RESOLUTION, batch_users=batch_users
-            )
-            missing, distance = self._missing_items(drawn[:, model.publishable])
+            first, fitted, popularity = len(earlier) * n_users, with_items(items), np.zeros(model.vae.n_items)
+            for start, stop in fitted.shards(n_users, about=max(_COUNTED_USERS, batch_users)):
+                popularity += item_popularity(
+                    fitted.sample(
+                        first + start, first + stop, seed=seed, resolution=_RESOLUTION, batch_users=batch_users
+                    )
+                )
+            missing, distance = self._missing_items(popularity[model.publishable], n_users=n_users)
             return missing / (len(earlier) + 1), distance
 
         start = model.offsets.items.double().cpu().numpy()
@@ -119,18 +123,15 @@ class OffsetFit:
     def find_pairs(self, model: SdrmModel, train: csr_matrix) -> Pairs:
         """Return the pairs that the model makes too rarely after its item popularity is fitted.
 
-        All users are drawn at the same temperature. With higher temperatures for users with many items, the pairs that
-        these temperatures suppress would count as missing, and their offsets would restore them.
-
         Args:
-            model: complete except for its offsets.
+            model: complete except for its offsets, with the same temperature for all users. If it were higher for users
+                with many items, the pairs that it suppresses would count as missing, and offsets would restore them.
             train: (n_train_users, n_publishable) the training users' publishable items.
         """
         if not self.config.pair_rounds:
             return Pairs.none()
         with Workers(model.vae.device) as workers:
-            alike = ItemDraw(model.vae, model.publishable, temperature=model.temperature)
-            users = replace(self._fixed_users(model, workers), draw_items=alike)
+            users = self._fixed_users(model, workers)
             offsets, _ = replace(self, on_epoch=lambda _: None)._fit_items(users)
             drawn = vstack([users.draw(users.offsets(offsets), "finding", number) for number in range(_FINDING_ROUNDS)])
         return outstanding_pairs(train, drawn, k_anonymity=self.k_anonymity, seed=self.seed)
@@ -151,7 +152,7 @@ class OffsetFit:
 
         def step(offsets: np.ndarray, earlier: list[float], n_halved: int) -> tuple[np.ndarray, float]:
             drawn = users.draw(users.offsets(offsets, pairs), "pairs", len(earlier) + 1)
-            missing, distance = self._missing_items(drawn)
+            missing, distance = self._missing_items(item_popularity(drawn), n_users=drawn.shape[0])
             of_items = _ITEM_GAIN * missing if self.config.margin_rounds else np.zeros_like(missing)
             before = offsets[len(of_items) :]
             gain = _PAIR_GAIN / 2 ** (n_halved + _n_swings([*earlier, distance]))
@@ -165,17 +166,17 @@ class OffsetFit:
 
     def _fit_items(self, users: "_FixedUsers") -> tuple[np.ndarray, tuple[EpochReport, ...]]:
         def step(offsets: np.ndarray, earlier: list[float], _: int) -> tuple[np.ndarray, float]:
-            missing, distance = self._missing_items(users.draw(users.offsets(offsets), "items", len(earlier) + 1))
+            drawn = users.draw(users.offsets(offsets), "items", len(earlier) + 1)
+            missing, distance = self._missing_items(item_popularity(drawn), n_users=drawn.shape[0])
             return _ITEM_GAIN * missing, distance
 
         start = np.zeros(len(self.popularity))
         fits, reports = self._iterate(step, start, stage="margins", rounds=self.config.margin_rounds)
         return _later_mean(fits), reports
 
-    def _missing_items(self, drawn: csr_matrix) -> tuple[np.ndarray, float]:
+    def _missing_items(self, popularity: np.ndarray, *, n_users: int) -> tuple[np.ndarray, float]:
         """Return what the items' log odds lack, (n_publishable,), and the distance of the items' popularity."""
-        target, popularity = self.popularity / self.popularity.sum(), item_popularity(drawn)
-        n_users = drawn.shape[0]
+        target = self.popularity / self.popularity.sum()
         # In log odds, like the offsets: on this scale 90 % and 100 % of the users are far apart.
         wanted, found = (
             np.log((users + 1) / (np.maximum(n_users - users, 0) + 1))
@@ -237,7 +238,6 @@ class _FixedUsers:
 
     Attributes:
         model: complete except for its offsets.
-        draw_items: draws the users' items.
         workers: share the blocks of users.
         features: for each block, (n_block_users, n_features) decoder features.
         counts: for each block, (n_block_users,) items per user.
@@ -245,7 +245,6 @@ class _FixedUsers:
     """
 
     model: SdrmModel
-    draw_items: ItemDraw
     workers: Workers
     features: list[Tensor]
     counts: list[np.ndarray]
@@ -261,7 +260,7 @@ class _FixedUsers:
 
         blocks = workers.map(features_and_counts, numbers)
         features, counts = [features for features, _ in blocks], [counts for _, counts in blocks]
-        return cls(model, model.draw, workers, features, counts, seed)
+        return cls(model, workers, features, counts, seed)
 
     def offsets(self, values: np.ndarray, pairs: Pairs | None = None) -> Offsets:
         n_items = len(self.model.publishable)
@@ -274,7 +273,7 @@ class _FixedUsers:
 
         def draw_block(number: int) -> csr_matrix:
             generator = torch_stream(self.seed, phase, round_number, number, device=offsets.items.device)
-            return self.draw_items(
+            return self.model.draw(
                 self.features[number], counts=self.counts[number], offsets=offsets, generator=generator
             )
 

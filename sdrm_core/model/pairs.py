@@ -12,13 +12,13 @@ from scipy.stats import binom, false_discovery_control
 
 from sdrm_core.data.cooccurrence import count_pairs, users_within
 from sdrm_core.data.matrix import item_popularity
+from sdrm_core.loops import compiled, in_blocks
 from sdrm_core.randomness import numpy_stream
 
 _FALSE_DISCOVERIES = 0.01
 _MAX_PRODUCTS = 4e8
 """Pairs of a user's items, summed over users, that are counted at most: some seconds and some hundred MiB."""
-_MAX_COPIED = 1 << 23
-"""Entries of item columns that are copied at once, which limits memory."""
+_PAIRS_A_CALL = 256
 _HALF_A_USER = 0.5  # added to counts: a pair that was not drawn is not impossible
 
 
@@ -45,12 +45,10 @@ class Pairs(NamedTuple):
 
     def log_odds_in(self, user_items: csr_matrix) -> np.ndarray:
         """Return (n_pairs,) the log odds among these users; half a user is added to each count to keep them finite."""
-        columns, popularity = user_items.tocsc(), item_popularity(user_items)
-        copied = np.cumsum(popularity[self.first] + popularity[self.second]) // _MAX_COPIED
-        chunks = np.split(np.arange(len(copied)), np.flatnonzero(np.diff(copied)) + 1)
-        both = np.concatenate(
-            [columns[:, self.first[chunk]].multiply(columns[:, self.second[chunk]]).sum(axis=0).A1 for chunk in chunks]
-        )
+        users_of, popularity = user_items.tocsc(), item_popularity(user_items)  # each item's users in ascending order
+        both = np.empty(len(self.first), dtype=np.float32)
+        lists, pairs = (users_of.indptr, users_of.indices), (self.first, self.second)
+        in_blocks(_count_shared, len(both), lists, pairs, both, block_rows=_PAIRS_A_CALL)
         one = np.minimum(popularity[self.first], popularity[self.second]) - both
         log_odds: np.ndarray = np.log((both + _HALF_A_USER) / (one + _HALF_A_USER))
         return log_odds
@@ -92,3 +90,25 @@ def outstanding_pairs(train: csr_matrix, drawn: csr_matrix, *, k_anonymity: int,
 def _affordable(user_items: csr_matrix, *, seed: int) -> csr_matrix:
     rows = users_within(user_items, max_products=_MAX_PRODUCTS, draw=numpy_stream(seed, "pairs"))
     return user_items[np.sort(rows)]
+
+
+@compiled
+def _count_shared(
+    start: int, stop: int, lists: tuple[np.ndarray, ...], pairs: tuple[np.ndarray, ...], shared: np.ndarray
+) -> None:
+    """Count in [start, stop) of ``shared`` the users who have both items of a pair, by merging their ascending lists.
+
+    lists: the matrix by column (column starts, users).
+    pairs: first and second item of each pair.
+    """
+    (item_starts, users), (first, second) = lists, pairs
+    for pair in range(start, stop):
+        place, end = item_starts[first[pair]], item_starts[first[pair] + 1]
+        other, other_end = item_starts[second[pair]], item_starts[second[pair] + 1]
+        n_shared = 0
+        while place < end and other < other_end:
+            n_shared += users[place] == users[other]
+            is_behind = users[place] <= users[other]
+            other += users[other] <= users[place]
+            place += is_behind
+        shared[pair] = n_shared

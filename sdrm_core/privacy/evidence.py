@@ -19,6 +19,7 @@ from sdrm_core.randomness import numpy_stream
 SUBSET_USERS = 20_000  # subsets are never smaller: with fewer users the gates lose too much power
 _LIST_LENGTH = 7  # times (T + H) / H neighbours are kept; the chance that none is held out is about exp(-7)
 _MAX_LIST = 512  # neighbours kept at most
+_MAX_LISTED = 6e7  # neighbours of all people together, at most: two gigabytes beside those of the synthetic users
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,8 @@ class RealUsers:
         complete, is_train = everyone[order], order < train.shape[0]
         published = keep_items(complete, is_publishable)
         own_row, weights = np.arange(len(order)), inverse_frequency(complete)
-        list_length = int(min(np.ceil(_LIST_LENGTH * len(order) / max((~is_train).sum(), 1)), _MAX_LIST))
+        wanted = np.ceil(_LIST_LENGTH * len(order) / max((~is_train).sum(), 1))
+        list_length = int(min(wanted, _MAX_LIST, max(2, _MAX_LISTED // len(order))))
         complete_to_complete = nearest(complete, complete, k=list_length, own_row=own_row, device=device)
         rare_to_real = nearest(complete, complete, own_row=own_row, item_weights=weights, device=device).closest
         activity = np.diff(complete.indptr)
@@ -153,7 +155,6 @@ class Evidence:
         synthetic: (n_compared, n_items) the synthetic users that are compared.
         synthetic_row: (n_compared,) their rows among all synthetic users.
         released: (n_synthetic, n_items) all synthetic users.
-        synthetic_to_real: nearest real users of each synthetic user.
         real_to_synthetic: nearest synthetic user of each real user.
         rare_to_synthetic: (n_real,) similarity to the nearest synthetic user, with rare items weighing more.
     """
@@ -163,9 +164,15 @@ class Evidence:
     synthetic: csr_matrix
     synthetic_row: np.ndarray
     released: csr_matrix
-    synthetic_to_real: Neighbours
     real_to_synthetic: Neighbours
     rare_to_synthetic: np.ndarray
+
+    @cached_property
+    def synthetic_to_real(self) -> Neighbours:
+        """The nearest real users of each synthetic user; found once, and only for whom it is asked."""
+        people = self.people
+        list_length = people.complete_to_complete.index.shape[1]
+        return nearest(self.synthetic, people.real, k=list_length, device=people.device)
 
 
 def gather(synthetic: csr_matrix, people: RealUsers) -> Evidence:
@@ -179,14 +186,13 @@ def gather(synthetic: csr_matrix, people: RealUsers) -> Evidence:
     if len(rows) < released.shape[0]:
         synthetic = released[rows]
         notes.insert(0, f"a random {len(rows):,} of {released.shape[0]:,} synthetic users")
-    real, list_length, device = people.real, people.complete_to_complete.index.shape[1], people.device
+    real, device = people.real, people.device
     return Evidence(
         people=people,
         compared=" and ".join(notes),
         synthetic=synthetic,
         synthetic_row=rows,
         released=released,
-        synthetic_to_real=nearest(synthetic, real, k=list_length, device=device),
         real_to_synthetic=nearest(real, synthetic, device=device),
         rare_to_synthetic=nearest(real, synthetic, item_weights=people.item_weights, device=device).closest,
     )

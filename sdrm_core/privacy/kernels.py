@@ -5,7 +5,6 @@
 
 import numpy as np
 
-from sdrm_core.largest import largest
 from sdrm_core.loops import compiled
 
 N_FOLDS = 3
@@ -236,3 +235,30 @@ def _n_ranked(scores, targets, k):
     for target in targets:
         n_ranked += scores[target] > least or (scores[target] == least and is_least_ranked)
     return n_ranked
+
+
+@compiled
+def largest(values, n):
+    """Return the ``n`` largest values (or all) as a heap, the smallest of them first; fast if ``n`` is small."""
+    n = min(n, len(values))
+    heap = values[:n].copy()
+    for place in range(n // 2 - 1, -1, -1):
+        _sift_down(heap, place)
+    for value in values[n:]:
+        if value > heap[0]:
+            heap[0] = value
+            _sift_down(heap, 0)
+    return heap
+
+
+@compiled
+def _sift_down(heap, place):
+    value, child = heap[place], 2 * place + 1
+    while child < len(heap):
+        if child + 1 < len(heap) and heap[child + 1] < heap[child]:
+            child += 1
+        if heap[child] >= value:
+            break
+        heap[place] = heap[child]
+        place, child = child, 2 * child + 1
+    heap[place] = value

@@ -58,7 +58,8 @@ def check(gate: str, suite: Suite, frame: pd.DataFrame) -> GateReport:
     Raises:
         ValueError: the suite is empty; such a gate would pass everything.
     """
-    return check_columns(gate, suite, frame.reset_index(drop=True).items())
+    table = frame.reset_index(drop=True)
+    return _report(gate, suite, _ask(gate, dict(enumerate(suite)), table), table)
 
 
 def check_columns(gate: str, suite: Suite, columns: Iterable[tuple[Hashable, pd.Series]]) -> GateReport:
@@ -75,22 +76,17 @@ def check_columns(gate: str, suite: Suite, columns: Iterable[tuple[Hashable, pd.
     Raises:
         ValueError: the suite is empty.
     """
-    if not suite:
-        raise ValueError(f"gate {gate}: the suite has no expectation. Give it at least one")
     answers: dict[int, _Answer] = {}
     names: list[Hashable] = []
     n_rows = 0
     for name, values in columns:
         names.append(name)
         n_rows = len(values)
-        answers |= _ask(gate, suite, name, values.to_frame(name))
+        answers |= _ask(gate, _about(name, suite), values.to_frame(name))
         del values
     outline = pd.DataFrame(False, index=range(n_rows), columns=names)  # holds only column names and row count
-    answers |= _ask(gate, suite, None, outline)
-    results = tuple(
-        _result(expectation, answers.get(number, _Answer()), outline) for number, expectation in enumerate(suite)
-    )
-    return GateReport(gate=gate, verdict=_verdict(results), results=results)
+    answers |= _ask(gate, _about(None, suite), outline)
+    return _report(gate, suite, answers, outline)
 
 
 def combined(reports: Sequence[GateReport]) -> GateReport:
@@ -139,12 +135,13 @@ def gate_markdown(report: GateReport) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _ask(gate: str, suite: Suite, column: Hashable, table: pd.DataFrame) -> dict[int, _Answer]:
-    """Evaluate the expectations about one column (None: about the whole table); return the answers by their number.
+def _about(column: Hashable, suite: Suite) -> dict[int, Expectation]:
+    """Return the expectations about one column (None: about the whole table), each by its position in the suite."""
+    return {number: each for number, each in enumerate(suite) if each["kwargs"].get("column") == column}
 
-    The number of an expectation is its position in the suite.
-    """
-    asked = {number: each for number, each in enumerate(suite) if each["kwargs"].get("column") == column}
+
+def _ask(gate: str, asked: Mapping[int, Expectation], table: pd.DataFrame) -> dict[int, _Answer]:
+    """Evaluate the expectations; return the answers by the same numbers."""
     if not asked:
         return {}
     try:
@@ -219,6 +216,16 @@ def _context() -> "EphemeralDataContext":
         store_backend_defaults=base.InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
     )
     return gx.get_context(mode="ephemeral", project_config=config)
+
+
+def _report(gate: str, suite: Suite, answers: Mapping[int, _Answer], table: pd.DataFrame) -> GateReport:
+    """Combine the answers to a report; ``table`` has the columns and the number of rows of what was checked."""
+    if not suite:
+        raise ValueError(f"gate {gate}: the suite has no expectation. Give it at least one")
+    results = tuple(
+        _result(expectation, answers.get(number, _Answer()), table) for number, expectation in enumerate(suite)
+    )
+    return GateReport(gate=gate, verdict=_verdict(results), results=results)
 
 
 def _result(expectation: Expectation, answer: _Answer, table: pd.DataFrame) -> ExpectationResult:

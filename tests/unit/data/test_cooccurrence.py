@@ -52,3 +52,12 @@ def test_one_user_with_too_many_items_is_left_out_and_not_all_after_it():
 def test_users_within_the_limit_are_all_there():
     rows = users_within(users(40, 17, seed=0), max_products=1e6, draw=np.random.default_rng(0))
     assert sorted(rows) == list(range(40))
+
+
+@pytest.mark.parametrize("n_items", [5, 200])
+def test_a_block_starts_empty_whether_its_items_are_popular_or_rare(n_items, monkeypatch):
+    monkeypatch.setattr(cooccurrence, "_BLOCK_CELLS", 2 * n_items)
+    some = csr_matrix((np.random.default_rng(0).random((60, n_items)) < 4 / n_items).astype(np.float32))
+    expected = np.triu((some.T @ some).toarray(), 1)
+    for first, together in cooccurrence.count_blocks(some):
+        assert np.array_equal(together, expected[first : first + len(together)])

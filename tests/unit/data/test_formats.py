@@ -43,6 +43,12 @@ def test_a_file_that_is_something_else_is_named(tmp_path, name, data, found, exp
     assert f"format {expected}" in problem
 
 
+@pytest.mark.parametrize("header", [b"ORCID,item_id,rating", b"ARROW1,item_id,rating"])
+def test_a_column_may_be_called_like_a_format(tmp_path, header):
+    [problem] = refused(tmp_path, "log.csv", header + b"\n1,2,3\n")
+    assert "no column 'user_id'" in problem
+
+
 def test_a_parquet_file_inside_gzip_is_told_to_be_unpacked(tmp_path):
     [problem] = refused(tmp_path, "log.parquet.gz", gzip.compress(parquet_bytes(), mtime=0))
     assert "a Parquet file inside gzip" in problem

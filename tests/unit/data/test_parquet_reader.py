@@ -39,7 +39,10 @@ def problems_of(path, **settings):
         (pa.array(["1", "007"]), ["1", "007"]),
         (pa.array(["🙂,\n", "b"], pa.large_string()), ["🙂,\n", "b"]),
         (pa.array(["x", "y"], pa.string_view()), ["x", "y"]),
-        (pa.array(["x", "y"]).dictionary_encode(), ["x", "y"]),
+        *(
+            (pa.array(["x", "y"]).cast(pa.dictionary(index, pa.string())), ["x", "y"])
+            for index in (pa.int8(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64())
+        ),
     ],
 )
 def test_ids_keep_type_and_value(tmp_path, ids, expected):

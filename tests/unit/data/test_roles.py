@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from sdrm_core.config import RolesConfig
-from sdrm_core.data.roles import Role, assign_roles, derive_key, role_at
+from sdrm_core.data.roles import Role, assign_roles, derive_key
 from sdrm_core.errors import ConfigError
 
 SHARES = (0.7, 0.1, 0.1, 0.1)
@@ -44,19 +44,6 @@ def test_another_key_gives_other_roles():
     first, second = (assign_roles(ids, key=derive_key(seed), shares=SHARES) for seed in (0, 1))
     assert (first != second).mean() > 0.3
     assert len(derive_key(0)) == 32
-
-
-def test_a_role_without_a_share_gets_nobody():
-    roles = assign_roles(pa.array(range(20_000)), key=b"k", shares=(0.6, 0.4, 0.0, 0.0))
-    assert set(roles.tolist()) == {Role.TRAIN, Role.VALIDATION}
-    assert roles.dtype == np.int8
-
-
-def test_positions_are_cut_by_the_shares():
-    positions = np.array([0.0, np.nextafter(0.7, 0), 0.7, 0.85, 0.95, np.nextafter(1, 0)])
-    assert role_at(positions, SHARES).tolist() == [0, 0, 1, 2, 3, 3]
-    assert role_at(positions, (0.7, 0.2, 0.1, 0.0)).tolist() == [0, 0, 1, 1, 2, 2], "though .7 + .2 + .1 < 1"
-    assert role_at(np.array([0.0]), (0.0, 0.0, 0.5, 0.5)).tolist() == [2]
 
 
 def test_an_empty_key_is_refused():

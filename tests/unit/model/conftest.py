@@ -80,9 +80,14 @@ UNJUDGED = {"leak": no_leak, "usefulness": as_useful}
 
 
 def fit_drawn(vae, train, validation, config, *, leak, usefulness=as_useful, on_epoch=lambda _: None, **sampling):
-    """Fit a model whose draw is as ``sampling`` says."""
-    changed = config.sampling.model_copy(update={"margin_rounds": 2, **sampling})
-    config = config.model_copy(update={"sampling": changed})
+    """Fit a model whose draw is as ``sampling`` says; whatever else it learns, it learns in haste."""
+    hasty = {"margin_rounds": 2, "margin_users": 256, "refining_rounds": 1}
+    changed = {
+        "vae": config.vae.model_copy(update={"max_epochs": 5}),
+        "diffusion": config.diffusion.model_copy(update={"max_epochs": 2}),
+        "sampling": config.sampling.model_copy(update=hasty | sampling),
+    }
+    config = config.model_copy(update=changed)
     measures = {"leak": leak, "usefulness": usefulness}
     return fit_sdrm(vae, train, validation, config=config, device=CPU, **measures, on_epoch=on_epoch)
 

@@ -63,3 +63,13 @@ def test_odds_and_matrix_of_pairs():
     users = csr_matrix(np.array([[1, 0, 1], [1, 1, 1], [1, 1, 0], [0, 0, 1]], dtype=np.float32))
     assert pairs.log_odds_in(users).tolist() == pytest.approx([np.log(2.5 / 1.5), np.log(1.5 / 1.5)])
     assert pairs.matrix(np.array([3.0, 4.0]), n_items=3).toarray().tolist() == [[0, 0, 3], [0, 0, 4], [3, 4, 0]]
+
+
+def test_the_users_of_pairs_are_counted_as_by_the_product(monkeypatch):
+    monkeypatch.setattr(module, "_PAIRS_A_CALL", 7)
+    users = independent(300, seed=3)
+    first, second = np.triu_indices(N_ITEMS, 1)
+    both = np.asarray((users.T @ users).todense())[first, second]
+    least = np.minimum(*(np.diff(users.tocsc().indptr)[items] for items in (first, second)))
+    found = Pairs(first, second, both, np.zeros(len(both))).log_odds_in(users)
+    assert found == pytest.approx(np.log((both + 0.5) / (least - both + 0.5)))

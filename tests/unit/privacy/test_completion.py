@@ -9,11 +9,11 @@ from scipy.sparse import csr_matrix
 from sdrm_core import loops
 from sdrm_core.config import PrivacyConfig
 from sdrm_core.data.matrix import item_popularity
-from sdrm_core.largest import largest
 from sdrm_core.privacy import completion, gates, hidden
 from sdrm_core.privacy.completion import measure_completion
 from sdrm_core.privacy.evidence import RealUsers, gather
 from sdrm_core.privacy.gates import judge_completion
+from sdrm_core.privacy.kernels import largest
 from sdrm_core.privacy.statistics import Estimate, adjusted_difference
 from sdrm_core.privacy.verdicts import Verdict, about
 
