@@ -24,7 +24,7 @@ run: $(READY)
 	printf '\nrelease  %s\nreport   %s/report.html\n' "$$release" "$$release"
 
 test: $(DEV_READY)
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(DEV_READY)
 	$(BIN)/ruff check .

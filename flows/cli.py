@@ -32,6 +32,7 @@ INTERRUPTED = 130
 _TAKEN_UP = "sdrm: interrupted; the same command, run again, reuses what is finished"
 DEBUG = "--debug"
 _NO_MEMORY = ("allocate memory", "out of memory")  # in PyTorch's messages, on the CPU and on a GPU
+_ELSEWHERE = "other directories (--out, paths.work, paths.releases, paths.cache)"
 _NO_SPACE = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))  # also in errors that are no OSError
 COMPARED_ARMS = "popularity,vae_prior,published,sdrm_full,sdrm_multi,sdrm_full@10"
 SHIPPED = Path(__file__).resolve().parent.parent / "deployments"
@@ -309,16 +310,16 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, SdrmError):
         return str(error)
     if isinstance(error, PermissionError) and error.filename:
-        remedy = "Give the user that runs the command access, or choose other directories (paths.work, paths.releases)"
+        remedy = f"Give the user that runs the command access, or choose {_ELSEWHERE}"
         return f"{error.filename}: no permission. {remedy}"
     if _is_of_a_full_disk(error):
-        remedy = "Free some space, or choose other directories (paths.work, paths.releases)"
+        remedy = f"Free some space, or choose {_ELSEWHERE}"
         return f"there is no space left on a disk ({error}). {remedy}"
     if isinstance(error, MemoryError) or any(said in str(error) for said in _NO_MEMORY):
         remedy = "Lower vae.latent_dim, vae.hidden_units or sampling.users, or use a machine with more memory"
         return f"there is not enough memory ({error}). {remedy}"
     if isinstance(error, httpx.TransportError):  # a source's would be a DataError
-        remedy = f"The last line of {JOURNAL} in paths.work says whether a night was published; if not, run again"
+        remedy = f"After sdrm run, see the last line of {JOURNAL} in paths.work: if no night was published, run again"
         return f"Prefect's server no longer answers ({error}). {remedy}"
     return f"unexpected {type(error).__name__}: {error}. Run again with {DEBUG} for the traceback"
 

@@ -5,6 +5,7 @@ the server running if this process is killed. The child process runs this module
 """
 
 import atexit
+import fcntl
 import os
 import re
 import signal
@@ -13,8 +14,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -23,6 +24,7 @@ import httpx
 from sdrm_core.errors import ConfigError, SdrmError
 
 HOST = "127.0.0.1"
+_STARTING = ".starting"  # locked while a server starts; in Prefect's home
 _START_SECONDS = 120.0  # the first start creates the database: seconds on an idle machine, a minute on a busy one
 _STOP_SECONDS = 10.0
 _DYING_SECONDS = 60.0  # from closing its connections to its end: a moment on an idle machine
@@ -218,6 +220,11 @@ def _serve(descriptor: int, *, pages: bool) -> None:
     import uvicorn
     from prefect.server.api.server import create_app
 
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            with _alone():  # Prefect creates or migrates the database here; two at once would disturb each other
+                await super().startup(sockets)
+
     config = uvicorn.Config(
         create_app(ephemeral=not pages, final=True),
         log_level="error",
@@ -225,7 +232,17 @@ def _serve(descriptor: int, *, pages: bool) -> None:
         timeout_graceful_shutdown=2,
     )
     with suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[socket.socket(fileno=descriptor)])
+        Server(config).run(sockets=[socket.socket(fileno=descriptor)])
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Wait until no other process of this machine is in such a block with the same ``PREFECT_HOME``."""
+    from prefect.settings import get_current_settings
+
+    with (get_current_settings().home / _STARTING).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _end_with_parent() -> None:

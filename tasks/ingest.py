@@ -7,10 +7,10 @@ from sdrm_core.data.catalogue import resolve
 from sdrm_core.data.loading import load_interactions
 from sdrm_core.data.stored_log import write_log
 from sdrm_core.errors import DataError
-from sdrm_core.model.devices import resolve_device
-from sdrm_core.storage import private_directory, write_artifact, write_json
+from sdrm_core.storage import digest_of, private_directory, write_artifact, write_json
 from tasks.preflight import unwritable
 from tasks.records import Ingested, Run
+from tasks.resumable import deciding_settings
 from tasks.role_key import role_secret, sealed
 from tasks.stage import Meter, stage
 from tasks.working_directory import CONFIG, run_directory
@@ -36,9 +36,8 @@ def open_run(config: PipelineConfig, *, source_sha256: str, secret: bytes | None
     than one on the CPU: the same seed gives other results there, and a diffusion model fits only the VAE it was trained
     on.
     """
-    device = resolve_device(config.compute.device).type
-    parts = [config.result_digest(), source_sha256, *([] if device == "cpu" else [device])]
-    digest = sealed(hashlib.sha256(" ".join(parts).encode()).hexdigest(), secret)
+    question = f"{digest_of(deciding_settings(config))} {source_sha256}"
+    digest = sealed(hashlib.sha256(question.encode()).hexdigest(), secret)
     private_directory(config.paths.work.expanduser())
     directory = run_directory(config.paths.work, digest)
     if problem := unwritable(directory, name="the run's directory", is_private=True):

@@ -1,11 +1,13 @@
 """Measure the fidelity, utility and privacy of synthetic users; each is a separate task with its own file."""
 
+import numpy as np
 from scipy.sparse import csr_matrix
 
 from sdrm_core.config import PipelineConfig
 from sdrm_core.data.roles import Role
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.privacy.judge import judge_privacy
+from sdrm_core.privacy.verdicts import PrivacyReport
 from sdrm_core.quality import fidelity, utility
 from sdrm_core.records import Artifact, Record
 from sdrm_core.storage import write_json, write_text
@@ -53,16 +55,12 @@ def measure_utility(run: Run, matrix: UserItemMatrix, samples: Samples) -> Artif
 def measure_privacy(run: Run, matrix: UserItemMatrix, samples: Samples) -> Artifact:
     """Run every privacy gate; the complete report stays in the working directory and is not published."""
     with Meter("measure_privacy") as meter:
-        train, holdout = users_of_roles(matrix, Role.TRAIN, Role.HOLDOUT)
-        report = judge_privacy(
+        report = privacy_of(
             synthetic_users(samples),
-            train=train,
-            holdout=holdout,
+            matrix,
+            config=run.config,
             user_ids=synthetic_user_ids(run, samples),
             previous_ids=previous_user_ids(run, samples),
-            config=run.config.privacy,
-            seed=run.config.seed,
-            device=resolve_device(run.config.compute.device),
         )
         artifact = _write(report, run, samples, "privacy")
         page = render_operator_report(
@@ -82,6 +80,29 @@ def fidelity_of(users: csr_matrix, matrix: UserItemMatrix, *, config: PipelineCo
     train, holdout = users_of_roles(matrix, Role.TRAIN, Role.HOLDOUT)
     return fidelity.measure_fidelity(
         users, train=train, holdout=holdout, k_anonymity=config.privacy.k_anonymity, seed=config.seed
+    )
+
+
+def privacy_of(
+    users: csr_matrix,
+    matrix: UserItemMatrix,
+    *,
+    config: PipelineConfig,
+    user_ids: np.ndarray,
+    previous_ids: np.ndarray | None = None,
+    unseen: Role = Role.HOLDOUT,
+) -> PrivacyReport:
+    """Judge what ``users`` (n_users, n_items) reveal of the training users, compared with users of role ``unseen``."""
+    train, others = users_of_roles(matrix, Role.TRAIN, unseen)
+    return judge_privacy(
+        users,
+        train=train,
+        holdout=others,
+        user_ids=user_ids,
+        previous_ids=previous_ids,
+        config=config.privacy,
+        seed=config.seed,
+        device=resolve_device(config.compute.device),
     )
 
 

@@ -19,7 +19,7 @@ from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.storage import parse_json, private_directory, sha256_of, sync, write_json
 from tasks.gates.suites import privacy_fact
 from tasks.preflight import require_space, require_there, unwritable
-from tasks.release.history import MANIFEST, release_at
+from tasks.release.history import LATEST, MANIFEST, release_at
 from tasks.release.interactions import new_user_ids, write_interactions
 from tasks.stage import LOG
 from tasks.working_directory import gate_reports_on, models_of, run_directory
@@ -130,6 +130,11 @@ def _require_new(out: Path) -> None:
 
 
 def _is_shared(folder: Path) -> bool:
+    """Return whether the folder is a release, a data set's folder of releases, or the folder of all data sets."""
+    return _has_release(folder) or any(_has_release(latest.parent) for latest in folder.glob(f"*/{LATEST}"))
+
+
+def _has_release(folder: Path) -> bool:
     """Return whether the folder is a release, or a data set's folder of releases."""
     with suppress(ArtifactError, TypeError):  # no such files, or some that the pipeline did not write
         return {"run", "model"} <= set(parse_json(release_at(folder) / MANIFEST))

@@ -29,8 +29,8 @@ def require_startable(config: PipelineConfig) -> None:
     Raises:
         DataError: a directory cannot be written.
         ArtifactError: the latest release, with which the new one is compared, cannot be read.
-        ConfigError: the device or a package that a judge needs is missing, or the role key is not the one of the
-            latest release.
+        ConfigError: the device or a package that a judge needs is missing, or the role key or the roles' shares are
+            not those of the latest release.
     """
     errors: list[SdrmError] = []
     before = None
@@ -45,6 +45,7 @@ def require_startable(config: PipelineConfig) -> None:
         secret = role_secret(config.roles)
         if before and before.get("roles") == ROLES_OF_KEY:
             _require_its_key(config, before, mark=mark_of(secret))
+            _require_its_shares(config, before)
     raise_all(errors)
 
 
@@ -75,6 +76,18 @@ def _require_its_key(config: PipelineConfig, before: Mapping[str, Any], *, mark:
             f"{'none' if mark is None else 'another'}. People that release was trained on would count as people the "
             f"model never saw. Set the same key again, in {KEY_VARIABLE} or roles.key_block; if you want the change, "
             "publish under another name (dataset)"
+        )
+
+
+def _require_its_shares(config: PipelineConfig, before: Mapping[str, Any]) -> None:
+    """Raise a ``ConfigError`` if the roles have other shares than those of the release ``before`` (its manifest)."""
+    then, now = before["config"]["roles"], config.roles.model_dump(exclude={"key_block"})
+    changed = [f"roles.{name} was {then[name]} and is {share}" for name, share in now.items() if share != then[name]]
+    if changed:
+        raise ConfigError(
+            f"{', '.join(changed)} since the latest release of {config.dataset}. People that release was trained on "
+            "would count as people the model never saw. Set the same shares again; if you want the change, publish "
+            "under another name (dataset)"
         )
 
 

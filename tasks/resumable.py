@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, get_type_hints
 
 import sdrm_core
+from sdrm_core.config import PipelineConfig
 from sdrm_core.errors import ArtifactError
+from sdrm_core.model.devices import resolve_device
 from sdrm_core.records import Artifact, Record
 from sdrm_core.storage import (
     checked,
@@ -24,8 +26,10 @@ from tasks.records import Run
 from tasks.stage import LOG
 from tasks.working_directory import stages_directory
 
-UNDERLYING = ("closed_form.py", "data", "largest.py", "loops.py", "randomness.py", "threads.py")
-"""Modules of ``sdrm_core`` that all its other packages use."""
+UNDERLYING = tuple(
+    f"sdrm_core/{name}" for name in ("closed_form.py", "data", "loops.py", "randomness.py", "threads.py")
+)
+"""Modules that all other packages of ``sdrm_core`` use."""
 
 DAMAGE = (ArtifactError, AttributeError, KeyError, TypeError, ValueError)
 """Errors that reading a stored result raises if the result or one of its files was changed or damaged."""
@@ -39,18 +43,27 @@ _COMPUTING = ("implicit", "numba", "numpy", "scikit-learn", "scipy", "torch")
 
 @lru_cache
 def code_digest(*rooms: str) -> str:
-    """Return the digest of the source code of these parts of ``sdrm_core`` and of the versions of numerical libraries.
+    """Return the digest of the source code of these parts of the product and of the versions of numerical libraries.
 
     A stored result is reused only if the digest is the same, because other code may give another result. The version
     number of the package is not enough: it does not change with every change of the code.
 
-    rooms: names of modules (``….py``) or packages inside ``sdrm_core``.
+    rooms: modules (``….py``) or packages, e.g. ``sdrm_core/quality``.
     """
-    root = Path(sdrm_core.__file__).parent
+    root = Path(sdrm_core.__file__).parents[1]
     files = [
         path for room in rooms for path in ([root / room] if room.endswith(".py") else (root / room).rglob("*.py"))
     ]
     return _digest_of_files(files, root=root)
+
+
+def deciding_settings(config: PipelineConfig) -> dict[str, Any]:
+    """Return the settings that decide a result, with the kind of device unless it is the CPU.
+
+    The same seed gives other results on a GPU than on the CPU.
+    """
+    device = resolve_device(config.compute.device).type
+    return config.result_settings() | ({} if device == "cpu" else {"device": device})
 
 
 def finished_once(stage: Callable[P, R]) -> Callable[P, R]:

@@ -23,14 +23,15 @@ def role_secret(config: RolesConfig) -> bytes | None:
     Raises:
         ConfigError: the block does not exist, or the key is too short or has spaces around it.
     """
-    if config.key_block:
+    if config.key_block is not None:
         try:
             key = str(Secret.load(config.key_block).get())  # type: ignore[union-attr]
         except ValueError as error:
             raise ConfigError(f"roles.key_block: {error}. Create the Secret block, or remove the setting") from None
         return _hard_to_guess(key, name="roles.key_block")
-    key = os.environ.get(KEY_VARIABLE, "")
-    return _hard_to_guess(key, name=KEY_VARIABLE) if key else None
+    if KEY_VARIABLE not in os.environ:
+        return None
+    return _hard_to_guess(os.environ[KEY_VARIABLE], name=KEY_VARIABLE)  # refused if empty: somebody wanted a key
 
 
 def mark_of(secret: bytes | None) -> str | None:

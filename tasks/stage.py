@@ -1,4 +1,4 @@
-"""What all stages share: retries, results stored as JSON, the measurement of time and memory, and the log."""
+"""What all stages share: retries, the measurement of time and memory, and the log."""
 
 import errno
 import logging
@@ -51,7 +51,7 @@ def is_transient(task: Task[Any, Any], task_run: TaskRun, state: State[Any]) -> 
 
 
 def stage(name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
-    """Turn a function into a Prefect task ``name`` with up to 3 retries; its result is stored as JSON."""
+    """Turn a function into a Prefect task ``name`` with up to 3 retries."""
     return task(
         name=name,
         task_run_name=name,
@@ -60,8 +60,6 @@ def stage(name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
         retry_jitter_factor=0.5,
         retry_condition_fn=is_transient,
         cache_policy=NO_CACHE,
-        persist_result=True,
-        result_serializer="json",
     )
 
 

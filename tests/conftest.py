@@ -14,7 +14,7 @@ SMALL_NIGHT = {
     "dataset": "small",
     "vae": {"hidden_units": 64, "latent_dim": 16, "max_epochs": 10},
     "diffusion": {"hidden_units": 64, "depth": 1, "max_epochs": 4, "epoch_steps": 20, "reverse_steps": 4},
-    "sampling": {"temperature": 0.8, "margin_rounds": 4, "margin_users": 512},
+    "sampling": {"temperature": 0.8, "margin_rounds": 4, "margin_users": 512, "refining_rounds": 1},
     "utility": {"fold_seeds": 2, "bootstrap_draws": 100},
     "privacy": {  # a model that has learned next to nothing is judged, but what is tested is the night around it
         "attempts": 1,
@@ -36,10 +36,18 @@ def small_night(directory: Path, **sections: dict) -> PipelineConfig:
 
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory):
-    """Give the session one temporary Prefect server of its own, and a place for results beside this machine's."""
-    from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
+    """Give the session one temporary Prefect server of its own, whose address it returns, and a place for results.
+
+    Flows send no heartbeats: to end the thread that sends them takes each flow most of a second.
+    """
+    from prefect.settings import (
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        PREFECT_LOCAL_STORAGE_PATH,
+        get_current_settings,
+        temporary_settings,
+    )
     from prefect.testing.utilities import prefect_test_harness
 
-    results = {PREFECT_LOCAL_STORAGE_PATH: tmp_path_factory.mktemp("results")}
+    results = {PREFECT_LOCAL_STORAGE_PATH: tmp_path_factory.mktemp("results"), PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
     with temporary_settings(results), prefect_test_harness(server_startup_timeout=120):
-        yield
+        yield get_current_settings().api.url

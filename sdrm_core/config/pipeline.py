@@ -1,7 +1,5 @@
-"""All settings of a run, and the digest of those that change a result."""
+"""All settings of a run, and which of them change a result."""
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -111,7 +109,3 @@ class PipelineConfig(Section):
         settings = self.public_settings()
         del settings["compute"]
         return settings
-
-    def result_digest(self) -> str:
-        """Return the SHA-256 of ``result_settings``."""
-        return hashlib.sha256(json.dumps(self.result_settings(), sort_keys=True).encode()).hexdigest()

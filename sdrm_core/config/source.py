@@ -106,6 +106,7 @@ class RolesConfig(Section):
     evaluation: Share = Field(0.1, description="users the model never sees, on whom recommenders are tested (utility)")
     key_block: str | None = Field(
         None,
+        min_length=1,
         description="name of the Prefect Secret block with the hash key; null: the environment variable SDRM_ROLE_KEY",
     )
 

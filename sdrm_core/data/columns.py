@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from sdrm_core.data.raw import USER, RawColumn, RawFile
+from sdrm_core.data.raw import SHOWN_CHARACTERS, USER, RawColumn, RawFile
 from sdrm_core.errors import Problem
 
 CHUNK_ROWS = 1 << 20  # rows are decoded in slices, because an Arrow text array holds at most 2 GiB
-_SHOWN_CHARACTERS = 60
 _MOST = 0.9  # of the rows are bad: the column may be another one
 _MANY, _MANY_ROWS = 0.1, 10  # so is it if a tenth are bad, except in a file of few rows
 _LIKE_AN_ID = re.compile(r"\S*@\S*|[^\W\d]\S*\d\S*|\d\S*[^\W\d]{2}\S*")
@@ -127,7 +126,7 @@ def may_be_an_id(text: str) -> bool:
 
 def shortened(text: str, *, is_cut: bool = False) -> str:
     """Return the first 60 characters for a message, with "…" if characters are missing here or were cut before."""
-    return text[:_SHOWN_CHARACTERS] + ("…" if is_cut or len(text) > _SHOWN_CHARACTERS else "")
+    return text[:SHOWN_CHARACTERS] + ("…" if is_cut or len(text) > SHOWN_CHARACTERS else "")
 
 
 def found_in(file: RawFile, column: RawColumn, bad_rows: np.ndarray, *, what: str, remedy: str) -> list[Problem]:

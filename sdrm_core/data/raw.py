@@ -16,7 +16,7 @@ from sdrm_core.errors import Problem
 USER, ITEM, RATING, TIMESTAMP = "user_id", "item_id", "rating", "timestamp"
 _SHOWN_NAMES = 12
 _MOST_NAMES = 100  # a file with more columns may be a matrix with user ids as column names: messages never show these
-_SHOWN_CHARACTERS = 60
+SHOWN_CHARACTERS = 60
 # The other choice for a role whose column does not exist in the file; added to the message.
 _OTHERWISE = {
     RATING: ". For a log of events without ratings set source.feedback=implicit and source.columns.rating=null",
@@ -115,5 +115,5 @@ def _remedy(role: str, name: str, names: Sequence[str], *, advice: str) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name[:_SHOWN_CHARACTERS]) for name in names[:_SHOWN_NAMES])
+    shown = ", ".join(repr(name[:SHOWN_CHARACTERS]) for name in names[:_SHOWN_NAMES])
     return shown + (f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else "")

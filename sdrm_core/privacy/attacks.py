@@ -68,15 +68,17 @@ def measure_membership(evidence: Evidence, draw: np.random.Generator) -> dict[st
     summands = _summands(among, activity)
 
     def figures(known: np.ndarray) -> dict[str, Estimate]:
-        best, unknown = _best(people, attacks, known), ~known
+        unknown, found = ~known, _aucs(people, attacks, known)
+        best, worst = attacks[np.argmax(found)], attacks[np.argmin(found)]
+        best_among = among[np.argmax(_aucs(people, among, known))]
         return {
             "auc": _auc(people, best, unknown),
             "tpr": statistics.true_positive_rate(
                 best[unknown], people.is_train[unknown], false_positive_rate=FALSE_POSITIVE_RATE
             ),
             "rare taste auc": _auc(people, best, unknown & rare),
-            "auc turned round": _auc(people, _best(people, -attacks, known), unknown),
-            "most active auc": _auc(people, _best(people, among, known), unknown & most_active),
+            "auc turned round": _auc(people, -worst, unknown),
+            "most active auc": _auc(people, best_among, unknown & most_active),
             "auc of all at once": _auc(people, _together(people, summands, known), unknown),
         }
 
@@ -97,7 +99,7 @@ def chance_of_activity_trend(evidence: Evidence) -> float:
     """
     people, activity = evidence.people, np.diff(evidence.people.complete.indptr)
     attacks = _each_among_like(membership_scores(evidence).values(), activity)
-    best = _best(people, attacks, np.ones(len(activity), bool))
+    best = attacks[np.argmax(_aucs(people, attacks, np.ones(len(activity), bool)))]
     trend = (statistics.ranks(activity) - 0.5) * (people.is_train - people.is_train.mean())
     return float(ndtr(-trend @ (best - 0.5) / (best.std() * np.linalg.norm(trend) + _TINY)))
 
@@ -134,11 +136,9 @@ def _halves(is_train: np.ndarray, draw: np.random.Generator) -> Iterator[np.ndar
         yield half
 
 
-def _best(people: RealUsers, attacks: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Return the (n,) scores of the attack with the largest AUC on the users ``known`` (n,)."""
-    found = statistics.aucs(attacks[:, known], people.is_train[known], people.taste[known])
-    best: np.ndarray = attacks[np.argmax(found)]
-    return best
+def _aucs(people: RealUsers, attacks: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return the (n_attacks,) AUC of each attack (n_attacks, n) on the users ``known`` (n,)."""
+    return statistics.aucs(attacks[:, known], people.is_train[known], people.taste[known])
 
 
 def _summands(attacks: np.ndarray, activity: np.ndarray) -> np.ndarray:

@@ -138,8 +138,8 @@ def _tell_nothing(covariates: np.ndarray) -> bool:
 
 
 def ranks(values: np.ndarray) -> np.ndarray:
-    """Return (n,) mid-ranks divided by n, in (0, 1); equal values get the same rank."""
-    share: np.ndarray = (stats.rankdata(values) - 0.5) / len(values)
+    """Return mid-ranks within each row (…, n), divided by n, in (0, 1); equal values get the same rank."""
+    share: np.ndarray = (stats.rankdata(values, axis=-1) - 0.5) / values.shape[-1]
     return share
 
 
@@ -161,7 +161,7 @@ def aucs(scores: np.ndarray, is_train: np.ndarray, covariates: np.ndarray) -> np
     if is_train.all() or not is_train.any() or _tell_nothing(covariates):
         return np.full(len(scores), 0.5)
     role, _ = _unexplained(is_train.astype(float), covariates)
-    gaps: np.ndarray = np.apply_along_axis(ranks, 1, scores) @ role / (role @ role)
+    gaps: np.ndarray = ranks(scores) @ role / (role @ role)
     return gaps + 0.5
 
 

@@ -33,8 +33,10 @@ from tasks.matrix import users_of
 from tasks.resumable import DAMAGE, UNDERLYING, code_digest
 from tasks.stage import LOG
 
-_JUDGING = ("quality", *UNDERLYING)
-_GENERATING = ("arms", "config", "model", "privacy", *_JUDGING)  # a fit measures how private and useful its users are
+_STAGES = ("tasks/compare/stages.py", "tasks/measure.py")
+_JUDGING = ("sdrm_core/quality", *UNDERLYING, *_STAGES)
+_PRIVACY = ("sdrm_core/privacy", *UNDERLYING, *_STAGES)
+_GENERATING = ("sdrm_core/arms", "sdrm_core/config", "sdrm_core/model", *_PRIVACY, *_JUDGING)  # a fit judges its users
 _DIGITS = 16
 _ARRAYS = "sha256 of arrays"  # in the JSON file
 MODELS = "models"
@@ -143,7 +145,7 @@ def fidelity_cell(job: Job, choice: ArmChoice, seed: int) -> Cell:
 
 def privacy_cell(job: Job, choice: ArmChoice, seed: int) -> Cell:
     """Return the cell with an arm's privacy report."""
-    digest = digest_of(["privacy", users_cell(job, choice, seed).digest, code_digest("privacy", *UNDERLYING)])
+    digest = digest_of(["privacy", users_cell(job, choice, seed).digest, code_digest(*_PRIVACY)])
     return Cell(_folder(job, choice.label), f"privacy-seed-{seed}", digest)
 
 

@@ -13,6 +13,7 @@ from sdrm_core.config import ArmName, JudgeName, PipelineConfig
 from sdrm_core.errors import ConfigError, SdrmError, noted, raise_all
 from sdrm_core.records import Record
 from tasks.records import UserItemMatrix
+from tasks.resumable import deciding_settings
 
 ALL_ARMS: tuple[ArmName, ...] = get_args(ArmName)
 ALL_JUDGES: tuple[JudgeName, ...] = get_args(JudgeName)
@@ -61,7 +62,7 @@ class Comparison(Record):
 
     def question(self) -> dict[str, Any]:
         """Return the settings on which every result depends. Not arms, judges and seeds: these may be added later."""
-        settings = self.config.result_settings()
+        settings = deciding_settings(self.config)
         del settings["utility"]["judges"]
         return settings
 

@@ -14,7 +14,6 @@ from sdrm_core.arms.registry import ARMS
 from sdrm_core.config import JudgeName
 from sdrm_core.data.roles import Role
 from sdrm_core.model.devices import resolve_device
-from sdrm_core.privacy.judge import judge_privacy
 from sdrm_core.quality.augmentation import measure_augmentation
 from sdrm_core.quality.checks import require_comparable
 from sdrm_core.quality.panel import choose_judge, rank_folds, require_possible
@@ -37,7 +36,7 @@ from tasks.compare.cells import (
 )
 from tasks.compare.plan import REAL, ArmChoice, Comparison, Job
 from tasks.matrix import users_of_roles
-from tasks.measure import fidelity_of
+from tasks.measure import fidelity_of, privacy_of
 from tasks.records import Ingested, UserItemMatrix
 from tasks.release.interactions import new_user_ids
 from tasks.resumable import DAMAGE
@@ -207,16 +206,7 @@ def _measure_privacy(job: Job, choice: ArmChoice, seed: int) -> None:
     if cell.is_finished:
         return
     with Meter(f"privacy of {choice.label}, seed {seed}"):
-        users, config = users_from(job, choice, seed), job.comparison.config
-        train, holdout = users_of_roles(job.matrix, Role.TRAIN, Role.HOLDOUT)
-        report = judge_privacy(
-            users,
-            train=train,
-            holdout=holdout,
-            user_ids=new_user_ids(users.shape[0], numpy_stream(seed, "user_ids", choice.label)),
-            previous_ids=None,
-            config=config.privacy,
-            seed=config.seed,
-            device=resolve_device(config.compute.device),
-        )
+        users = users_from(job, choice, seed)
+        user_ids = new_user_ids(users.shape[0], numpy_stream(seed, "user_ids", choice.label))
+        report = privacy_of(users, job.matrix, config=job.comparison.config, user_ids=user_ids)
         cell.write(report.model_dump(mode="json"))

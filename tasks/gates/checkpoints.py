@@ -39,12 +39,12 @@ def gate_raw_interactions(run: Run, ingested: Ingested) -> None:
     """Check the log before any filter: columns, types, nulls, ranges, number of rows, repeated (user, item) pairs."""
 
     def judge() -> GateReport:
-        log = StoredLog(checked(ingested.interactions))
+        log, source = StoredLog(checked(ingested.interactions)), run.config.source
         suite = raw_interactions_suite(
             run.config.gates.raw_interactions,
-            run.config.source,
-            user_id_type=id_type(log, USER),
-            item_id_type=id_type(log, ITEM),
+            source,
+            user_id_type=id_type(log, USER, wanted=source.user_id_type),
+            item_id_type=id_type(log, ITEM, wanted=source.item_id_type),
         )
         return check_columns("raw_interactions", suite, raw_columns(log))
 

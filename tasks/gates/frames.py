@@ -5,6 +5,7 @@ They are the log with a flag for repeated pairs, the facts of the matrix as one 
 
 import gc
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -38,8 +39,10 @@ def raw_columns(log: pa.Table | StoredLog) -> Iterator[tuple[str, pd.Series]]:
     yield IS_REPEATED, _repeated_pairs(log)
 
 
-def id_type(log: pa.Table | StoredLog, column: str) -> IdType:
-    """Return the type of the ids in a column; if it is not an integer type, the gate expects text."""
+def id_type(log: pa.Table | StoredLog, column: str, *, wanted: IdType | Literal["auto"]) -> IdType:
+    """Return the type that the ids of a column must have: the wanted one; if that is ``auto``, integer or text."""
+    if wanted != "auto":
+        return wanted
     return "integer" if pa.types.is_integer(log.schema.field(column).type) else "text"
 
 

@@ -44,23 +44,20 @@ def release_at(path: Path) -> Path:
 
 
 def latest_release(config: PipelineConfig) -> Path | None:
-    """Return the folder of the data set's latest release that still exists, or None.
+    """Return the folder of the release that ``latest.json`` names or, if that is gone, of the newest one left, or None.
 
     Raises:
         ArtifactError: ``latest.json`` is not a file or does not name a release.
     """
     pointer = releases_of(config) / LATEST
-    if not pointer.exists():
-        return None
-    if not pointer.is_file():
+    if pointer.exists() and not pointer.is_file():
         raise ArtifactError(f"{pointer} is not a file, so it cannot name a release. Move it away")
-    latest = release_at(pointer.parent)
-    if (latest / MANIFEST).is_file():
-        return latest
+    named = release_at(pointer.parent) if pointer.is_file() else None
+    if named and (named / MANIFEST).is_file():
+        return named
     left = sorted(manifest.parent for manifest in pointer.parent.glob(f"[!.]*/{MANIFEST}"))  # hidden: not published
-    LOG.warning(
-        "%s names a release that no longer exists; the newest one left: %s", pointer, left[-1] if left else "none"
-    )
+    if named or left:
+        LOG.warning("%s names no release that exists; the newest one left: %s", pointer, left[-1] if left else "none")
     return left[-1] if left else None
 
 

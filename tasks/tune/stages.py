@@ -23,8 +23,7 @@ from sdrm_core.data.roles import Role
 from sdrm_core.errors import ArtifactError, DataError, Problem, TrainingError
 from sdrm_core.model.devices import resolve_device
 from sdrm_core.model.training import EpochReport
-from sdrm_core.privacy.judge import judge_privacy
-from sdrm_core.privacy.verdicts import GateVerdict, PrivacyReport, Verdict
+from sdrm_core.privacy.verdicts import GateVerdict, Verdict
 from sdrm_core.quality.ease import MAX_ITEMS
 from sdrm_core.quality.folds import MIN_USERS
 from sdrm_core.quality.ranking import METRICS
@@ -34,14 +33,17 @@ from sdrm_core.records import Record
 from sdrm_core.storage import digest_of
 from tasks.claims import bind_input
 from tasks.matrix import users_of_roles
+from tasks.measure import privacy_of
 from tasks.records import Ingested, UserItemMatrix
 from tasks.release.interactions import new_user_ids
-from tasks.resumable import UNDERLYING, code_digest
+from tasks.resumable import UNDERLYING, code_digest, deciding_settings
 from tasks.stage import LOG, Meter, stage
 from tasks.train import report_epoch
 from tasks.tune.space import SPACE, space_around, values_of, with_concrete_values, with_values
 
 METRIC = "recall@10"
+_CORE = ("arms/sdrm.py", "config", "model", "quality", "privacy")
+_CODE = (*(f"sdrm_core/{name}" for name in _CORE), *UNDERLYING, "tasks/measure.py", "tasks/tune/stages.py")
 _COLUMN = METRICS.index(METRIC)
 _STARTUP_TRIALS, _PRUNING_TRIALS, _PRUNING_EPOCHS = 8, 5, 10
 _LEAST_EXCESS = 0.01
@@ -59,9 +61,9 @@ class Tuning(Record):
     def question(self) -> dict[str, Any]:
         """Return what all trials of a search have in common: settings, search space and code."""
         return {
-            **self.config.result_settings(),
+            **deciding_settings(self.config),
             "search space": {path: str(bounds) for path, bounds in SPACE.items()},
-            "code": code_digest("arms/sdrm.py", "config", "model", "quality", "privacy", *UNDERLYING),
+            "code": code_digest(*_CODE),
         }
 
 
@@ -175,7 +177,8 @@ def _evaluate(search: Search, config: PipelineConfig, trial: Trial) -> float:
     users = fitted.sample(n_users, seed=stream_seed(config.seed, "tune", "sample"))
     recall = _recall(users, validation, config)
     ratios = {judge: recall[judge] / search.real[judge] for judge in recall}
-    privacy = _privacy(users, train, validation, config)
+    user_ids = new_user_ids(n_users, numpy_stream(config.seed, "user_ids", "tune"))
+    privacy = privacy_of(users, search.matrix, config=config, user_ids=user_ids, unseen=Role.VALIDATION)
     for gate in privacy.gates:
         trial.set_constraint(gate.gate, gate_excess(gate, accepted=gate.gate in config.privacy.accept_inconclusive))
     trial.set_user_attr("ratios", ratios)
@@ -218,19 +221,6 @@ def _recall(users: csr_matrix, validation: csr_matrix, config: PipelineConfig) -
         judge: float(rank_arm(judge, users, folds=folds, validation=folds, seed=config.seed)[:, _COLUMN].mean())
         for judge in judges
     }
-
-
-def _privacy(users: csr_matrix, train: csr_matrix, validation: csr_matrix, config: PipelineConfig) -> PrivacyReport:
-    return judge_privacy(
-        users,
-        train=train,
-        holdout=validation,
-        user_ids=new_user_ids(users.shape[0], numpy_stream(config.seed, "user_ids", "tune")),
-        previous_ids=None,
-        config=config.privacy,
-        seed=config.seed,
-        device=resolve_device(config.compute.device),
-    )
 
 
 def _require_intact(database: Path) -> None:

@@ -222,7 +222,8 @@ class TestFigures:
 
 class TestAgain:
     @pytest.fixture
-    def copied(self, compared, tmp_path):
+    def copied(self, compared, tmp_path, monkeypatch):
+        monkeypatch.setattr("tasks.compare.results.plot_comparison", lambda *_: ())  # seconds each time
         asked, _ = compared
         shutil.copytree(asked.out, tmp_path / "out")
         return asked.model_copy(update={"out": tmp_path / "out"})
@@ -277,28 +278,30 @@ class TestAgain:
         with pytest.raises(ConfigError, match="other data"):
             run_comparison(copied, workers=1)
 
-    @pytest.mark.parametrize("piece", ["users-seed-0-*.npz", "users-seed-0-*.json", "privacy-seed-0-*.json"])
-    def test_a_damaged_piece_is_made_again(self, copied, table, caplog, piece):
-        damaged = next((copied.out / "cells" / "popularity").glob(piece))
-        damaged.write_bytes(damaged.read_bytes()[:-9])
-        next((copied.out / "cells" / "popularity").glob("fidelity-seed-0-*.json")).unlink()  # needs the users
+    def test_a_damaged_piece_is_made_again(self, copied, table, caplog):
+        pieces = ("popularity/users-seed-0-*.npz", "popularity/users-seed-1-*.json", "popularity/privacy-seed-0-*.json")
+        damaged = [next((copied.out / "cells").glob(piece)) for piece in pieces]
+        for piece in damaged:
+            piece.write_bytes(piece.read_bytes()[:-9])
+        for fidelity in (copied.out / "cells" / "popularity").glob("fidelity-*.json"):
+            fidelity.unlink()  # needs the users
         for is_damaged in (True, False):
             run_comparison(copied, workers=1)
-            assert (f"{damaged.with_suffix('.json')} is damaged" in caplog.text) == is_damaged
+            told = [f"{piece.with_suffix('.json')} is damaged" in caplog.text for piece in damaged]
+            assert told == [is_damaged] * len(damaged)
             caplog.clear()
         again = pd.read_parquet(copied.out / "table.parquet")
         pd.testing.assert_frame_equal(again[again.kind != "cost"], table[table.kind != "cost"])
 
     def test_a_damaged_model_is_fitted_again(self, copied, caplog):
-        (model,) = (copied.out / "models").glob("sdrm-seed-0-*")
-        before = files_of(model)
-        for name in ("vae.safetensors", "fit.json"):
+        models = [next((copied.out / "models").glob(f"sdrm-seed-{seed}-*")) for seed in (0, 1)]
+        before = [files_of(model) for model in models]
+        for seed, (model, name) in enumerate(zip(models, ("vae.safetensors", "fit.json"), strict=True)):
             (model / name).write_bytes(b"damaged")
-            next((copied.out / "cells" / "sdrm_full").glob("users-seed-0-*.json")).unlink()
-            caplog.clear()
-            run_comparison(copied, workers=1)
-            assert f"{model} is damaged" in caplog.text
-            assert files_of(model) == before
+            next((copied.out / "cells" / "sdrm_full").glob(f"users-seed-{seed}-*.json")).unlink()
+        run_comparison(copied, workers=1)
+        assert all(f"{model} is damaged" in caplog.text for model in models)
+        assert [files_of(model) for model in models] == before
 
     def test_a_piece_that_cannot_be_made_is_named_and_the_others_are_in_the_table(self, copied, monkeypatch):
         def measured(choice):
@@ -326,15 +329,17 @@ class TestAgain:
         assert set(table[table.kind == "augmentation"].judge) == {"popularity"}
 
 
-def test_a_killed_comparison_goes_on_and_ends_alike(compared, tmp_path):
+def test_a_killed_comparison_goes_on_and_ends_alike(compared, prefect_server, tmp_path):
     asked, _ = compared
     config = asked.config.model_dump(mode="json")
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(config))
-    out = tmp_path / "out"
+    out = shutil.copytree(asked.out, tmp_path / "out")
+    for made in (*out.glob("*/*-seed-1-*"), *out.glob("*/*/*-seed-1-*"), *out.glob("table.*")):
+        shutil.rmtree(made) if made.is_dir() else made.unlink()
     call = command("sdrm", "compare", "small.yaml", "--arms", ARMS, "--judges", JUDGES, "--seeds", SEEDS)
-    env = environment(tmp_path / "prefect", OMP_NUM_THREADS="1")
+    env = environment(tmp_path / "prefect", OMP_NUM_THREADS="1", PREFECT_API_URL=prefect_server)
     with started([*call, "--out", "out"], env=env, log=tmp_path / "log", cwd=tmp_path) as process:
-        eventually("a piece is finished", lambda: list(out.glob("cells/*/users-seed-0-*.json")), every=0.01)
+        eventually("a piece is finished", lambda: list(out.glob("cells/*/users-seed-1-*.json")), every=0.01)
         time.sleep(0.3)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import fcntl
 import json
 import os
 import re
@@ -135,6 +136,11 @@ class TestServed:
         assert "Traceback" not in log.read_text()
 
 
+def waits_for_a_lock(family):
+    waiting = re.findall(r"-> FLOCK +\S+ +\S+ (\d+)", Path("/proc/locks").read_text())
+    return {process.pid for process in family} & set(map(int, waiting))
+
+
 def refused_to_serve(served, env, *options):
     call = command("sdrm", "serve", str(ROOT / "deployments" / "demo.yaml"), *options)
     env = {**env, "PREFECT_API_URL": f"{served[1]}/api"}
@@ -225,6 +231,18 @@ def test_a_server_is_asked_as_prefect_asks_it_and_no_password_is_told():
 
 
 class TestHiddenServer:
+    def test_one_starts_after_the_other(self, env, home, tmp_path):
+        """Two that create or migrate a database at once would disturb each other."""
+        home.mkdir(exist_ok=True)
+        with (home / ".starting").open("w") as other:
+            fcntl.flock(other, fcntl.LOCK_EX)
+            with started([sys.executable, "-c", HIDDEN_RUN], env=env, log=tmp_path / "log") as process:
+                eventually("it waits", lambda: waits_for_a_lock(family_of(process)) or process.poll())
+                assert process.poll() is None, (tmp_path / "log").read_text()
+                fcntl.flock(other, fcntl.LOCK_UN)
+                assert process.wait(120) == 0
+        assert "\ndone http" in (tmp_path / "log").read_text()
+
     def test_a_server_that_cannot_start_is_a_sentence(self, tmp_path):
         (tmp_path / "prefect.db").write_bytes(b"no database" * 1000)
         script = [sys.executable, "-c", HIDDEN_RUN]

@@ -10,6 +10,7 @@ from sdrm_core.config.file import load_config
 from sdrm_core.data.roles import Role
 from sdrm_core.data.simulate import simulate_interactions
 from sdrm_core.errors import ArtifactError, ConfigError
+from tasks import measure
 from tasks.tune import stages
 from tasks.tune.space import values_of
 from tasks.tune.stages import Tuning, open_study
@@ -30,13 +31,16 @@ def tuned(prefect_server, tmp_path_factory):
     config = small_night(directory, **SMALL, source={"uri": str(log)}, sampling={"users": N_USERS})
     tuning = Tuning(config=config, minutes=NO_TIME, out=directory / "out")
     looked_at, judged = [], []
-    users_of_roles, judge_privacy = stages.users_of_roles, stages.judge_privacy
+    users_of_roles, judge_privacy = stages.users_of_roles, measure.judge_privacy
     with pytest.MonkeyPatch.context() as patch:
+        for module in (stages, measure):
+            patch.setattr(
+                module,
+                "users_of_roles",
+                lambda matrix, *roles: looked_at.extend(roles) or users_of_roles(matrix, *roles),
+            )
         patch.setattr(
-            stages, "users_of_roles", lambda matrix, *roles: looked_at.extend(roles) or users_of_roles(matrix, *roles)
-        )
-        patch.setattr(
-            stages, "judge_privacy", lambda users, **rest: judged.append(users) or judge_privacy(users, **rest)
+            measure, "judge_privacy", lambda users, **rest: judged.append(users) or judge_privacy(users, **rest)
         )
         tune(tuning)
         result = tune(tuning)

@@ -136,7 +136,7 @@ def test_a_url_is_no_directory(sdrm, tmp_path, command):
         (
             httpx.ConnectError("refused"),
             1,
-            "sdrm: Prefect's server no longer answers (refused). The last line of runs.jsonl ",
+            "sdrm: Prefect's server no longer answers (refused). After sdrm run, see the last line of runs.jsonl ",
         ),
         (MemoryError("Unable to allocate 1 TiB"), 1, "sdrm: there is not enough memory (Unable"),
     ],

@@ -183,18 +183,18 @@ def test_what_could_never_be_published_is_refused(overrides, told):
         load_config(None, overrides)
 
 
-def test_where_and_how_work_runs_does_not_change_the_result_digest():
+def test_where_and_how_work_runs_does_not_change_the_result_settings():
     plain = PipelineConfig()
     moved = load_config(None, ["paths.work=/elsewhere", "compute.shard_users=7", "compute.device=cpu"])
-    assert moved.result_digest() == plain.result_digest()
-    assert load_config(None, ["seed=1"]).result_digest() != plain.result_digest()
+    assert moved.result_settings() == plain.result_settings()
+    assert load_config(None, ["seed=1"]).result_settings() != plain.result_settings()
 
 
 def test_where_the_source_lies_changes_no_result_and_is_not_public():
     near, far = (load_config(None, ["dataset=shop", f"source.uri={uri}"]) for uri in ("log.csv", "/data/../log.csv"))
-    assert near.result_digest() == far.result_digest()
+    assert near.result_settings() == far.result_settings()
     assert far.public_settings()["source"]["uri"] == "log.csv"
-    assert load_config(None, ["dataset=shop", "source.uri=log.tsv"]).result_digest() != near.result_digest()
+    assert load_config(None, ["dataset=shop", "source.uri=log.tsv"]).result_settings() != near.result_settings()
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,8 @@ def test_raw_columns_flag_the_second_row_of_a_pair():
 
 def test_id_type_of_integers_and_of_anything_else():
     table = pa.table({"user_id": [1], "item_id": ["a"], "other": [1.5]})
-    assert [id_type(table, name) for name in table.column_names] == ["integer", "text", "text"]
+    assert [id_type(table, name, wanted="auto") for name in table.column_names] == ["integer", "text", "text"]
+    assert id_type(table, "user_id", wanted="text") == "text", "whatever it is"
 
 
 def test_matrix_frame_of_three_users_and_four_items():

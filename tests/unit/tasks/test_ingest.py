@@ -7,6 +7,7 @@ import pytest
 
 from sdrm_core.config import ComputeConfig, PipelineConfig
 from sdrm_core.errors import DataError
+from sdrm_core.storage import digest_of
 from tasks.ingest import open_run
 from tests.conftest import small_night
 
@@ -38,7 +39,7 @@ def test_the_digest_of_a_run_with_secret_roles_confirms_no_guess_at_its_log(tmp_
     config = PipelineConfig.model_validate({"paths": {"work": tmp_path / "work", "releases": tmp_path / "releases"}})
     secrets = (None, b"0123456789abcdef", b"0123456789abcdeg")
     runs = [open_run(config, source_sha256="a" * 64, secret=secret) for secret in secrets]
-    assert runs[0].digest == hashlib.sha256(f"{config.result_digest()} {'a' * 64}".encode()).hexdigest()
+    assert runs[0].digest == hashlib.sha256(f"{digest_of(config.result_settings())} {'a' * 64}".encode()).hexdigest()
     assert len({run.digest for run in runs}) == len({run.directory for run in runs}) == 3
     assert open_run(config, source_sha256="a" * 64, secret=secrets[1]) == runs[1]
 

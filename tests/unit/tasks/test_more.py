@@ -157,3 +157,11 @@ def test_a_manifest_that_was_changed_is_not_described(tmp_path, change):
     write_json(tmp_path / "v1" / "manifest.json", manifest | change)
     with pytest.raises(DataError, match="is not a release"):
         describe(tmp_path / "v1")
+
+
+def test_nor_beside_the_folders_of_the_data_sets(published, tmp_path):
+    release, _ = published
+    (release.parent / "latest.json").write_text('{"version": "v1"}')
+    with pytest.raises(ConfigError, match="which holds releases"):
+        sample_more(release, users=3, out=release.parents[1] / "more", resolution="full", work=tmp_path / "work")
+    assert not (release.parents[1] / "more").exists()

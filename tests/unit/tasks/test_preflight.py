@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from sdrm_core.config import PathsConfig
+from sdrm_core.config import PathsConfig, RolesConfig
 from sdrm_core.errors import ConfigError, DataError
 from sdrm_core.storage import write_json
 from tasks.preflight import require_space, require_startable, require_writable
@@ -72,7 +72,7 @@ def keyed(tmp_path):
     release.mkdir(parents=True)
     (release.parent / "latest.json").write_text('{"version": "2026-01-01"}')
     manifest = {"dataset": config.dataset, "version": "2026-01-01", "run": "", "model": {"sha256": ""}, "attempts": 1}
-    manifest |= {"files": [], "roles": ROLES_OF_KEY}
+    manifest |= {"files": [], "roles": ROLES_OF_KEY, "config": config.public_settings()}
     write_json(release / "manifest.json", manifest)
     return config, release, manifest
 
@@ -139,3 +139,10 @@ def test_where_nothing_tells_which_key_it_was_the_night_says_so(keyed, monkeypat
         require_startable(config)
         assert "cannot check whether the role key is still that of the latest release of small" in caplog.text
         caplog.clear()
+
+
+def test_a_night_with_other_shares_of_the_roles_does_not_begin(journalled, monkeypatch):
+    monkeypatch.setenv(KEY_VARIABLE, "0123456789abcdef")
+    shares = RolesConfig(train=0.6, validation=0.1, holdout=0.2, evaluation=0.1)
+    with pytest.raises(ConfigError, match=r"roles.train was 0.7 and is 0.6, roles.holdout was 0.1 and is 0.2 since"):
+        require_startable(journalled.model_copy(update={"roles": shares}))

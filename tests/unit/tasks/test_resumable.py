@@ -16,15 +16,15 @@ from tasks.working_directory import stages_directory
 
 
 def test_the_digest_of_the_code_is_of_what_it_names():
-    assert code_digest("quality") == code_digest("quality") != code_digest("privacy")
-    assert code_digest("model", "randomness.py") != code_digest("model")
+    assert code_digest("sdrm_core/quality") == code_digest("sdrm_core/quality") != code_digest("sdrm_core/privacy")
+    assert code_digest("sdrm_core/model", "tasks/measure.py") != code_digest("sdrm_core/model")
 
 
 def test_another_version_of_a_library_is_other_code(monkeypatch):
-    before = code_digest.__wrapped__("quality")
-    assert code_digest.__wrapped__("quality") == before
+    before = code_digest.__wrapped__("sdrm_core/quality")
+    assert code_digest.__wrapped__("sdrm_core/quality") == before
     monkeypatch.setattr(resumable, "version", lambda library: "2.0" if library == "implicit" else version(library))
-    assert code_digest.__wrapped__("quality") != before
+    assert code_digest.__wrapped__("sdrm_core/quality") != before
 
 
 class TestFinishedOnce:

@@ -5,7 +5,7 @@ from sdrm_core.errors import ConfigError
 from tasks.role_key import KEY_VARIABLE, mark_of, role_secret, sealed
 
 
-@pytest.mark.parametrize("key", ["x", " ", "0123456789abcde", "0123456789abcdef "])
+@pytest.mark.parametrize("key", ["", "x", " ", "0123456789abcde", "0123456789abcdef "])
 def test_a_key_that_can_be_guessed_is_none(monkeypatch, key):
     monkeypatch.setenv(KEY_VARIABLE, key)
     with pytest.raises(ConfigError, match=r"SDRM_ROLE_KEY: .* openssl rand"):
