@@ -1,6 +1,11 @@
 """What several kinds of test need: a small night that takes seconds, and Prefect without its start-up each time."""
 
+import fcntl
 import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
@@ -8,6 +13,7 @@ os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
 import pytest
 
 import flows  # noqa: F401 - sets Prefect's environment before Prefect is imported
+from flows.server import LocalServer
 from sdrm_core.config import PipelineConfig
 
 SMALL_NIGHT = {
@@ -35,19 +41,42 @@ def small_night(directory: Path, **sections: dict) -> PipelineConfig:
 
 
 @pytest.fixture(scope="session")
-def prefect_server(tmp_path_factory):
-    """Give the session one temporary Prefect server of its own, whose address it returns, and a place for results.
+def prefect_database(tmp_path_factory) -> Path:
+    """Return a new Prefect database to copy; to create one takes ten seconds."""
+    directory = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        directory = directory.parent  # of all workers
+    database = directory / "prefect.db"
+    with (directory / ".prefect-lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not database.exists():
+            home = tmp_path_factory.mktemp("new-prefect")
+            create = [Path(sys.executable).with_name("prefect"), "server", "database", "upgrade", "-y"]
+            subprocess.run(create, env=os.environ | {"PREFECT_HOME": str(home)}, check=True, capture_output=True)
+            (home / "prefect.db").rename(database)
+    return database
+
+
+@pytest.fixture(scope="session")
+def prefect_server(prefect_database, tmp_path_factory) -> Iterator[str]:
+    """Give the session one Prefect server of its own, with a place for results, and return its address.
 
     Flows send no heartbeats: to end the thread that sends them takes each flow most of a second.
     """
     from prefect.settings import (
+        PREFECT_API_URL,
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
         PREFECT_LOCAL_STORAGE_PATH,
-        get_current_settings,
         temporary_settings,
     )
-    from prefect.testing.utilities import prefect_test_harness
 
-    results = {PREFECT_LOCAL_STORAGE_PATH: tmp_path_factory.mktemp("results"), PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
-    with temporary_settings(results), prefect_test_harness(server_startup_timeout=120):
-        yield get_current_settings().api.url
+    home = tmp_path_factory.mktemp("prefect")
+    shutil.copy(prefect_database, home)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_HOME", str(home))
+        server = LocalServer(pages=False)
+    with server:
+        server.wait()
+        settings = {PREFECT_API_URL: f"{server.url}/api", PREFECT_LOCAL_STORAGE_PATH: home / "results"}
+        with temporary_settings({**settings, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+            yield settings[PREFECT_API_URL]

@@ -1,6 +1,7 @@
 """The nightly deployment on a real Prefect server with a real worker, as the runbook sets it up."""
 
 import json
+import shutil
 import subprocess
 from datetime import datetime
 
@@ -15,8 +16,10 @@ FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    return tmp_path_factory.mktemp("prefect")
+def home(tmp_path_factory, prefect_database):
+    home = tmp_path_factory.mktemp("prefect")
+    shutil.copy(prefect_database, home)
+    return home
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +42,10 @@ def api(env, home):
 
 @pytest.fixture(scope="module")
 def deployment(api, env):
-    for line in (
-        ("work-pool", "create", "--type", "process", "nightly"),
-        ("deploy", "--all", "--prefect-file", "deployments/prefect.yaml", "--no-prompt"),
-    ):
-        done = subprocess.run(command("prefect", *line), cwd=ROOT, env=env, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+    api.create("/work_pools/", name="nightly", type="process")
+    line = command("prefect", "deploy", "--all", "--prefect-file", "deployments/prefect.yaml", "--no-prompt")
+    done = subprocess.run(line, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
     return api.deployment()
 
 

@@ -14,6 +14,7 @@ import tasks.release.manifest
 from sdrm_core.privacy.verdicts import Histogram
 from sdrm_core.records import Counts
 from sdrm_core.storage import sha256_of, write_json
+from tasks.release import plots
 from tasks.release.report import (
     markdown_code,
     markdown_text,
@@ -59,6 +60,27 @@ class Page(HTMLParser):
     @property
     def text(self):
         return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _each_picture_is_drawn_once():
+    """Remember the plots, which depend on nothing but what they are given: drawing takes most of a report's time."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("plot_popularity", "plot_activity", "plot_nearest", "plot_training"):
+            patch.setattr(plots, name, remembered(getattr(plots, name)))
+        yield
+
+
+def remembered(plot):
+    known = {}
+
+    def plot_once(*args, **kwargs):
+        asked = repr((args, kwargs))
+        if asked not in known:
+            known[asked] = plot(*args, **kwargs)
+        return known[asked]
+
+    return plot_once
 
 
 @pytest.fixture(scope="module")
