@@ -83,10 +83,10 @@ class PrivacyConfig(Section):
         "pipeline on public data; every release names them openly",
     )
     max_pair_products: float = Field(
-        2e11,
+        5e10,
         gt=0,
         description="multiply-adds for an exact comparison, at most; beyond that random subsets of users are compared. "
-        "The search for the temperature uses a tenth of the default, at most",
+        "The search for the temperature uses 2e10, at most",
     )
     margins: PrivacyMarginsConfig = PrivacyMarginsConfig()
     min_dissimilarity: Share = Field(0.5, description="mean Jaccard distance of synthetic from real users, at least")

@@ -22,7 +22,7 @@ from sdrm_core.randomness import numpy_stream
 from sdrm_core.records import Leak
 
 _CHANCE = 0.02  # a figure with a larger p-value counts as no leak
-_MAX_PAIR_PRODUCTS = 2e10  # a tenth of the gates' default: of so many people, more show hardly more
+_MAX_PAIR_PRODUCTS = 2e10  # of so many people, more show hardly more
 _ANSWERING: tuple[PrivacyGate, ...] = ("membership", "rare_pairs", "completion")  # gates that depend on temperature
 _Verdicts = Mapping[PrivacyGate, GateVerdict]
 
