@@ -10,8 +10,8 @@ from sdrm_core.errors import DataError
 from sdrm_core.storage import digest_of, private_directory, write_artifact, write_json
 from tasks.preflight import unwritable
 from tasks.records import Ingested, Run
-from tasks.resumable import deciding_settings
 from tasks.role_key import role_secret, sealed
+from tasks.settings import deciding_settings
 from tasks.stage import Meter, stage
 from tasks.working_directory import CONFIG, run_directory
 

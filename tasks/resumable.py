@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, get_type_hints
 
 import sdrm_core
-from sdrm_core.config import PipelineConfig
 from sdrm_core.errors import ArtifactError
-from sdrm_core.model.devices import resolve_device
 from sdrm_core.records import Artifact, Record
 from sdrm_core.storage import (
     checked,
@@ -26,8 +24,12 @@ from tasks.records import Run
 from tasks.stage import LOG
 from tasks.working_directory import stages_directory
 
-UNDERLYING = tuple(
-    f"sdrm_core/{name}" for name in ("closed_form.py", "data", "loops.py", "randomness.py", "threads.py")
+UNDERLYING = (
+    "sdrm_core/closed_form.py",
+    "sdrm_core/data",
+    "sdrm_core/loops.py",
+    "sdrm_core/randomness.py",
+    "sdrm_core/threads.py",
 )
 """Modules that all other packages of ``sdrm_core`` use."""
 
@@ -55,15 +57,6 @@ def code_digest(*rooms: str) -> str:
         path for room in rooms for path in ([root / room] if room.endswith(".py") else (root / room).rglob("*.py"))
     ]
     return _digest_of_files(files, root=root)
-
-
-def deciding_settings(config: PipelineConfig) -> dict[str, Any]:
-    """Return the settings that decide a result, with the kind of device unless it is the CPU.
-
-    The same seed gives other results on a GPU than on the CPU.
-    """
-    device = resolve_device(config.compute.device).type
-    return config.result_settings() | ({} if device == "cpu" else {"device": device})
 
 
 def finished_once(stage: Callable[P, R]) -> Callable[P, R]:

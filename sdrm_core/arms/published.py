@@ -159,27 +159,27 @@ class FittedPublished:
 
 def _highest_cells(blocks: Iterator[np.ndarray], *, n_cells: int) -> np.ndarray:
     """Return the ascending keys, row * n_items + item, of the ``n_cells`` highest cells of all blocks."""
-    values, keys = [np.empty(0, np.float32)], [np.empty(0, np.int64)]
+    parts = [(np.empty(0, np.float32), np.empty(0, np.int64))]
     before, threshold = 0, -np.inf
-
-    def keep_highest() -> float:
-        of_all, keys_of_all = np.concatenate(values), np.concatenate(keys)
-        if len(of_all) <= n_cells:
-            return -np.inf
-        kept = np.argpartition(-of_all, n_cells - 1)[:n_cells]
-        values[:], keys[:] = [of_all[kept]], [keys_of_all[kept]]
-        return float(values[0].min())
-
     for block in blocks:
         flat = block.ravel()
         above = np.flatnonzero(flat > threshold)
-        values.append(flat[above])
-        keys.append(before + above)
+        parts.append((flat[above], before + above))
         before += len(flat)
-        if sum(map(len, values)) > 2 * n_cells:  # not after every block: the work would grow with the square of users
-            threshold = keep_highest()
-    keep_highest()
-    return np.sort(np.concatenate(keys))
+        if sum(len(values) for values, _ in parts) > 2 * n_cells:  # after each block it would be quadratic in users
+            parts = [_highest_of(parts, n_cells=n_cells)]
+            threshold = parts[0][0].min()
+    _, keys = _highest_of(parts, n_cells=n_cells)
+    return np.sort(keys)
+
+
+def _highest_of(parts: list[tuple[np.ndarray, np.ndarray]], *, n_cells: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return values and keys of the ``n_cells`` highest values of all parts, or of all if there are no more."""
+    values, keys = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    if len(values) <= n_cells:
+        return values, keys
+    highest = np.argpartition(-values, n_cells - 1)[:n_cells]
+    return values[highest], keys[highest]
 
 
 class PublishedArm:

@@ -89,27 +89,28 @@ def _count_rows(start: int, stop: int, first: int, lists: tuple[np.ndarray, ...]
 
     lists: the matrix by column (column starts, users) and by row (row starts, items in ascending order).
     """
-    item_starts, users, row_starts, items = lists
     for row in range(start, stop):
-        for user in users[item_starts[first + row] : item_starts[first + row + 1]]:
-            place = row_starts[user + 1] - 1
-            while items[place] > first + row:  # stops at the row's own item, which the user has
-                together[row, items[place]] += 1
-                place -= 1
+        _add_pairs(first + row, lists, together, row, 1)
 
 
 @compiled
 def _clear_rows(start: int, stop: int, first: int, lists: tuple[np.ndarray, ...], together: np.ndarray) -> None:
-    """Set to 0 what ``_count_rows`` counted: of a rare item by the same walk, which visits few of the row's cells."""
-    item_starts, users, row_starts, items = lists
-    n_items = together.shape[1]
+    """Undo ``_count_rows``: for a rare item by the same walk, which visits few of the row's cells."""
+    item_starts, _, row_starts, items = lists
     for row in range(start, stop):
-        holders = users[item_starts[first + row] : item_starts[first + row + 1]]
-        if len(holders) * len(items) > n_items * len(row_starts):  # about as many steps as cells
+        n_holders = item_starts[first + row + 1] - item_starts[first + row]
+        if n_holders * len(items) > together.shape[1] * len(row_starts):  # about as many steps as cells
             together[row] = 0
-            continue
-        for user in holders:
-            place = row_starts[user + 1] - 1
-            while items[place] > first + row:
-                together[row, items[place]] = 0
-                place -= 1
+        else:
+            _add_pairs(first + row, lists, together, row, -1)
+
+
+@compiled
+def _add_pairs(item: int, lists: tuple[np.ndarray, ...], together: np.ndarray, row: int, number: int) -> None:
+    """Add ``number`` in a row of ``together`` for each pair of the item with a later one that a user has."""
+    item_starts, users, row_starts, items = lists
+    for user in users[item_starts[item] : item_starts[item + 1]]:
+        place = row_starts[user + 1] - 1
+        while items[place] > item:  # stops at the item itself, which the user has
+            together[row, items[place]] += number
+            place -= 1

@@ -36,7 +36,8 @@ from tasks.stage import LOG
 _STAGES = ("tasks/compare/stages.py", "tasks/measure.py")
 _JUDGING = ("sdrm_core/quality", *UNDERLYING, *_STAGES)
 _PRIVACY = ("sdrm_core/privacy", *UNDERLYING, *_STAGES)
-_GENERATING = ("sdrm_core/arms", "sdrm_core/config", "sdrm_core/model", *_PRIVACY, *_JUDGING)  # a fit judges its users
+# A fit measures how private and useful its users are.
+_GENERATING = ("sdrm_core/arms", "sdrm_core/config", "sdrm_core/model", "sdrm_core/privacy", *_JUDGING)
 _DIGITS = 16
 _ARRAYS = "sha256 of arrays"  # in the JSON file
 MODELS = "models"

@@ -13,7 +13,7 @@ from sdrm_core.config import ArmName, JudgeName, PipelineConfig
 from sdrm_core.errors import ConfigError, SdrmError, noted, raise_all
 from sdrm_core.records import Record
 from tasks.records import UserItemMatrix
-from tasks.resumable import deciding_settings
+from tasks.settings import deciding_settings
 
 ALL_ARMS: tuple[ArmName, ...] = get_args(ArmName)
 ALL_JUDGES: tuple[JudgeName, ...] = get_args(JudgeName)

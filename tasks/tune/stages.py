@@ -36,19 +36,28 @@ from tasks.matrix import users_of_roles
 from tasks.measure import privacy_of
 from tasks.records import Ingested, UserItemMatrix
 from tasks.release.interactions import new_user_ids
-from tasks.resumable import UNDERLYING, code_digest, deciding_settings
+from tasks.resumable import UNDERLYING, code_digest
+from tasks.settings import deciding_settings
 from tasks.stage import LOG, Meter, stage
 from tasks.train import report_epoch
 from tasks.tune.space import SPACE, space_around, values_of, with_concrete_values, with_values
 
 METRIC = "recall@10"
-_CORE = ("arms/sdrm.py", "config", "model", "quality", "privacy")
-_CODE = (*(f"sdrm_core/{name}" for name in _CORE), *UNDERLYING, "tasks/measure.py", "tasks/tune/stages.py")
 _COLUMN = METRICS.index(METRIC)
 _STARTUP_TRIALS, _PRUNING_TRIALS, _PRUNING_EPOCHS = 8, 5, 10
 _LEAST_EXCESS = 0.01
 _MOST_EXCESS = 1.0  # also used for a gate that fails without a measured excess
 _PRUNED_STAGE = "vae"
+_CODE = (
+    "sdrm_core/arms/sdrm.py",
+    "sdrm_core/config",
+    "sdrm_core/model",
+    "sdrm_core/quality",
+    "sdrm_core/privacy",
+    *UNDERLYING,
+    "tasks/measure.py",
+    "tasks/tune/stages.py",
+)
 
 
 class Tuning(Record):

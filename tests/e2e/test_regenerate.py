@@ -300,9 +300,10 @@ class TestRefused:
     def test_of_two_refused_attempts_none_is_published_and_both_are_as_random_as_they_are_to_be(self, published):
         directory, source, releases = published
         before = {path: path.read_bytes() for path in files_below(releases)}
-        privacy = {"min_dissimilarity": 1, "attempts": 2}
+        privacy, gates = {"min_dissimilarity": 1, "attempts": 2}, {"release": {"min_popularity_spearman": 1}}
         with pytest.raises(GateFailed, match="privacy_dissimilarity") as caught:
-            regenerate(small_night(directory, source={"uri": str(source)}, privacy=privacy))
+            regenerate(small_night(directory, source={"uri": str(source)}, privacy=privacy, gates=gates))
+        assert "popularity_spearman" in str(caught.value)
         assert caught.value.gate == "release"
         assert {path: path.read_bytes() for path in files_below(releases)} == before
         (run,) = (path for path in (directory / "work").iterdir() if path.is_dir())

@@ -81,10 +81,8 @@ def serve_again(served, home, monkeypatch):
     monkeypatch.setattr(serve, "_serve", Mock(side_effect=AssertionError("it is served")))
 
     def serve_again(*overrides):
-        config, schedule = (
-            load_config(ROOT / "deployments" / "demo.yaml", overrides),
-            nightly_schedule("0 2 * * *", timezone="UTC"),
-        )
+        config = load_config(ROOT / "deployments" / "demo.yaml", overrides)
+        schedule = nightly_schedule("0 2 * * *", timezone="UTC")
         with temporary_settings({PREFECT_API_URL: f"{served[1]}/api", PREFECT_HOME: home}):
             serve.serve_nightly(config, port=4200, schedule=schedule)
 

@@ -159,3 +159,9 @@ def test_a_traceback_costs_no_exit_code(monkeypatch, capsys, error, code):
         cli.main()
     assert end.value.code == code
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_the_options_of_a_comparison_are_read_before_what_takes_seconds_to_import():
+    script = "import sys, tasks.compare.plan; print({'prefect', 'torch'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
