@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sdrm_core.data.columns import decode_text, encode_text, found_in, is_text, null_rows
+from sdrm_core.data.columns import decode_text, encode, encode_text, found_in, is_text, null_rows
 from sdrm_core.data.raw import RATING, TIMESTAMP, RawColumn, RawFile
 from sdrm_core.errors import Problem
 
@@ -101,7 +101,7 @@ def _parse_rating(file: RawFile, column: RawColumn) -> tuple[np.ndarray, list[Pr
         rating = np.append(distinct, np.nan)[coded.codes]  # code -1: a null
         fault = np.append(distinct_fault, np.int8(_Fault.MISSING))[coded.codes]
     elif _is_number(kind):
-        rating = np.asarray(values.cast(pa.float64(), safe=False))  # rounds beyond 2^53, which is an id by mistake
+        rating = _nearest(values)
         fault = _first_fault(
             {_Fault.MISSING: null_rows(values), _Fault.NAN: np.isnan(rating), _Fault.INFINITE: np.isinf(rating)}
         )
@@ -111,6 +111,20 @@ def _parse_rating(file: RawFile, column: RawColumn) -> tuple[np.ndarray, list[Pr
     for wrong, what in _RATING_FAULTS.items():
         problems += found_in(file, column, fault == wrong, what=what, remedy=_rating_remedy(wrong))
     return rating, problems
+
+
+def _nearest(values: pa.ChunkedArray) -> np.ndarray:
+    """Return (n_rows,) float64, NaN for a null: the number nearest to the digits of the value, as if read from text.
+
+    4.1 as float32 is a little less than 4.1, and must not miss a threshold of 4.1.
+    """
+    is_short, is_decimal = values.type in (pa.float16(), pa.float32()), pa.types.is_decimal(values.type)
+    if not is_short and not is_decimal:
+        return np.asarray(values.cast(pa.float64(), safe=False))  # rounds beyond 2^53, which is an id by mistake
+    codes, distinct = encode(values.cast(pa.string()) if is_decimal else values)
+    if values.type == pa.float16():  # Arrow writes more digits than make it differ from its neighbours
+        distinct = pa.array(np.asarray(distinct).astype(str))
+    return np.append(np.asarray(distinct.cast(pa.string()).cast(pa.float64())), np.nan)[codes]
 
 
 def _rating_remedy(fault: _Fault) -> str:

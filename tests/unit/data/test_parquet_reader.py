@@ -1,6 +1,7 @@
 import datetime as dt
 from decimal import Decimal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -110,6 +111,34 @@ def test_text_that_is_declared_but_not_utf8_is_refused(tmp_path):
 )
 def test_ratings_of_any_number_type_are_read(tmp_path, ratings, expected):
     assert read(write(tmp_path / "log.parquet", log([1, 2], ratings=ratings)))["rating"].to_pylist() == expected
+
+
+@pytest.mark.parametrize(
+    "ratings",
+    [
+        pa.array(np.array([4.1, 0.7], np.float16)),
+        pa.array([4.1, 0.7], pa.float32()),
+        *(pa.array([Decimal("4.1"), Decimal("0.7")], kind) for kind in (pa.decimal32(5, 2), pa.decimal128(38, 18))),
+        pa.array([Decimal("4.1"), Decimal("0.7")], pa.decimal256(50, 3)),
+    ],
+)
+def test_ratings_of_few_digits_are_those_of_a_text_file(tmp_path, ratings):
+    assert read(write(tmp_path / "log.parquet", log([1, 2], ratings=ratings)))["rating"].to_pylist() == [4.1, 0.7]
+
+
+@pytest.mark.parametrize(
+    ("ratings", "told"),
+    [
+        (pa.array([None, 4], pa.float32()), "no rating in 1 of 2 rows (for example row 1)"),
+        (pa.array([4, float("nan")], pa.float32()), "a rating of NaN in 1 of 2 rows (for example row 2: nan)"),
+        (pa.array([float("-inf"), 4], pa.float32()), "an infinite rating in 1 of 2 rows (for example row 1: -inf)"),
+        (pa.array(np.array([4, np.nan], np.float16)), "a rating of NaN in 1 of 2 rows (for example row 2"),
+        (pa.array([None, Decimal("4.1")]), "no rating in 1 of 2 rows (for example row 1)"),
+    ],
+)
+def test_a_rating_of_few_digits_that_is_none_is_refused(tmp_path, ratings, told):
+    [problem] = problems_of(write(tmp_path / "log.parquet", log([1, 2], ratings=ratings)))
+    assert told in problem
 
 
 def test_ratings_that_are_ids_by_mistake_are_left_to_the_gate(tmp_path):
