@@ -20,7 +20,7 @@ _ALWAYS_FITS = 18  # digits
 _MISSING_REMEDY = "Give every row an id or remove the row."
 # Texts that databases and data frames write for a missing value. As ids, all missing values would be one user or item.
 _MISSING = pa.array(["", "NULL", "null", "NaN", "nan", "None", r"\N", "<NA>"])
-_BLANKS = " \t\u00a0"
+_BYTE_ORDER_MARK = "\ufeff"
 
 
 def parse_ids(files: Sequence[RawFile], *, role: str, wanted: IdType) -> tuple[pa.ChunkedArray, list[Problem]]:
@@ -108,8 +108,9 @@ def _parse_file(file: RawFile, column: RawColumn, role: str) -> tuple[_Ids | Non
 
 
 def _text_problems(file: RawFile, column: RawColumn, coded: CodedText, role: str) -> list[Problem]:
-    is_missing = pc.is_in(pc.utf8_trim(coded.distinct, _BLANKS), _MISSING).to_numpy(zero_copy_only=False)
+    is_missing = pc.is_in(pc.utf8_trim_whitespace(coded.distinct), _MISSING).to_numpy(zero_copy_only=False)
     is_broken = coded.distinct.is_null().to_numpy(zero_copy_only=False)
+    is_marked = pc.starts_with(coded.distinct, _BYTE_ORDER_MARK).fill_null(False).to_numpy(zero_copy_only=False)
     return [
         *found_in(
             file,
@@ -124,6 +125,13 @@ def _text_problems(file: RawFile, column: RawColumn, coded: CodedText, role: str
             coded.rows_of(is_broken),
             what="text that is not valid UTF-8",
             remedy="Save the file in UTF-8.",
+        ),
+        *found_in(
+            file,
+            column,
+            coded.rows_of(is_marked),
+            what="a byte-order mark in the middle of the file",
+            remedy="Remove it, with the header line after it if there is one: files put together keep theirs.",
         ),
     ]
 

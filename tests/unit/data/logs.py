@@ -13,7 +13,7 @@ from sdrm_core.errors import DataError
 REAL_DATA = Path(__file__).parents[3].parent / "shared" / "data"
 
 HEADER = b"user_id,item_id,rating\n"
-MISSING = ["NULL", "null", "NaN", "nan", "None", r"\N", "<NA>", " ", "\t", "\u00a0", " NULL "]
+MISSING = ["NULL", "null", "NaN", "nan", "None", r"\N", "<NA>", " ", "\t", "\u00a0", "\u3000", " NULL "]
 
 
 def real_data(name: str) -> Path:

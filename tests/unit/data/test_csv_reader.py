@@ -161,8 +161,8 @@ def test_a_lone_carriage_return_is_neither_a_line_end_nor_dropped(tmp_path, rows
 
 
 def test_a_carriage_return_in_quotes_is_part_of_the_id(tmp_path):
-    table = read_bytes(tmp_path, "log.csv", HEADER + b'1,"a\rb",3\r\n2,"\r",4\r\n')
-    assert table["item_id"].to_pylist() == ["a\rb", "\r"]
+    table = read_bytes(tmp_path, "log.csv", HEADER + b'1,"a\rb",3\r\n2,"\rb",4\r\n')
+    assert table["item_id"].to_pylist() == ["a\rb", "\rb"]
 
 
 def test_a_long_field_may_be_quoted(tmp_path):
@@ -283,6 +283,15 @@ def test_column_names_among_the_rows_are_no_user_and_no_item(tmp_path, settings)
     n_rows, line = (2, 1) if settings else (1, 4)
     assert f"log.csv: column names in {n_rows} rows (for example line {line})" in problem
     assert "keep their headers" in problem
+
+
+@pytest.mark.parametrize("day", [b"1,7\n2,8\n", b"user_id,item_id\n1,7\n2,8\n"])
+def test_a_byte_order_mark_within_files_put_together_splits_no_user_in_two(tmp_path, day):
+    header = None if day.startswith(b"user_id") else ["user_id", "item_id"]
+    [problem] = refused(tmp_path, "log.csv", 2 * (b"\xef\xbb\xbf" + day), header=header, **IMPLICIT)
+    n_rows, line = (4, 3) if header else (5, 4)
+    place = f"in 1 of {n_rows} rows (for example line {line})"
+    assert f"log.csv, column 'user_id': a byte-order mark in the middle of the file {place}. Remove it" in problem
 
 
 @pytest.mark.parametrize(

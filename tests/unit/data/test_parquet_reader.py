@@ -94,6 +94,12 @@ def test_a_missing_id_written_as_text_is_no_id(tmp_path, missing, kind):
     assert f"'item_id': no item id in 1 of 2 rows (for example row 1: {missing!r})" in problem
 
 
+@pytest.mark.parametrize("blank", ["\r", "\n", "\r\n\v"])
+def test_an_id_of_line_ends_alone_is_no_id(tmp_path, blank):
+    [problem] = problems_of(write(tmp_path / "log.parquet", log(["x", blank])))
+    assert "'user_id': no user id in 1 of 2 rows (for example row 2)" in problem
+
+
 def test_text_that_is_declared_but_not_utf8_is_refused(tmp_path):
     broken = pa.Array.from_buffers(pa.string(), 2, pa.array([b"ok", b"\xff"]).buffers())
     [problem] = problems_of(write(tmp_path / "log.parquet", log(broken)))
