@@ -21,6 +21,6 @@ def require_files(source: SourceConfig) -> None:
     if is_named_source(source):
         return
     with suppress(OSError):  # the disk cannot be reached now: the ingest stage tries again
-        files, problems = find_files(source.uri)
+        files, problems = find_files(source)
         if not files:
             raise DataError(problems)

@@ -55,7 +55,7 @@ def load_interactions(source: SourceConfig, *, cache: Path, seed: int) -> tuple[
 
 def _require_readable(source: SourceConfig) -> None:
     """Raise a ``DataError`` if a file is missing or must not be read; it also lists the problems in the other files."""
-    files, problems = find_files(source.uri)
+    files, problems = find_files(source)
     if problems:
         with suppress(OSError):  # a file cannot be read now: report at least the problems found before
             problems += problems_in(files, source)

@@ -14,7 +14,7 @@ from sdrm_core.data.formats import named_format
 from sdrm_core.errors import DataError, Problem, SourceChangingError
 
 _CHUNK_BYTES = 1 << 20
-_HIDDEN = (".", "_")  # names of files that Spark and other tools write beside the data
+_HIDDEN, _CHECKSUM = (".", "_"), ".crc"  # files that Spark and other tools write beside the data
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def locate(source: SourceConfig, *, cache: Path) -> LocatedSource:
     dataset = CATALOGUE.get(source.uri)
     if dataset is not None:
         return _located(source.uri, (_named_file(dataset, source, cache=cache),))
-    files, problems = find_files(source.uri)
+    files, problems = find_files(source)
     if problems:
         raise DataError(problems)
     located = _located(source.uri, files)
@@ -120,12 +120,13 @@ def _named_file(dataset: NamedDataset, source: SourceConfig, *, cache: Path) -> 
     return fetch(dataset, cache=cache, sha256=sha256)
 
 
-def find_files(uri: str) -> tuple[tuple[Path, ...], list[Problem]]:
+def find_files(source: SourceConfig) -> tuple[tuple[Path, ...], list[Problem]]:
     """Return the file, or the Parquet files of a directory, sorted by name, and the problems; no content is read.
 
-    Files that do not exist or must not be read are not returned; each is a problem. So are data files of other formats
-    and Parquet files in subdirectories.
+    Files that do not exist or must not be read are not returned; each is a problem. So are files of other formats in
+    the directory and Parquet files in its subdirectories.
     """
+    uri = source.uri
     path = Path(uri).expanduser()
     try:
         is_directory = path.is_dir()
@@ -133,7 +134,7 @@ def find_files(uri: str) -> tuple[tuple[Path, ...], list[Problem]]:
         return (), [Problem(uri, f"cannot be read: {error.strerror}", "Check source.uri and its rights")]
     if is_directory and not os.access(path, os.R_OK | os.X_OK):
         return (), [_forbidden(uri)]
-    found, problems = _files_of(path) if is_directory else ((path,), [])
+    found, problems = _files_of(path, source) if is_directory else ((path,), [])
     files = []
     for file in found:
         problem = _access_problem(file)
@@ -144,34 +145,44 @@ def find_files(uri: str) -> tuple[tuple[Path, ...], list[Problem]]:
     return tuple(files), problems
 
 
-def _files_of(directory: Path) -> tuple[tuple[Path, ...], list[Problem]]:
+def _files_of(directory: Path, source: SourceConfig) -> tuple[tuple[Path, ...], list[Problem]]:
     """Return the Parquet files of a directory, sorted by name, and its problems.
 
-    Data files of other formats, and Parquet files in subdirectories, are problems: they would not be read.
+    Files of other formats, and Parquet files in subdirectories, are problems: they would not be read.
     """
     data = _data(directory, "*")
-    files = tuple(file for file in data if named_format(file) == "parquet")
-    below = [file for file in _data(directory, "*/**/*") if named_format(file) == "parquet"]
-    others = [file for file in data if named_format(file) != "parquet"]
+    files = tuple(file for file in data if _is_parquet(file, source))
+    below = [file for file in _data(directory, "*/**/*") if _is_parquet(file, source)]
+    others = [file for file in data if not _is_parquet(file, source)]
     problems = []
     if others:
-        what = f"the directory holds {len(others):,} data files of other formats than Parquet, which are not read"
-        remedy = "Write them as Parquet or keep them elsewhere; to read one of them, name it in source.uri."
+        what = f"the directory holds {len(others):,} files that are not named as Parquet, which are not read"
+        remedy = (
+            "Write them as Parquet or keep them elsewhere; set source.format to parquet if they are Parquet without an "
+            "ending of another format; to read one of them, name it in source.uri."
+        )
         problems.append(Problem(str(directory), what, remedy, example=others[0].name))
     if below:
         what = f"subdirectories hold {len(below):,} more Parquet files, which are not read"
         remedy = "Put all files into one directory, with every column inside them, or keep others elsewhere."
         problems.append(Problem(str(directory), what, remedy, example=str(below[0].relative_to(directory))))
     if not files and not problems:
-        what, remedy = "the directory holds no *.parquet file", "Name a file, or its directory."
+        what = "the directory holds no *.parquet file"
+        remedy = "Name a file, or the directory that holds the files; names that begin with . or _ are ignored."
         problems.append(Problem(str(directory), what, remedy))
     return files, problems
 
 
 def _data(directory: Path, pattern: str) -> list[Path]:
-    """Return the files, sorted, whose name has the ending of a known format; nothing that is hidden (``_HIDDEN``)."""
-    named = (file.relative_to(directory) for file in directory.glob(pattern) if named_format(file))
-    return sorted(directory / file for file in named if not any(part.startswith(_HIDDEN) for part in file.parts))
+    """Return all that is no directory, sorted; nothing that is hidden (``_HIDDEN``) and no checksum of Hadoop."""
+    found = (file.relative_to(directory) for file in directory.glob(pattern) if not file.is_dir())
+    shown = (file for file in found if not any(part.startswith(_HIDDEN) for part in file.parts))
+    return sorted(directory / file for file in shown if file.suffix != _CHECKSUM)
+
+
+def _is_parquet(file: Path, source: SourceConfig) -> bool:
+    """Return whether a file is Parquet by its name or, if that names no format, by ``source.format``."""
+    return named_format(file) == "parquet" or (named_format(file) is None and source.format == "parquet")
 
 
 def _access_problem(path: Path) -> Problem | None:

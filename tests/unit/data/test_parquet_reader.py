@@ -211,6 +211,14 @@ def test_parts_of_different_id_types_are_refused(tmp_path):
     assert read(tmp_path / "log", user_id_type="text")["user_id"].to_pylist() == ["1", "2", "x", "y"]
 
 
+def test_parts_without_an_ending_are_read_where_they_are_declared(tmp_path):
+    write(tmp_path / "log" / "000000_0", log([1, 2]))
+    write(tmp_path / "log" / "000001_0", log([3, 4]))
+    assert read(tmp_path / "log", format="parquet")["user_id"].to_pylist() == [1, 2, 3, 4]
+    [problem] = problems_of(tmp_path / "log")
+    assert "set source.format to parquet" in problem
+
+
 def test_parts_with_numbers_and_times_are_refused(tmp_path):
     write(tmp_path / "log" / "a.parquet", log([1, 2], time=[1, 2]))
     write(tmp_path / "log" / "b.parquet", log([1, 2], time=[dt.datetime(2020, 1, 1)] * 2))

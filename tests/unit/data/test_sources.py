@@ -47,7 +47,7 @@ def test_a_directory_is_its_parquet_files_sorted_by_name(tmp_path):
         ("a.parquet", b"ab"),
         ("_c.parquet", b"?"),
         (".d.parquet", b"?"),
-        ("x", b"?"),
+        ("a.parquet.crc", b"?"),
     ):
         (tmp_path / name).write_bytes(content)
     located = find(tmp_path, tmp_path)
@@ -56,16 +56,32 @@ def test_a_directory_is_its_parquet_files_sorted_by_name(tmp_path):
 
 
 def test_parquet_in_a_directory_is_told_by_its_name_as_elsewhere(tmp_path):
-    for name in ("b.pq", "A.PARQUET", "c.parquet.gz", "notes.txt", "_SUCCESS", "_metadata.json", ".crc.csv"):
+    for name in ("b.pq", "A.PARQUET", "c.parquet.gz", "_SUCCESS", "_metadata.json", ".crc.csv", ".b.pq.crc"):
         (tmp_path / name).write_bytes(b"?")
     assert [path.name for path in find(tmp_path, tmp_path).files] == ["A.PARQUET", "b.pq", "c.parquet.gz"]
 
 
-def test_data_of_other_formats_beside_parquet_are_told_of_not_left_out(tmp_path):
-    for name in ("a.parquet", "c.json", "b.CSV.gz", "_d.csv"):
+@pytest.mark.parametrize(
+    "names", [("c.json", "b.CSV.gz"), ("000000_0", "part-00001"), ("b.parq", "c.orc"), ("d.csv.bz2", "notes.txt")]
+)
+def test_data_of_other_formats_beside_parquet_are_told_of_not_left_out(tmp_path, names):
+    for name in ("a.parquet", "_d.csv", *names):
         (tmp_path / name).write_bytes(b"?")
     what = problem_of(tmp_path, tmp_path)
-    assert what == "the directory holds 2 data files of other formats than Parquet, which are not read"
+    assert what == "the directory holds 2 files that are not named as Parquet, which are not read"
+
+
+def test_parquet_without_its_ending_is_read_where_it_is_declared(tmp_path):
+    for name in ("000001_0", "000000_0", "b.parq", "c.parquet", "_SUCCESS", "000000_0.crc"):
+        (tmp_path / name).write_bytes(b"?")
+    located = find(tmp_path, tmp_path, format="parquet")
+    assert [path.name for path in located.files] == ["000000_0", "000001_0", "b.parq", "c.parquet"]
+    (tmp_path / "d.csv").write_bytes(b"?")
+    assert problem_of(tmp_path, tmp_path, format="parquet").startswith("the directory holds 1 files")
+    (tmp_path / "d.csv").rename(tmp_path / "d.pq")
+    (tmp_path / "day=1").mkdir()
+    (tmp_path / "day=1" / "000000_0").write_bytes(b"?")
+    assert "hold 1 more Parquet files" in problem_of(tmp_path, tmp_path, format="parquet")
 
 
 def test_all_that_is_wrong_with_a_directory_is_told_at_once(tmp_path):
