@@ -1,5 +1,6 @@
 """Find the format of a file by its name, check its first bytes, and decompress gzip while reading."""
 
+import codecs
 import gzip
 import re
 import zlib
@@ -28,12 +29,12 @@ _PARQUET = b"PAR1"
 BOM = b"\xef\xbb\xbf"
 _TEXT, _JSON_LINES, _PARQUET_FILE = "plain text", "JSON lines", "a Parquet file"
 _EXPECTED: dict[Format, str] = {"csv": _TEXT, "tsv": _TEXT, "jsonl": _JSON_LINES, "parquet": _PARQUET_FILE}
-_JSON_OPENING = re.compile(rb"\s*(\[\s*)?\{")
+_JSON_OPENING = re.compile(rb'\s*(\[\s*)?\{\s*["}]')
 _SIGNATURES = {
     _PARQUET: _PARQUET_FILE,
     _GZIP: "gzip inside gzip",
     b"PK\x03\x04": "a ZIP archive (or an Excel workbook)",
-    b"BZh": "a bzip2 file",
+    **{b"BZh%d1AY&SY" % level: "a bzip2 file" for level in range(1, 10)},
     b"\xfd7zXZ": "an xz file",
     b"\x28\xb5\x2f\xfd": "a zstd file",
     b"\x89PNG": "a PNG image",
@@ -127,8 +128,9 @@ def check_head(path: Path, kind: Format) -> Problem | None:
 
 
 def _describe(head: bytes) -> str:
+    is_text = _is_text(head)
     for signature, description in _SIGNATURES.items():
-        if head.startswith(signature):
+        if head.startswith(signature) and not (is_text and signature.isascii()):  # an id may be PAR1 or GIF8
             return description
     if b"\0" in head:
         return "binary data"
@@ -136,3 +138,12 @@ def _describe(head: bytes) -> str:
     if not opening:
         return _TEXT
     return "a JSON array" if opening[1] else _JSON_LINES
+
+
+def _is_text(head: bytes) -> bool:
+    """Return whether the first bytes of a file are UTF-8, whose last character may be cut, without a NUL."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in head

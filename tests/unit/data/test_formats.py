@@ -1,3 +1,4 @@
+import bz2
 import gzip
 import io
 import zipfile
@@ -6,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from .logs import HEADER, refused
+from .logs import HEADER, read_bytes, refused
 
 
 def parquet_bytes() -> bytes:
@@ -41,6 +42,29 @@ def test_a_file_that_is_something_else_is_named(tmp_path, name, data, found, exp
     [problem] = refused(tmp_path, name, data)
     assert f"{name}: this is {found}" in problem
     assert f"format {expected}" in problem
+
+
+@pytest.mark.parametrize("level", range(1, 10))
+def test_bzip2_is_named(tmp_path, level):
+    [problem] = refused(tmp_path, "log.csv", bz2.compress(HEADER, level))
+    assert "this is a bzip2 file" in problem
+
+
+@pytest.mark.parametrize(
+    "user", ["{3F2504E0-4F89-11D3-9A0C-0305E82C3301}", "BZhq3x", "BZh91", "PAR1", "GIF8", "%PDF", "[{a"]
+)
+def test_the_first_id_of_a_file_without_a_header_may_look_like_a_format(tmp_path, user):
+    data = f"{user},1,5\nu2,2,4\n".encode()
+    table = read_bytes(tmp_path, "log.csv", data, header=("user_id", "item_id", "rating"))
+    assert table["user_id"].to_pylist() == [user, "u2"]
+
+
+def test_a_character_cut_at_the_end_of_the_first_bytes_makes_no_other_format(tmp_path):
+    for n_before in range(2):  # one of the two cuts a character of two bytes at 64 KiB
+        user = "PAR1" + "x" * n_before + "é" * 40_000
+        data = f"{user},1,5\nu2,2,4\n".encode()
+        table = read_bytes(tmp_path, "log.csv", data, header=("user_id", "item_id", "rating"))
+        assert table["user_id"][0].as_py() == user
 
 
 @pytest.mark.parametrize("header", [b"ORCID,item_id,rating", b"ARROW1,item_id,rating"])
