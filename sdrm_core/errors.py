@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -37,20 +37,53 @@ class Problem:
     """One thing that is wrong with the input data.
 
     Attributes:
-        where: the file, and the column where there is one, e.g. ``ratings.csv, column 'rating'``.
-        what: what is wrong, with the number of rows, e.g. ``3 values are not numbers``.
-        example: the first offending row or value, e.g. ``line 17: 'five'``; empty if there is none.
+        where: the file or the setting, e.g. ``ratings.csv``.
+        what: what is wrong, e.g. ``no user id``.
         remedy: what the user can do about it.
+        example: the first offending row or value, e.g. ``line 17: 'five'``; empty if there is none.
+        column: the column, if it is one column's problem.
+        n_bad: number of offending rows, of ``n_rows``; both are 0 if it is not a problem of single rows.
     """
 
     where: str
     what: str
     remedy: str
     example: str = ""
+    column: str = ""
+    n_bad: int = 0
+    n_rows: int = 0
 
     def __str__(self) -> str:
+        column = f", column {self.column!r}" if self.column else ""
+        rows = f" in {self.n_bad:,} of {self.n_rows:,} rows" if self.n_rows else ""
         example = f" (for example {self.example})" if self.example else ""
-        return f"{self.where}: {self.what}{example}. {self.remedy}"
+        return f"{self.where}{column}: {self.what}{rows}{example}. {self.remedy}"
+
+
+def merged(problems: Sequence[Problem]) -> list[Problem]:
+    """Return one problem for all that differ in nothing but the file and its rows.
+
+    It names the first file and how many more have the problem. The rows are those of all files together; the example is
+    the first file's.
+    """
+    alike: dict[Problem, list[Problem]] = {}
+    for problem in problems:
+        alike.setdefault(replace(problem, where="", example="", n_bad=0, n_rows=0), []).append(problem)
+    return [
+        replace(
+            some[0],
+            where=and_more([problem.where for problem in some]),
+            n_bad=sum(problem.n_bad for problem in some),
+            n_rows=sum(problem.n_rows for problem in some),
+        )
+        for some in alike.values()
+    ]
+
+
+def and_more(files: Sequence[object]) -> str:
+    """Return the first file and the number of the others, e.g. ``part-0.parquet and 1,999 more files``."""
+    n_more = len(files) - 1
+    return f"{files[0]} and {n_more:,} more file{'' if n_more == 1 else 's'}" if n_more else str(files[0])
 
 
 class DataError(SdrmError, ValueError):

@@ -151,9 +151,12 @@ def found_in(file: RawFile, column: RawColumn, bad_rows: np.ndarray, *, what: st
     example = ": ".join(part for part in (file.locate(first), shown) if part)
     return [
         Problem(
-            where=f"{file.path}, column {column.name!r}",
-            what=f"{what} in {count:,} of {len(bad_rows):,} rows",
-            example=example,
+            where=str(file.path),
+            what=what,
             remedy=remedy,
+            example=example,
+            column=column.name,
+            n_bad=count,
+            n_rows=len(bad_rows),
         )
     ]

@@ -99,9 +99,10 @@ def _parse_file(file: RawFile, column: RawColumn, role: str) -> tuple[_Ids | Non
         return _Ids(file, column, coded, is_text_by_type=not column.is_untyped), problems
     problems.append(
         Problem(
-            where=f"{file.path}, column {column.name!r}",
+            where=str(file.path),
             what=f"the {_name(role)}s are of type {kind}, which is neither an integer nor text",
             remedy="Write the ids as integers or as text.",
+            column=column.name,
         )
     )
     return None, problems
@@ -156,10 +157,11 @@ def _mixed_types(parts: Sequence[_Ids], role: str) -> list[Problem]:
         return []
     return [
         Problem(
-            where=f"{texts[0].file.path.parent}, column {texts[0].column.name!r}",
+            where=str(texts[0].file.path.parent),
             what=f"mixed id types: integers in {len(integers):,} of {len(parts):,} files, text in {len(texts):,}",
             example=f"integers in {integers[0].file.path.name}, text in {texts[0].file.path.name}",
             remedy=f"Write all files alike, or set source.{role}_type to text to read integers as their digits.",
+            column=texts[0].column.name,
         )
     ]
 

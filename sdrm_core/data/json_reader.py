@@ -99,7 +99,7 @@ class _SlowReading:
         columns = {}
         for role in found:
             column, name = self._columns[role], self._wanted[role]
-            problems += column.problems(f"{self._path}, column {name!r}", wanted=self._id_type(role), role=role)
+            problems += column.problems(self._path, name, wanted=self._id_type(role), role=role)
             columns[role] = RawColumn(name, column.values(), is_untyped=not column.n_texts)
         return RawFile(self._path, columns, locate=lambda row: f"line {self._line_of_row[row]:,}"), problems
 
@@ -162,7 +162,7 @@ class _SlowColumn:
         self._flush()
         return pa.chunked_array(self._chunks).unify_dictionaries()
 
-    def problems(self, where: str, *, wanted: str, role: str) -> list[Problem]:
+    def problems(self, path: Path, name: str, *, wanted: str, role: str) -> list[Problem]:
         """Return why the values cannot be ids; for ratings and time stamps nothing: they are checked later."""
         if not self._is_id:
             return []
@@ -170,20 +170,24 @@ class _SlowColumn:
         if self._n_others:
             problems.append(
                 Problem(
-                    where=where,
-                    what=f"neither an integer nor text in {self._n_others:,} of {self._n_rows:,} rows",
-                    example=self._example("other", n_bad=self._n_others),
+                    where=str(path),
+                    what="neither an integer nor text",
                     remedy="Write the ids as integers or as text.",
+                    example=self._example("other", n_bad=self._n_others),
+                    column=name,
+                    n_bad=self._n_others,
+                    n_rows=self._n_rows,
                 )
             )
         if self._n_integers and self.n_texts and wanted != "text":
             examples = (self._example(kind, n_bad=self._n_integers + self.n_texts) for kind in ("integer", "text"))
             problems.append(
                 Problem(
-                    where=where,
+                    where=str(path),
                     what=f"mixed id types: integers in {self._n_integers:,} rows, text in {self.n_texts:,}",
                     example=" and ".join(examples),
                     remedy=f"Write all ids alike, or set source.{role}_type to text to read integers as their digits.",
+                    column=name,
                 )
             )
         return problems

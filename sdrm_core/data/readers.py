@@ -17,7 +17,7 @@ from sdrm_core.data.parquet_reader import read_parquet
 from sdrm_core.data.raw import ITEM, RATING, TIMESTAMP, USER, RawColumn, RawFile, wanted_columns
 from sdrm_core.data.sources import LocatedSource
 from sdrm_core.data.values import parse_ratings, parse_timestamps
-from sdrm_core.errors import DataError, Problem, collected
+from sdrm_core.errors import DataError, Problem, collected, merged
 
 _Parser = Callable[[Sequence[RawFile]], tuple[pa.ChunkedArray, list[Problem]]]
 _INTEGER = r"\A[+-]?[0-9]+\z"  # leading zeros and any length are allowed: no column has such a name
@@ -61,6 +61,7 @@ def _read(paths: Sequence[Path], source: SourceConfig) -> tuple[dict[str, pa.Chu
             file, found = _read_file(path, source)
             problems += found
             files += [] if file is None else [file]
+    files = [file for file in files if _has_rows(file)]  # tools give a part without rows types of their own
     problems += [problem for file in files for problem in _repeated_headers(file) or _foreign_header(file, source)]
     parsers: dict[str, _Parser] = {
         USER: partial(parse_ids, role=USER, wanted=source.user_id_type),
@@ -74,7 +75,11 @@ def _read(paths: Sequence[Path], source: SourceConfig) -> tuple[dict[str, pa.Chu
         problems += found
         for file in files:
             file.columns.pop(role, None)  # frees the raw column, which is no longer needed
-    return columns, problems
+    return columns, merged(problems)
+
+
+def _has_rows(file: RawFile) -> bool:
+    return any(len(column.values) for column in file.columns.values())
 
 
 def _repeated_headers(file: RawFile) -> list[Problem]:

@@ -11,7 +11,7 @@ from sdrm_core.config import SourceConfig
 from sdrm_core.data.catalogue import CATALOGUE, NamedDataset
 from sdrm_core.data.download import cached, fetch
 from sdrm_core.data.formats import named_format
-from sdrm_core.errors import DataError, Problem, SourceChangingError
+from sdrm_core.errors import DataError, Problem, SourceChangingError, merged
 
 _CHUNK_BYTES = 1 << 20
 _HIDDEN, _CHECKSUM = (".", "_"), ".crc"  # files that Spark and other tools write beside the data
@@ -142,7 +142,7 @@ def find_files(source: SourceConfig) -> tuple[tuple[Path, ...], list[Problem]]:
             files.append(file)
         else:
             problems.append(problem)
-    return tuple(files), problems
+    return tuple(files), merged(problems)
 
 
 def _files_of(directory: Path, source: SourceConfig) -> tuple[tuple[Path, ...], list[Problem]]:

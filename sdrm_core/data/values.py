@@ -1,6 +1,6 @@
 """Read ratings and time stamps as numbers; values that are none become problems that show the first such row."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import IntEnum
 
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from sdrm_core.data.columns import decode_text, encode, encode_text, found_in, is_text, null_rows
 from sdrm_core.data.raw import RATING, TIMESTAMP, RawColumn, RawFile
-from sdrm_core.errors import Problem
+from sdrm_core.errors import Problem, and_more
 
 _NUMBER = r"\A[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\z"
 _BLANK = r"\A\s*\z"
@@ -64,16 +64,14 @@ def parse_timestamps(files: Sequence[RawFile]) -> tuple[pa.ChunkedArray, list[Pr
     """
     problems: list[Problem] = []
     parts: list[np.ndarray] = []
-    where: list[str] = []
-    for file in files:
-        if TIMESTAMP in file.columns:
-            part, found = _parse_stamps(file, file.columns[TIMESTAMP])
-            problems += found
-            parts.append(part)
-            where.append(f"{file.path}, column {file.columns[TIMESTAMP].name!r}")
-    is_fractional = any(part.dtype.kind == "f" and bool((part != np.floor(part)).any()) for part in parts)
+    having = [file for file in files if TIMESTAMP in file.columns]
+    for file in having:
+        part, found = _parse_stamps(file, file.columns[TIMESTAMP])
+        problems += found
+        parts.append(part)
+    is_fractional = any(map(_has_fractions, parts))
     if not problems:
-        problems += _mixed_stamps(parts, where, is_fractional=is_fractional)
+        problems += _mixed_stamps(having, parts)
     if problems:
         return pa.chunked_array([], pa.int64()), problems
     scale = float(_TICKS_PER_SECOND) if is_fractional else 1
@@ -81,15 +79,36 @@ def parse_timestamps(files: Sequence[RawFile]) -> tuple[pa.ChunkedArray, list[Pr
     return pa.chunked_array(ticks, pa.int64()), []
 
 
-def _mixed_stamps(parts: Sequence[np.ndarray], where: Sequence[str], *, is_fractional: bool) -> list[Problem]:
+def _has_fractions(part: np.ndarray) -> bool:
+    return part.dtype.kind == "f" and bool((part != np.floor(part)).any())
+
+
+def _is_beyond_seconds(part: np.ndarray) -> bool:
+    return part.dtype.kind != "M" and bool((np.abs(part) >= _INT64_BOUND / _TICKS_PER_SECOND).any())
+
+
+def _mixed_stamps(files: Sequence[RawFile], parts: Sequence[np.ndarray]) -> list[Problem]:
     """Return a problem if the time stamps of the files have no common unit; otherwise an empty list."""
-    if len({part.dtype.kind == "M" for part in parts}) > 1:
-        what = "numbers in some files, dates and times in others"
-    elif is_fractional and any((np.abs(part) >= _INT64_BOUND / _TICKS_PER_SECOND).any() for part in parts):
-        what = "fractions of seconds beside numbers too large to be seconds"
-    else:
-        return []
-    return [Problem(where=where[0], what=what, remedy="Write all time stamps alike, in one unit.")]
+
+    def having(is_so: Callable[[np.ndarray], bool]) -> list[str]:
+        return [file.path.name for file, part in zip(files, parts, strict=True) if is_so(part)]
+
+    for kind, is_so, other, is_other in (
+        ("numbers", lambda part: part.dtype.kind != "M", "dates and times", lambda part: part.dtype.kind == "M"),
+        ("fractions of seconds", _has_fractions, "numbers too large to be seconds", _is_beyond_seconds),
+    ):
+        some, others = having(is_so), having(is_other)
+        if some and others:
+            return [
+                Problem(
+                    where=str(files[0].path.parent if len(files) > 1 else files[0].path),
+                    what=f"{kind} beside {other} as time stamps",
+                    remedy="Write all time stamps alike, in one unit.",
+                    example=f"{kind} in {and_more(some)}, {other} in {and_more(others)}",
+                    column=files[0].columns[TIMESTAMP].name,
+                )
+            ]
+    return []
 
 
 def _parse_rating(file: RawFile, column: RawColumn) -> tuple[np.ndarray, list[Problem]]:
@@ -124,7 +143,8 @@ def _nearest(values: pa.ChunkedArray) -> np.ndarray:
     codes, distinct = encode(values.cast(pa.string()) if is_decimal else values)
     if values.type == pa.float16():  # Arrow writes more digits than make it differ from its neighbours
         distinct = pa.array(np.asarray(distinct).astype(str))
-    return np.append(np.asarray(distinct.cast(pa.string()).cast(pa.float64())), np.nan)[codes]
+    numbers = np.asarray(distinct.cast(pa.string()).cast(pa.float64()))
+    return np.asarray(np.append(numbers, np.nan)[codes])  # code -1: a null
 
 
 def _rating_remedy(fault: _Fault) -> str:
@@ -240,7 +260,8 @@ def _is_number(kind: pa.DataType) -> bool:
 
 def _wrong_type(file: RawFile, column: RawColumn, *, remedy: str) -> Problem:
     return Problem(
-        where=f"{file.path}, column {column.name!r}",
+        where=str(file.path),
         what=f"values of type {column.values.type} where numbers are expected",
         remedy=remedy,
+        column=column.name,
     )

@@ -222,8 +222,50 @@ def test_parts_without_an_ending_are_read_where_they_are_declared(tmp_path):
 def test_parts_with_numbers_and_times_are_refused(tmp_path):
     write(tmp_path / "log" / "a.parquet", log([1, 2], time=[1, 2]))
     write(tmp_path / "log" / "b.parquet", log([1, 2], time=[dt.datetime(2020, 1, 1)] * 2))
+    write(tmp_path / "log" / "c.parquet", log([1, 2], time=[1, 2]))
+    write(tmp_path / "log" / "d.parquet", log([1, 2], time=[1, 2]))
     [problem] = problems_of(tmp_path / "log", columns=with_time())
-    assert "numbers in some files, dates and times in others" in problem
+    assert problem.startswith(
+        f"{tmp_path}/log, column 'time': numbers beside dates and times as time stamps "
+        "(for example numbers in a.parquet and 2 more files, dates and times in b.parquet). Write all"
+    )
+
+
+def test_parts_with_fractions_of_seconds_and_large_numbers_are_refused(tmp_path):
+    write(tmp_path / "log" / "a.parquet", log([1, 2], time=[1, 2]))
+    write(tmp_path / "log" / "b.parquet", log([1, 2], time=[1.5, 2]))
+    write(tmp_path / "log" / "c.parquet", log([1, 2], time=[1 << 60, 2]))
+    [problem] = problems_of(tmp_path / "log", columns=with_time())
+    assert "fractions of seconds in b.parquet, numbers too large to be seconds in c.parquet" in problem
+    [problem] = problems_of(write(tmp_path / "log.parquet", log([1, 2], time=[1.5, 1e18])), columns=with_time())
+    assert "log.parquet, column 'time': fractions of seconds beside numbers too large to be seconds" in problem
+
+
+def test_one_mistake_in_many_parts_is_one_problem(tmp_path):
+    for number in range(20):
+        good = log([1, 2]) if number else log([1, 2, 3], items=["a", "b", "c"], ratings=[1.0, 2.0, 3.0])
+        write(tmp_path / "no-user" / f"{number:02}.parquet", {**good, "user_id": [None, *good["user_id"][1:]]})
+        write(tmp_path / "no-rating" / f"{number:02}.parquet", {name: good[name] for name in ("user_id", "item_id")})
+    [problem] = problems_of(tmp_path / "no-user")
+    told = "and 19 more files, column 'user_id': no user id in 20 of 41 rows (for example row 1). Give every row"
+    assert problem.startswith(f"{tmp_path}/no-user/00.parquet {told}")
+    [problem] = problems_of(tmp_path / "no-rating")
+    assert problem.startswith(f"{tmp_path}/no-rating/00.parquet and 19 more files: there is no column 'rating'; the")
+
+
+@pytest.mark.parametrize("kind", [pa.float64(), pa.null(), pa.string()])
+def test_a_part_without_rows_may_have_other_types(tmp_path, kind):
+    write(tmp_path / "log" / "a.parquet", log([1, 2], time=[dt.datetime(2020, 1, 1)] * 2))
+    nothing = {name: pa.array([], kind) for name in ("user_id", "item_id", "rating", "time")}
+    write(tmp_path / "log" / "b.parquet", nothing)
+    table = read(tmp_path / "log", columns=with_time())
+    assert (table["user_id"].to_pylist(), table["timestamp"].to_pylist()) == ([1, 2], [1577836800_000000] * 2)
+    (tmp_path / "log" / "a.parquet").unlink()
+    [problem] = problems_of(tmp_path / "log", columns=with_time())
+    assert "there are no rows of data" in problem
+    del nothing["item_id"]
+    write(tmp_path / "log" / "b.parquet", nothing)
+    assert any("there is no column 'item_id'" in problem for problem in problems_of(tmp_path / "log"))
 
 
 def test_each_part_tells_its_own_problems(tmp_path):
