@@ -15,6 +15,7 @@ from sdrm_core.errors import Problem
 CHUNK_ROWS = 1 << 20  # rows are decoded in slices, because an Arrow text array holds at most 2 GiB
 _MOST = 0.9  # of the rows are bad: the column may be another one
 _MANY, _MANY_ROWS = 0.1, 10  # so is it if a tenth are bad, except in a file of few rows
+_LOOKED_AT = 1000  # characters
 _LIKE_AN_ID = re.compile(r"\S*@\S*|[^\W\d]\S*\d\S*|\d\S*[^\W\d]{2}\S*")
 
 
@@ -59,12 +60,13 @@ def encode_text(values: pa.ChunkedArray) -> CodedText:
 
 def decode_text(values: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     """Return text or binary values as string; bytes that are not UTF-8 become null, even in a text column."""
+    if isinstance(values, pa.ChunkedArray):
+        return pa.chunked_array([decode_text(chunk) for chunk in values.chunks], pa.string())
     raw = values.cast(pa.binary())
     try:
         return raw.cast(pa.string())
     except pa.ArrowInvalid:
-        decoded = pa.array([_decode_or_none(value) for value in raw.to_pylist()], pa.string())
-        return decoded if isinstance(values, pa.Array) else pa.chunked_array([decoded])
+        return pa.array([_decode_or_none(value) for value in raw.to_pylist()], pa.string())
 
 
 def _decode_or_none(value: bytes | None) -> str | None:
@@ -119,9 +121,10 @@ def may_be_another_column(n_bad: int, n_rows: int) -> bool:
 def may_be_an_id(text: str) -> bool:
     """Return whether a text looks like a user id: an address, or letters and digits mixed.
 
-    In a row with a column too few or too many, any column may hold the user id.
+    In a row with a column too few or too many, any column may hold the user id. Only the beginning of a long text is
+    looked at, because the time grows with the square of the length.
     """
-    return _LIKE_AN_ID.fullmatch(text.strip()) is not None
+    return _LIKE_AN_ID.fullmatch(text.strip()[:_LOOKED_AT]) is not None
 
 
 def shortened(text: str, *, is_cut: bool = False) -> str:

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sdrm_core.config import SourceConfig
+from sdrm_core.data.columns import is_text
 from sdrm_core.data.raw import RawColumn, RawFile, find_columns
 from sdrm_core.errors import Problem
 
@@ -21,7 +22,7 @@ def read_parquet(path: Path, source: SourceConfig) -> tuple[RawFile | None, list
             schema = file.schema_arrow
             positions, problems = find_columns(path, schema.names, source)
             names = [schema.names[position] for position in positions.values()]
-            texts = [name for name in names if pa.types.is_string(schema.field(name).type)]
+            texts = [name for name in names if is_text(schema.field(name).type)]
         with pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=texts) as file:
             table = file.read(columns=names)
     except (pa.ArrowException, OSError) as error:

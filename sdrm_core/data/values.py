@@ -1,6 +1,7 @@
 """Read ratings and time stamps as numbers; values that are none become problems that show the first such row."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import IntEnum
 
@@ -16,7 +17,8 @@ _NUMBER = r"\A[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\z"
 _BLANK = r"\A\s*\z"
 _NAN = r"\A[+-]?(?i:nan)\z"
 _INFINITE = r"\A[+-]?(?i:inf(inity)?)\z"
-_ZONE = r"(Z|[+-][0-9]{2}:?[0-9]{2})\z"
+_ZONE = r"(Z|[+-][0-9]{2}:?[0-9]{2}|[T ].*[+-][0-9]{2})\z"
+_TIMES_AT_ONCE = 1 << 16
 _TICKS_PER_SECOND = 1_000_000
 _INT64_BOUND = float(1 << 63)
 
@@ -206,8 +208,9 @@ def _times_in_microseconds(values: pa.ChunkedArray) -> tuple[np.ndarray, np.ndar
 
 def _number_stamps(values: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
     """Return (n_rows,) int64 or float64 values, and (n_rows,) bool: missing, not finite or beyond 64 bits."""
-    if pa.types.is_integer(values.type) and values.type != pa.uint64():
-        return np.asarray(values.fill_null(0).cast(pa.int64())), null_rows(values)
+    if not pa.types.is_floating(values.type):
+        with suppress(pa.ArrowInvalid):  # a fraction, or beyond 64 bits
+            return np.asarray(values.cast(pa.int64()).fill_null(0)), null_rows(values)
     numbers = np.asarray(values.cast(pa.float64(), safe=False))
     is_bad = ~(np.abs(numbers) < _INT64_BOUND)  # a null is NaN here, and every comparison with NaN is false
     return np.where(is_bad, 0.0, numbers), is_bad
@@ -219,16 +222,22 @@ def _read_stamps(texts: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
     if 2 * np.count_nonzero(is_number) < len(texts):
         times = _read_times(texts)
         return times, np.isnat(times)
-    numbers = pc.if_else(is_number, texts, pa.scalar(None, pa.string()))
+    numbers = pc.if_else(is_number, pc.utf8_ltrim(texts, characters="+"), pa.scalar(None, pa.string()))
     try:
         numbers = numbers.cast(pa.int64())
-    except pa.ArrowInvalid:  # fractions, an exponent, a plus sign, or beyond 64 bits
+    except pa.ArrowInvalid:  # fractions, an exponent, or beyond 64 bits
         numbers = numbers.cast(pa.float64())
     return _number_stamps(numbers)
 
 
 def _read_times(texts: pa.ChunkedArray) -> np.ndarray:
     """Return (n_rows,) datetime64[us] in UTC; NaT where the text is not a time."""
+    starts = range(0, len(texts), _TIMES_AT_ONCE)  # one time that Arrow cannot read makes all of its slice slow
+    slices = [_read_slice(texts.slice(start, _TIMES_AT_ONCE)) for start in starts]
+    return np.concatenate(slices) if slices else np.empty(0, "datetime64[us]")
+
+
+def _read_slice(texts: pa.ChunkedArray) -> np.ndarray:
     has_zone = _matches(texts, _ZONE)
     times = np.full(len(texts), np.datetime64("NaT", "us"))
     for rows, kind in ((has_zone, pa.timestamp("us", "UTC")), (~has_zone, pa.timestamp("us"))):

@@ -1,9 +1,12 @@
 import gzip
+import time
+from unittest.mock import Mock
 
 import pyarrow as pa
 import pytest
 
 from sdrm_core.config import ColumnsConfig
+from sdrm_core.data import values
 
 from .logs import HEADER, MISSING, read_bytes, refused, with_time
 
@@ -262,6 +265,31 @@ def test_unreadable_time_stamps_are_refused(tmp_path, stamps, n_bad, example):
     assert f"column 'time': no readable time stamp in {n_bad} of 3 rows (for example {example})" in problem
 
 
+def test_a_time_stamp_with_a_sign_makes_no_other_inexact(tmp_path):
+    rows = b"1,1,1,1577836800000000001\n2,2,1,+5\n3,3,1,-7\n"
+    table = read_bytes(tmp_path, "log.csv", b"user_id,item_id,rating,time\n" + rows, columns=with_time())
+    assert table["timestamp"].to_pylist() == [1577836800000000001, 5, -7]
+
+
+def test_one_unreadable_time_makes_few_others_slow(tmp_path, monkeypatch):
+    slowly = Mock(side_effect=values._time_or_nat)
+    monkeypatch.setattr(values, "_time_or_nat", slowly)
+    monkeypatch.setattr(values, "_TIMES_AT_ONCE", 2)
+    stamps = ["2020-01-01 00:00:00+00", "2020-01-01T00:00:00.5+01", "2020-01-01", "soon", "2020-01-02", "2020-01-01"]
+    rows = "".join(f"{number},{number},1,{stamp}\n" for number, stamp in enumerate(stamps))
+    [problem] = refused(tmp_path, "log.csv", b"user_id,item_id,rating,time\n" + rows.encode(), columns=with_time())
+    assert "no readable time stamp in 1 of 6 rows (for example line 5: 'soon')" in problem
+    assert [call.args[0] for call in slowly.call_args_list] == ["2020-01-01", "soon"]
+    table = read_bytes(
+        tmp_path,
+        "log.csv",
+        b"user_id,item_id,rating,time\n" + rows.replace("soon", "2020-01-03").encode(),
+        columns=with_time(),
+    )
+    days = [0, -3_599_500_000, 0, 2 * 86_400_000_000, 86_400_000_000, 0]
+    assert table["timestamp"].to_pylist() == [1577836800_000000 + day for day in days]
+
+
 def test_column_names_must_differ():
     with pytest.raises(ValueError, match="different columns"):
         ColumnsConfig(user="id", item="id")
@@ -370,6 +398,13 @@ def test_a_value_that_may_be_a_user_is_not_told_though_few_rows_are_bad(tmp_path
     problems = refused(tmp_path, "log.csv", HEADER + rows, **settings)
     assert any("(for example line" in problem for problem in problems)
     assert not any(name in problem for problem in problems for name in ("alice", "carol"))
+
+
+def test_a_long_value_is_looked_at_in_no_time(tmp_path):
+    started = time.process_time()
+    problems = refused(tmp_path, "log.csv", HEADER + b"u1,i1,4\nu2,i2,a%s x\nu3,i3,3\n" % (b"1" * 200_000))
+    assert "(for example line 3)" in problems[0]
+    assert time.process_time() - started < 5
 
 
 def test_a_value_that_is_no_user_is_told(tmp_path):

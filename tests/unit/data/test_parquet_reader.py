@@ -6,7 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sdrm_core.config import ColumnsConfig
+from sdrm_core.config import ColumnsConfig, SourceConfig
+from sdrm_core.data.parquet_reader import read_parquet
 from sdrm_core.errors import DataError
 
 from .logs import MISSING, read, with_time
@@ -94,6 +95,13 @@ def test_a_missing_id_written_as_text_is_no_id(tmp_path, missing, kind):
     assert f"'item_id': no item id in 1 of 2 rows (for example row 1: {missing!r})" in problem
 
 
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()])
+def test_text_of_every_type_is_read_as_a_dictionary(tmp_path, kind):
+    path = write(tmp_path / "log.parquet", log([1, 2], items=pa.array(["a", "b"], kind)))
+    file, _ = read_parquet(path, SourceConfig())
+    assert pa.types.is_dictionary(file.columns["item_id"].values.type)
+
+
 @pytest.mark.parametrize("blank", ["\r", "\n", "\r\n\v"])
 def test_an_id_of_line_ends_alone_is_no_id(tmp_path, blank):
     [problem] = problems_of(write(tmp_path / "log.parquet", log(["x", blank])))
@@ -162,6 +170,9 @@ def test_ratings_that_are_no_numbers_are_refused(tmp_path):
     [
         (pa.array([5, 6], pa.int32()), [5, 6]),
         (pa.array([5.0, 6.0]), [5, 6]),
+        (pa.array([1577836800000000001, 6], pa.uint64()), [1577836800000000001, 6]),
+        (pa.array([Decimal(1577836800000000001), Decimal(6)], pa.decimal128(20, 0)), [1577836800000000001, 6]),
+        (pa.array([Decimal(5), Decimal(6)], pa.decimal32(5, 0)), [5, 6]),
         (pa.array([5.5, 6.0]), [5_500_000, 6_000_000]),
         (pa.array([dt.datetime(2020, 1, 1)] * 2, pa.timestamp("ns")), [1577836800_000000] * 2),
         (pa.array([dt.datetime(2020, 1, 1)] * 2, pa.timestamp("s", "Europe/Berlin")), [1577836800_000000] * 2),
