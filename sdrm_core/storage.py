@@ -51,6 +51,12 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_leftovers(path: Path) -> None:
+    """Remove the temporary files of ``path`` that killed processes left; no process may be writing ``path`` now."""
+    for left in path.parent.glob(f".{path.name}.*.tmp"):
+        left.unlink(missing_ok=True)
+
+
 def sync(path: Path) -> None:
     """Flush a file, or the file names of a directory, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)

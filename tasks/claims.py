@@ -22,8 +22,8 @@ _MISSING = object()
 def working_in(run: Run) -> Iterator[None]:
     """Lock the run's directory during the block, after removing the gate reports and meters of an earlier run.
 
-    The ingest stage runs before the lock, because its result gives the name of the directory. This is safe: it writes
-    the same bytes each time.
+    The ingest stage runs before, because its result gives the name of the directory. It locks the directory itself
+    while it writes.
 
     Raises:
         SdrmError: another process works on the same run.

@@ -2,12 +2,16 @@
 
 import hashlib
 
+import pyarrow as pa
+
 from sdrm_core.config import PipelineConfig
 from sdrm_core.data.catalogue import resolve
 from sdrm_core.data.loading import load_interactions
 from sdrm_core.data.stored_log import write_log
 from sdrm_core.errors import DataError
-from sdrm_core.storage import digest_of, private_directory, write_artifact, write_json
+from sdrm_core.records import Artifact
+from sdrm_core.storage import digest_of, private_directory, remove_leftovers, write_artifact, write_json
+from tasks.claims import exclusive_lock
 from tasks.preflight import unwritable
 from tasks.records import Ingested, Run
 from tasks.role_key import role_secret, sealed
@@ -23,10 +27,21 @@ def ingest(config: PipelineConfig) -> Ingested:
         table, source = load_interactions(config.source, cache=config.paths.cache.expanduser(), seed=config.seed)
         resolved = config.model_copy(update={"source": resolve(config.source)})
         run = open_run(resolved, source_sha256=source.sha256, secret=role_secret(config.roles))
-        path = private_directory(run.directory / "ingest") / "interactions.parquet"
-        interactions = write_artifact(path, lambda temporary: write_log(table, temporary))
+        interactions = store_log(table, run)
     meter.save(run)
     return Ingested(run=run, source=source, interactions=interactions)
+
+
+def store_log(table: pa.Table, run: Run) -> Artifact:
+    """Write the log into the run's directory, without what killed processes left of it there, which are real ids, too.
+
+    Raises:
+        SdrmError: another process works on the same run; it may be writing the log now.
+    """
+    path = private_directory(run.directory / "ingest") / "interactions.parquet"
+    with exclusive_lock(run.directory):
+        remove_leftovers(path)
+        return write_artifact(path, lambda temporary: write_log(table, temporary))
 
 
 def open_run(config: PipelineConfig, *, source_sha256: str, secret: bytes | None) -> Run:

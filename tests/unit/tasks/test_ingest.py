@@ -3,12 +3,15 @@
 import hashlib
 import shutil
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from sdrm_core.config import ComputeConfig, PipelineConfig
-from sdrm_core.errors import DataError
-from sdrm_core.storage import digest_of
-from tasks.ingest import open_run
+from sdrm_core.errors import DataError, SdrmError
+from sdrm_core.storage import checked, digest_of
+from tasks.claims import exclusive_lock
+from tasks.ingest import open_run, store_log
 from tests.conftest import small_night
 
 
@@ -42,6 +45,19 @@ def test_the_digest_of_a_run_with_secret_roles_confirms_no_guess_at_its_log(tmp_
     assert runs[0].digest == hashlib.sha256(f"{digest_of(config.result_settings())} {'a' * 64}".encode()).hexdigest()
     assert len({run.digest for run in runs}) == len({run.directory for run in runs}) == 3
     assert open_run(config, source_sha256="a" * 64, secret=secrets[1]) == runs[1]
+
+
+def test_what_a_killed_process_left_of_the_log_is_removed(opened):
+    run, table = opened("cpu"), pa.table({"user_id": [1, 2], "item_id": [1, 2]})
+    left = run.directory / "ingest" / f".interactions.parquet.{'0' * 32}.tmp"
+    left.parent.mkdir()
+    left.write_bytes(b"real ids")
+    with exclusive_lock(run.directory), pytest.raises(SdrmError, match="another process is at work"):
+        store_log(table, run)
+    assert left.exists()
+    artifact = store_log(table, run)
+    assert [path.name for path in left.parent.iterdir()] == ["interactions.parquet"]
+    assert pq.read_table(checked(artifact)).equals(table)
 
 
 def test_a_file_in_place_of_the_working_directory_is_told(opened, tmp_path):
