@@ -21,7 +21,7 @@ class ColumnsConfig(Section):
     user: str = Field("user_id", description="column of the user id")
     item: str = Field("item_id", description="column of the item id")
     rating: str | None = Field("rating", description="column of the rating; null: there is none (implicit feedback)")
-    timestamp: str | None = Field(None, description="column of the time stamp; null: there is none")
+    timestamp: str | None = Field(None, description="column of the time stamp (explicit only); null: there is none")
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:

@@ -1,6 +1,5 @@
 """The interaction log as integer codes: one row per (user, item) pair, whatever the order of the input rows."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,7 +59,7 @@ def index_interactions(table: pa.Table | StoredLog, *, source: SourceConfig) -> 
     With implicit feedback every pair is positive. The order of the rows does not matter.
 
     Args:
-        table: columns ``user_id`` and ``item_id``, ``rating`` for explicit feedback, ``timestamp`` if configured;
+        table: columns ``user_id`` and ``item_id``; for explicit feedback ``rating``, and ``timestamp`` if configured;
             no nulls. Either the table of ``read_interactions`` or the file it was written to, read column by column.
         source: kind of feedback, and the lowest positive rating.
     """
@@ -70,7 +69,7 @@ def index_interactions(table: pa.Table | StoredLog, *, source: SourceConfig) -> 
     del user, item
     rows = np.argsort(pair)
     pair = pair[rows]
-    is_last = _put_last(pair, rows, table, _precedence(table, source))
+    is_last = _put_last(pair, rows, table)
     pair, rows = pair[is_last], rows[is_last]
     if source.feedback == "explicit":
         positive = table["rating"].to_numpy()[rows] >= source.positive_rating
@@ -94,8 +93,8 @@ def _codes(ids: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
     return rank[codes], distinct.take(pa.array(ascending))
 
 
-def _put_last(pair: np.ndarray, rows: np.ndarray, table: pa.Table | StoredLog, precedence: Sequence[str]) -> np.ndarray:
-    """Reorder ``rows`` (n_rows,) in place: the row that counts becomes the last of its pair.
+def _put_last(pair: np.ndarray, rows: np.ndarray, table: pa.Table | StoredLog) -> np.ndarray:
+    """Reorder ``rows`` (n_rows,) in place: the row that counts (latest, then highest) becomes the last of its pair.
 
     pair: (n_rows,) the pair of each row, ascending.
 
@@ -104,13 +103,7 @@ def _put_last(pair: np.ndarray, rows: np.ndarray, table: pa.Table | StoredLog, p
     is_same = pair[1:] == pair[:-1]
     is_shared = np.append(is_same, False) | np.insert(is_same, 0, False)
     shared = rows[is_shared]  # few rows: only these need the slow sort by several keys
-    keys = [table[name].to_numpy()[shared] for name in precedence]
+    columns = [name for name in ("rating", "timestamp") if name in table.column_names]  # the least important first
+    keys = [table[name].to_numpy()[shared] for name in columns]
     rows[is_shared] = shared[np.lexsort([*keys, pair[is_shared]])]
     return np.append(~is_same, True)
-
-
-def _precedence(table: pa.Table | StoredLog, source: SourceConfig) -> list[str]:
-    """Return the columns that decide which row of a pair counts (the largest value wins); the least important first."""
-    if source.feedback == "implicit":
-        return []
-    return [name for name in ("rating", "timestamp") if name in table.column_names]

@@ -41,7 +41,7 @@ def load_interactions(source: SourceConfig, *, cache: Path, seed: int) -> tuple[
         _require_no_file(source)
         table = simulate_interactions(seed=seed)
         if source.feedback == "implicit":
-            table = table.drop_columns(["rating"])
+            table = table.drop_columns(["rating", "timestamp"])
         return table, SourceFacts(uri=EMBEDDED, sha256=_digest_of(table), rows=table.num_rows)
     source = resolve(source)
     if source.uri not in CATALOGUE:

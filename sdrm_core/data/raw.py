@@ -55,13 +55,15 @@ class RawFile:
 
 
 def wanted_columns(source: SourceConfig) -> dict[str, str]:
-    """Return the configured column name by role; roles that are not used are left out."""
+    """Return the configured column name by role; roles that are not used are left out.
+
+    A time stamp only decides which rating of a pair counts, so events without ratings need none.
+    """
     columns = source.columns
     wanted = {USER: columns.user, ITEM: columns.item}
-    if source.feedback == "explicit" and columns.rating is not None:
-        wanted[RATING] = columns.rating
-    if columns.timestamp is not None:
-        wanted[TIMESTAMP] = columns.timestamp
+    if source.feedback == "explicit":
+        rating = {RATING: columns.rating, TIMESTAMP: columns.timestamp}
+        wanted |= {role: name for role, name in rating.items() if name is not None}
     return wanted
 
 

@@ -31,8 +31,8 @@ def read_interactions(located: LocatedSource, source: SourceConfig) -> pa.Table:
         source: format of the files, names of the columns, types of the ids.
 
     Returns:
-        Columns ``user_id`` and ``item_id`` (int64 or dictionary-encoded string), ``rating`` (float64) for explicit
-        feedback, and ``timestamp`` (int64) if configured. There are no nulls, all ratings are finite, and there are
+        Columns ``user_id`` and ``item_id`` (int64 or dictionary-encoded string); for explicit feedback ``rating``
+        (float64), and ``timestamp`` (int64) if configured. There are no nulls, all ratings are finite, and there are
         at least two users and two items.
 
     Raises:

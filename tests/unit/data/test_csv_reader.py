@@ -55,6 +55,12 @@ def test_implicit_events_need_no_rating(tmp_path):
     assert table.to_pydict() == {"user_id": [1, 2], "item_id": ["a", "b"]}
 
 
+def test_implicit_events_need_no_time(tmp_path):
+    columns = ColumnsConfig(rating=None, timestamp="time")
+    data = b"user_id,item_id,time\n1,a,2020-01-01\n2,b,\n"
+    assert read_bytes(tmp_path, "log.csv", data, feedback="implicit", columns=columns).num_rows == 2
+
+
 def test_ids_of_any_text_arrive_unchanged(tmp_path):
     data = HEADER + 'a,"x,y",1\nb,"say ""hi""",1\nc,"two\r\nlines",1\nd,🙂 é,1\ne, padded ,1\nf,6" nail,1\n'.encode()
     expected = ["x,y", 'say "hi"', "two\r\nlines", "🙂 é", " padded ", '6" nail']

@@ -19,9 +19,9 @@ def test_the_embedded_log_is_named_by_its_content(tmp_path):
     assert facts.sha256 != other.sha256
 
 
-def test_the_embedded_log_has_no_ratings_if_none_are_wanted(tmp_path):
+def test_the_embedded_log_has_no_ratings_and_no_times_if_none_are_wanted(tmp_path):
     table, _ = load_interactions(SourceConfig(feedback="implicit"), cache=tmp_path, seed=0)
-    assert table.column_names == ["user_id", "item_id", "timestamp"]
+    assert table.column_names == ["user_id", "item_id"]
 
 
 @pytest.mark.parametrize(
