@@ -23,10 +23,13 @@ from sdrm_core.errors import ConfigError, SdrmError, noted, raise_all
 _IN_WORDS = {
     NAME_PATTERN: "may contain only letters (A-Z, a-z), digits, dots, underscores and hyphens, and must begin with a "
     "letter or a digit",
-    DELIMITER_PATTERN: "must be one ASCII character, but no line break and no double quote",
+    DELIMITER_PATTERN: "must be one ASCII character, but no letter, digit, dot, minus, quote or line break",
     SHA256_PATTERN: "must be 64 hexadecimal digits in lower case",
 }
-_SIGNS = frozenset(string.punctuation + " \t") - {"~"}  # a single sign: YAML would start a block or a comment
+_SIGNS = frozenset(string.punctuation + " \t") - {"~"}  # YAML would start a block or a comment
+_PAIRS = frozenset("[]{}\"'")  # signs that mean something together, such as an empty list
+_WHOLE, _REAL = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
+_NOT_DECIMAL = re.compile(r"[-+]?0[0-9_bx]|.*:")  # to YAML 1.1, 010 is 8 and 1:30 is 90
 
 
 def load_config(path: Path | None, overrides: Sequence[str] = ()) -> PipelineConfig:
@@ -68,7 +71,7 @@ def _without_passwords(text: str) -> str:
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """A safe loader that refuses duplicate keys; PyYAML would silently keep the last one."""
+    """A safe loader that refuses duplicate keys, of which PyYAML would keep the last one, and odd numbers (below)."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set[str]()
@@ -77,6 +80,18 @@ class _UniqueKeys(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is set twice", key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
+
+
+def _decimal(loader: _UniqueKeys, node: yaml.ScalarNode) -> int | float:
+    """Return a number; refuse one that YAML 1.1 reads as octal, binary, hexadecimal or sexagesimal."""
+    if _NOT_DECIMAL.match(node.value):
+        told = f"{node.value} is no decimal number; write it as one, or in quotes if it is text"
+        raise yaml.constructor.ConstructorError(None, None, told, node.start_mark)
+    return loader.construct_yaml_int(node) if node.tag == _WHOLE else loader.construct_yaml_float(node)
+
+
+for _tag in (_WHOLE, _REAL):
+    _UniqueKeys.add_constructor(_tag, _decimal)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -99,7 +114,8 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
     if not separator or not dotted:
         raise ConfigError(f"--set {override!r}: write it as section.key=value")
     try:
-        value = text if text in _SIGNS else yaml.safe_load(StringIO(text))
+        is_signs = text in _SIGNS or (text and set(text) <= _SIGNS - _PAIRS)
+        value = text if is_signs else yaml.load(StringIO(text), Loader=_UniqueKeys)  # noqa: S506 - a safe loader
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"--set {override!r}: the value is not valid YAML ({error})") from None
     *sections, key = dotted.split(".")
@@ -137,11 +153,12 @@ def _in_words(problem: Mapping[str, Any]) -> str:
     if problem["type"] == "tuple_type":
         given = "" if problem["input"] is None else problem["input"]
         return f"must be a list in brackets: [{given if isinstance(given, str | int | float) else '…'}]"
-    if problem["type"] == "string_type" and isinstance(problem["input"], int | float | date):
-        return f"must be text; put in quotes what YAML reads as another type: '\"{problem['input']}\"'"
+    if problem["type"] == "string_type" and isinstance(problem["input"], int | float | date | Mapping):
+        shown = "" if isinstance(problem["input"], Mapping) else f": '\"{problem['input']}\"'"  # it may be secret
+        return f"must be text; put in quotes what YAML reads as another type{shown}"
     if problem["type"] == "string_pattern_mismatch":
         return _IN_WORDS[problem["ctx"]["pattern"]]
-    return str(problem["msg"]).removeprefix("Value error, ")
+    return str(problem["msg"]).removeprefix("Value error, ").replace("Tuple", "List")
 
 
 def _dotted_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from sdrm_core.config.places import with_home
 from sdrm_core.config.section import Section, Share
 
-DELIMITER_PATTERN = r"^[\t !#-~]$"
+DELIMITER_PATTERN = r"^[\t !#-&(-,/:-@\[-`{-~]$"  # a letter, digit, dot, minus or quote is part of the values
 SHA256_PATTERN = r"^[0-9a-f]{64}$"
 CREDENTIALS_PATTERN = r"(?i:(?<![/\w])\w*(?:password|passwd|pwd)\s*=)"  # as keywords have them
 _ELSEWHERE = re.compile(r"://|^(//)?[^/]*:[^/]*@")
@@ -45,7 +45,9 @@ class SourceConfig(Section):
         description="file format; auto: from the ending of the file name (.gz may follow it, except for Parquet)",
     )
     header: tuple[str, ...] | None = Field(
-        None, description="column names, in order, of a CSV or TSV file without a header line; null: the file has one"
+        None,
+        min_length=1,
+        description="column names, in order, of a CSV or TSV file without a header line; null: the file has one",
     )
     delimiter: str | None = Field(
         None,

@@ -60,7 +60,7 @@ def test_a_malformed_override_hides_no_other_problem():
     assert -1 not in map(message.find, told)
 
 
-@pytest.mark.parametrize("delimiter", ["|", "#", ">", "-", "*", ";", ",", ":", "!", " ", "\t", "'"])
+@pytest.mark.parametrize("delimiter", ["|", "#", ">", "*", ";", ",", ":", "!", " ", "\t", "&", "["])
 def test_a_sign_that_yaml_reads_as_its_own_is_a_delimiter(delimiter):
     assert load_config(None, [f"source.delimiter={delimiter}"]).source.delimiter == delimiter
     quoted = json.dumps(delimiter)
@@ -300,6 +300,29 @@ def test_a_section_that_stands_there_twice_is_refused_with_its_line(tmp_path):
         load_config(path)
 
 
+def test_a_setting_given_twice_in_one_override_is_refused():
+    with pytest.raises(ConfigError, match=r"--set 'source=.*'uri' is set twice"):
+        load_config(None, ["dataset=shop", "source={uri: a, uri: b}"])
+
+
+@pytest.mark.parametrize("number", ["010", "-010", "0x10", "0b1", "1:30", "1:30.5", "0_7"])
+def test_a_number_that_yaml_would_read_as_another_is_refused(tmp_path, number):
+    path = tmp_path / "night.yaml"
+    path.write_text(f"source: {{positive_rating: {number}}}\n")
+    told = f"{number} is no decimal number; write it as one, or in quotes if it is text"
+    for arguments in ((path,), (None, [f"source.positive_rating={number}"])):
+        with pytest.raises(ConfigError) as caught:
+            load_config(*arguments)
+        assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("number", "value"), [("0", 0), ("1_000", 1000), ("-3", -3), ("+4", 4), ("0.5", 0.5), ("1e-3", 0.001), (".5", 0.5)]
+)
+def test_a_decimal_number_is_read(number, value):
+    assert load_config(None, [f"source.positive_rating={number}"]).source.positive_rating == value
+
+
 def test_a_list_as_a_key_is_no_valid_yaml(tmp_path):
     path = tmp_path / "list.yaml"
     path.write_text("? [a, b]\n: 1\n")
@@ -324,7 +347,14 @@ def test_a_flag_is_no_number(override):
         ),
         ("dataset=1", """must be text; put in quotes what YAML reads as another type: '"1"' (got 1)"""),
         ("dataset=my shop", "may contain only letters (A-Z, a-z), digits, dots, underscores and hyphens, and must "),
-        ("source.delimiter=ab", "must be one ASCII character, but no line break and no double quote (got 'ab')"),
+        *(
+            (f"source.delimiter={given}", f"must be one ASCII character, but no letter, digit, {rest} (got {given!r})")
+            for given in ("ab", "::", "||", "x", "-", ".", "'", '"', "§")
+            for rest in ("dot, minus, quote or line break",)
+        ),
+        ("source.delimiter='7'", "must be one ASCII character"),
+        ("source.uri=a: b", "must be text; put in quotes what YAML reads as another type"),
+        ("source.header=[]", "List should have at least 1 item"),
         ("source.sha256=abc", "must be 64 hexadecimal digits in lower case (got 'abc')"),
     ],
 )
