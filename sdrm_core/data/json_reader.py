@@ -105,9 +105,11 @@ class _SlowReading:
 
     def _read_line(self, number: int, line: bytes) -> None:
         try:
-            record = json.loads(line.decode(), object_pairs_hook=_unique_keys)
-            if not isinstance(record, dict):
+            record = json.loads(line.decode(), object_pairs_hook=_Object)
+            if not isinstance(record, _Object):
                 raise ValueError("not an object in braces")
+            if record.has_key_twice:
+                raise ValueError("a key occurs twice")
         except (ValueError, RecursionError) as error:  # bad UTF-8 is a ValueError, too
             self._n_bad += 1
             reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
@@ -222,8 +224,9 @@ def _is_encodable(text: str) -> bool:
     return True
 
 
-def _unique_keys(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    record = dict(pairs)
-    if len(record) < len(pairs):
-        raise ValueError("a key occurs twice")
-    return record
+class _Object(dict[str, Any]):
+    """A JSON object. Keys may occur twice in one nested in another: Arrow does not look there either."""
+
+    def __init__(self, pairs: Sequence[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.has_key_twice = len(self) < len(pairs)

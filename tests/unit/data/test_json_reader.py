@@ -92,6 +92,12 @@ def test_every_problem_is_told_at_once(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("second", [lines(row(2, "b")), lines(row(2, "b", "4"))])  # the other one is read in Python
+def test_what_is_nested_in_other_keys_does_not_matter(tmp_path, second):
+    data = b'{"user_id": 1, "item_id": "a", "rating": 3, "x": {"y": 1, "y": 2}}\n' + second
+    assert read_bytes(tmp_path, "log.jsonl", data)["rating"].to_pylist() == [3, 4]
+
+
 def test_non_finite_numbers_are_found_on_the_quick_path(tmp_path):
     problems = refused(tmp_path, "log.jsonl", lines(row(1, "a"), row(2, "b", float("nan")), row(3, "c", float("inf"))))
     assert ["line 2: nan" in problems[0], "line 3: inf" in problems[1]] == [True, True]
