@@ -10,10 +10,12 @@ from sdrm_core.model.devices import resolve_device
 from sdrm_core.model.folder import DESCRIPTION
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.storage import parse_json, parse_json_files
+from tasks.gates.evaluation import told
 from tasks.preflight import require_there
+from tasks.records import GateReport
 from tasks.release.history import LATEST, MANIFEST
 from tasks.release.interactions import written_files
-from tasks.wording import counted, doubting
+from tasks.wording import QUALITY_GATES, counted, doubting, ordered
 from tasks.working_directory import CONFIG, gate_reports, stages_directory
 
 
@@ -49,7 +51,8 @@ def _describe_release(path: Path) -> str:
     manifest = parse_json(path / MANIFEST)
     _require_intact(path, manifest["files"], remedy="Restore the published file, or stop using this release")
     counts, source = manifest["synthetic_counts"], manifest["source_counts"]
-    gates = ", ".join(f"{name} {gate['verdict']}" for name, gate in manifest["gates"].items())
+    verdicts = ordered({**manifest["gates"]}, QUALITY_GATES)
+    gates = ", ".join(f"{name} {gate['verdict']}" for name, gate in verdicts.items())
     return "\n".join(
         [
             f"release {manifest['dataset']} {manifest['version']}",
@@ -122,7 +125,7 @@ def _describe_model(path: Path) -> str:
 
 def _describe_run(path: Path) -> str:
     config = parse_json(path / CONFIG)
-    stages, gates = parse_json_files(stages_directory(path)), gate_reports(path)
+    stages, gates = parse_json_files(stages_directory(path)), ordered(gate_reports(path), QUALITY_GATES)
     return "\n".join(
         [
             f"working directory {path}",
@@ -131,8 +134,15 @@ def _describe_run(path: Path) -> str:
             + (", ".join(f"{name} {row['seconds']:.1f} s" for name, row in stages.items()) or "none has ended"),
             "gates:     "
             + (", ".join(f"{name} {gate['verdict']}" for name, gate in gates.items()) or "no verdict yet"),
+            *(f"           {line}" for gate in gates.values() for line in _unmet(gate)),
         ]
     )
+
+
+def _unmet(gate: Mapping[str, Any]) -> list[str]:
+    """Return a line for each expectation that stopped the run."""
+    report = GateReport.model_validate(gate)
+    return [told(result) for result in report.unmet]
 
 
 def _model(model: dict[str, Any]) -> str:

@@ -25,7 +25,7 @@ from tasks.working_directory import measures_directory
 @finished_once
 def measure_fidelity(run: Run, matrix: UserItemMatrix, samples: Samples) -> Artifact:
     """Compare the synthetic users with the real users: popularity, activity, co-occurrence, density."""
-    with Meter("measure_fidelity") as meter:
+    with Meter("measure_fidelity", attempt=samples.attempt) as meter:
         report = fidelity_of(synthetic_users(samples), matrix, config=run.config)
         artifact = _write(report, run, samples, "fidelity")
     meter.save(run)
@@ -36,7 +36,7 @@ def measure_fidelity(run: Run, matrix: UserItemMatrix, samples: Samples) -> Arti
 @finished_once
 def measure_utility(run: Run, matrix: UserItemMatrix, samples: Samples) -> Artifact:
     """Train recommenders on the synthetic users and test them on real users."""
-    with Meter("measure_utility") as meter:
+    with Meter("measure_utility", attempt=samples.attempt) as meter:
         train, validation, evaluation = users_of_roles(matrix, Role.TRAIN, Role.VALIDATION, Role.EVALUATION)
         report = utility.measure_utility(
             synthetic_users(samples),
@@ -54,7 +54,7 @@ def measure_utility(run: Run, matrix: UserItemMatrix, samples: Samples) -> Artif
 @stage("measure privacy")
 def measure_privacy(run: Run, matrix: UserItemMatrix, samples: Samples) -> Artifact:
     """Run every privacy gate; the complete report stays in the working directory and is not published."""
-    with Meter("measure_privacy") as meter:
+    with Meter("measure_privacy", attempt=samples.attempt) as meter:
         report = privacy_of(
             synthetic_users(samples),
             matrix,

@@ -22,7 +22,7 @@ from sdrm_core.storage import (
 )
 from tasks.records import Run
 from tasks.stage import LOG
-from tasks.working_directory import stages_directory
+from tasks.working_directory import stage_record
 
 UNDERLYING = (
     "sdrm_core/closed_form.py",
@@ -76,7 +76,7 @@ def finished_once(stage: Callable[P, R]) -> Callable[P, R]:
     def resumed(*args: P.args, **kwargs: P.kwargs) -> R:
         given = signature.bind(*args, **kwargs).arguments
         run: Run = given["run"]
-        meter = stages_directory(run.directory) / f"{name}.json"
+        meter = stage_record(run.directory, name, attempt=_attempt_of(given))
         # Without ``run``: it also has settings that change no result, such as where to publish.
         others = {parameter: value for parameter, value in given.items() if parameter != "run"}
         question = digest_of([code, run.digest, str(run.directory), _plain(others)])
@@ -91,6 +91,13 @@ def finished_once(stage: Callable[P, R]) -> Callable[P, R]:
         return result
 
     return resumed
+
+
+def _attempt_of(given: Mapping[str, Any]) -> int:
+    """Return the attempt that a stage with these arguments works for; the second model is made for the second one."""
+    if "samples" in given:
+        return int(given["samples"].attempt)
+    return int(given.get("attempt", given.get("refused") is not None))
 
 
 def _kept(path: Path, kind: type[R]) -> tuple[R, dict[str, Any]] | None:

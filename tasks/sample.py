@@ -20,7 +20,7 @@ from tasks.working_directory import samples_directory
 @finished_once
 def sample(run: Run, matrix: UserItemMatrix, model: FittedModel, *, attempt: int) -> Samples:
     """Draw all synthetic users of an attempt; only one shard is in memory at a time."""
-    with Meter("sample") as meter:
+    with Meter("sample", attempt=attempt) as meter:
         n_users = users_wanted(run.config, matrix)
         folder = samples_directory(run.directory, attempt=attempt)
         fitted = SdrmModel.load(model.folder, device=resolve_device(run.config.compute.device))

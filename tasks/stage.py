@@ -17,7 +17,7 @@ from prefect.tasks import exponential_backoff
 
 from sdrm_core.storage import write_json
 from tasks.records import Run
-from tasks.working_directory import stages_directory
+from tasks.working_directory import stage_record
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -66,8 +66,10 @@ def stage(name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
 class Meter:
     """Measures wall time and peak memory of a stage during a ``with`` block, and logs the beginning."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, attempt: int | None = None) -> None:
+        """Prepare to measure; the stages before the first attempt to sample have no ``attempt``."""
         self._name = name
+        self._attempt = attempt or 0
         self._peak_bytes = 0
         self._ended = threading.Event()
         self._watch = threading.Thread(target=self._watch_memory, daemon=True)
@@ -84,9 +86,9 @@ class Meter:
         self._watch.join()
 
     def save(self, run: Run) -> None:
-        """Write seconds and peak memory (in MiB) to ``stages/<name>.json`` in the run's directory."""
+        """Write seconds and peak memory (in MiB) to a file in ``stages`` in the run's directory."""
         numbers = {"seconds": round(self._seconds, 3), "peak_rss_mb": self._peak_bytes >> 20, "cached": False}
-        write_json(stages_directory(run.directory) / f"{self._name}.json", numbers)
+        write_json(stage_record(run.directory, self._name, attempt=self._attempt), numbers)
 
     def _watch_memory(self) -> None:
         process = psutil.Process()

@@ -39,6 +39,8 @@ def pretrain(run: Run, matrix: UserItemMatrix) -> TrainedVae:
         vae, curve = train_vae(
             train, validation, config=config.vae, seed=config.seed, device=device, on_epoch=report_epoch
         )
+        kept = next(report.epoch for report in curve if report.validation == curve[-1].best)
+        LOG.info("vae: %d of at most %d epochs, kept is epoch %d", len(curve), curve[-1].of_epochs, kept)
         folder = private_directory(run.directory / "pretrain")
         trained = TrainedVae(
             weights=save_vae(vae, folder / "vae.safetensors", item_digest=matrix.items.sha256),
@@ -63,7 +65,7 @@ def diffuse(run: Run, matrix: UserItemMatrix, vae: TrainedVae, *, refused: Fitte
     config = run.config
     if refused:
         config = config.model_copy(update={"sampling": _more_random(config, refused)})
-    with Meter("diffuse") as meter:
+    with Meter("diffuse", attempt=int(refused is not None)) as meter:
         device = resolve_device(config.compute.device)
         model, curve, is_found, doubt, is_sparse = fit_sdrm(
             load_vae(checked(vae.weights), item_digest=matrix.items.sha256, device=device),
@@ -113,7 +115,8 @@ def _write_curve(path: Path, curve: Sequence[EpochReport]) -> Artifact:
 
 def report_epoch(report: EpochReport) -> None:
     """Log the state of training after an epoch; the command line shows it as progress."""
-    level = logging.INFO if report.epoch == 1 or not report.epoch % _LOG_EVERY_EPOCHS else logging.DEBUG
-    message = "%s epoch %d/%d: loss %.4f, validation %.4f, best %.4f"
-    figures = (report.stage, report.epoch, report.of_epochs, report.loss, report.validation, report.best)
-    LOG.log(level, message, *figures, extra={"epoch": report})
+    is_shown = report.epoch in (1, report.of_epochs) or not report.epoch % _LOG_EVERY_EPOCHS
+    loss = "" if report.loss == report.validation else f"loss {report.loss:.4f}, "
+    message = "%s epoch %d/%d: %svalidation %.4f, best %.4f"
+    figures = (report.stage, report.epoch, report.of_epochs, loss, report.validation, report.best)
+    LOG.log(logging.INFO if is_shown else logging.DEBUG, message, *figures, extra={"epoch": report})

@@ -32,7 +32,7 @@ FIGURES: Mapping[str, str] = {
     "popularity_gini": "Item popularity, Gini coefficient",
     "publishable_gini": "Item popularity, Gini coefficient of publishable items",
     "tail_share": "Share of the long tail",
-    "catalogue_coverage": "Share of the catalogue that occurs",
+    "catalogue_coverage": "Share of the publishable items that occur",
     "activity_ks": "User activity, KS distance",
     "activity_mean": "Items per user, mean",
     "activity_sd": "Items per user, standard deviation",

@@ -28,6 +28,11 @@ def stages_directory(directory: Path) -> Path:
     return directory / _STAGES
 
 
+def stage_record(directory: Path, stage: str, *, attempt: int) -> Path:
+    """Return the file with the time and memory that a stage took in an attempt (from 0)."""
+    return stages_directory(directory) / f"{stage}{'_second_attempt' if attempt else ''}.json"
+
+
 def samples_directory(directory: Path, *, attempt: int) -> Path:
     """Create and return the folder of the synthetic users of an attempt (from 0)."""
     return private_directory(directory / f"samples-{attempt}")

@@ -140,8 +140,8 @@ def _explain(problem: Mapping[str, Any], source: str, overridden: Sequence[str])
         given = f" (got {problem['input']!r})" if is_shown else ""
         return f"{where}: {_in_words(problem)}{given}"
     candidates = list(_dotted_keys(PipelineConfig))
-    nearest = difflib.get_close_matches(dotted, candidates, n=1, cutoff=0.0)[0]
-    return f"{source}: {dotted}: there is no such setting. Did you mean {nearest}?"
+    nearest = difflib.get_close_matches(dotted, candidates, n=1, cutoff=0.5)
+    return f"{source}: {dotted}: there is no such setting." + (f" Did you mean {nearest[0]}?" if nearest else "")
 
 
 def _in_words(problem: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 Both are judged with *onlookers*: users that the judged models were not trained on.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
@@ -17,6 +18,8 @@ from sdrm_core.model.temperature import LADDER, OWN, TOLERATED, Randomness, choo
 from sdrm_core.model.trained import TrainedDiffusion
 from sdrm_core.randomness import stream_seed
 from sdrm_core.records import Leak
+
+LOG = logging.getLogger("sdrm.model")  # child of the logger whose records the orchestrator shows
 
 _MOST_USERS = 20_000  # synthetic users to judge; more are more precise but slower
 
@@ -121,6 +124,7 @@ class Search:
 
     def _leak(self, randomness: Randomness, *, by_activity: bool) -> Leak:
         if (randomness, by_activity) not in self._leaks:
+            LOG.info("looking for what leaks at temperature %g, doubt %g", *randomness)
             self._leaks[randomness, by_activity] = self.leak_of(self._drawn(randomness, by_activity=by_activity))
         return self._leaks[randomness, by_activity]
 

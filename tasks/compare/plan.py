@@ -172,8 +172,9 @@ def _known(name: str, names: Sequence[T], *, option: str, kind: str) -> T:
         if known == name:
             return known
     texts = [str(known) for known in names]
-    nearest = difflib.get_close_matches(name, texts, n=1, cutoff=0.0)[0]
-    raise ConfigError(f"{option}: there is no {kind} {name!r}. Did you mean {nearest}? There are: {', '.join(texts)}")
+    nearest = difflib.get_close_matches(name, texts, n=1, cutoff=0.5)
+    guess = f" Did you mean {nearest[0]}?" if nearest else ""
+    raise ConfigError(f"{option}: there is no {kind} {name!r}.{guess} There are: {', '.join(texts)}")
 
 
 def _require_distinct(names: Sequence[object], *, option: str) -> None:

@@ -89,8 +89,7 @@ def gate_release(run: Run, samples: Samples, measures: Measures) -> None:
             utility=UtilityReport.model_validate(read_json(measures.utility)),
             privacy=privacy,
         )
-        answers = {gate.gate: gate.sentence for gate in privacy.gates}
-        suite = release_suite(run.config.gates, run.config.privacy, answers=answers)
+        suite = release_suite(run.config.gates, run.config.privacy, answers={gate.gate: gate for gate in privacy.gates})
         return check("release", suite, pd.DataFrame([facts]))
 
     _pass_or_stop(run, "release", judge, attempt=samples.attempt)
@@ -145,7 +144,7 @@ def _pass_or_stop(run: Run, name: str, judge: Callable[[], GateReport], *, attem
 
     attempt: number of the attempt whose synthetic users are checked; None: the gate checks something else.
     """
-    with Meter(f"gate_{name}") as meter:
+    with Meter(f"gate_{name}", attempt=attempt) as meter:
         report = judge()
         save_gate_report(run.directory, name, report.model_dump(mode="json"), attempt=attempt)
     meter.save(run)

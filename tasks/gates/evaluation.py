@@ -106,8 +106,13 @@ def require(report: GateReport) -> None:
     headline = f"Gate {report.gate} failed: {len(report.unmet)} of {len(report.results)} expectations are not met."
     if any(result.examples and result.rows > 1 for result in report.unmet):
         headline += " Rows are numbered through all files, without header lines."
-    lines = [f"- {result.rule}: {finding(result)}. {result.remedy}" for result in report.unmet]
+    lines = [f"- {told(result)}. {result.remedy}" for result in report.unmet]
     raise GateFailed("\n".join([headline, *lines]), gate=report.gate, report=report.model_dump(mode="json"))
+
+
+def told(result: ExpectationResult) -> str:
+    """Return what was expected and what was found, in words."""
+    return f"expected: {result.rule}; {finding(result)}"
 
 
 def finding(result: ExpectationResult) -> str:

@@ -16,6 +16,7 @@ from sdrm_core.config import (
     SourceConfig,
     SyntheticGateConfig,
 )
+from sdrm_core.privacy.verdicts import GateVerdict, Verdict
 from tasks.gates.expectations import (
     Expectation,
     Suite,
@@ -31,13 +32,14 @@ from tasks.gates.expectations import (
 
 USER, ITEM, RATING, TIMESTAMP, IS_REPEATED = "user_id", "item_id", "rating", "timestamp", "is_repeated"
 
-# What to do after a FAIL of the gates that count exactly: these are never inconclusive, and more users do not help.
+# What to do after a FAIL of the gates that count exactly: more users do not help there.
 _AFTER_FAIL: Mapping[PrivacyGate, str] = {
-    "hygiene": "After a FAIL: run it again with another seed; if this recurs, the sampling has a bug.",
-    "k_anonymous_items": "After a FAIL: do not publish; the draw of items has a bug.",
-    "dissimilarity": "After a FAIL: if privacy.html shows that real users differ from one another as little (real to "
-    "real), the data are dense; then lower privacy.min_dissimilarity.",
+    "hygiene": "Run it again with another seed; if this recurs, the sampling has a bug.",
+    "k_anonymous_items": "Do not publish; the draw of items has a bug.",
+    "dissimilarity": "If privacy.html shows that real users differ from one another as little (real to real), the data "
+    "are dense; then lower privacy.min_dissimilarity.",
 }
+_AFTER_ANY_FAIL = "Use more users, or do not publish: a FAIL cannot be accepted."
 
 IdType = Literal["integer", "text"]
 _ID_DTYPES = {"integer": "int64", "text": "str"}
@@ -149,7 +151,7 @@ def privacy_fact(gate: PrivacyGate) -> str:
 
 
 def release_suite(
-    gates: GatesConfig, privacy: PrivacyConfig, *, answers: Mapping[PrivacyGate, str] | None = None
+    gates: GatesConfig, privacy: PrivacyConfig, *, answers: Mapping[PrivacyGate, GateVerdict] | None = None
 ) -> Suite:
     """Return the expectations on a release; the table has one row.
 
@@ -159,12 +161,11 @@ def release_suite(
     Args:
         gates: bounds of the measures.
         privacy: tells which privacy gates may be inconclusive, and which are only reported.
-        answers: a sentence for each privacy gate, shown with its verdict.
+        answers: of the privacy gates; they decide what is advised if a verdict is not accepted.
     """
     bounds = gates.release
     remedy = "See the run's fidelity and utility reports; more data or longer training helps. Bounds: gates.release."
     popular, covered = "popular items must stay popular", "the catalogue must not shrink to its most popular items"
-    useful_remedy = f"{remedy} A lower sampling.temperature helps too, as long as the privacy gates pass."
     useful = "a recommender trained on it must serve real users"
     ranked = (
         f"{remedy} Items that privacy.k_anonymity withholds count too: a higher limit lowers this figure. If the "
@@ -178,12 +179,12 @@ def release_suite(
             "popularity_spearman", bounds.min_popularity_spearman, 1, why=popular, remedy=ranked, if_missing=unranked
         ),
         *fact("coverage", bounds.min_coverage, 1, why=covered, remedy=remedy),
-        *fact("svd_recall_ratio", bounds.min_svd_recall_ratio, None, why=useful, remedy=useful_remedy),
+        *fact("svd_recall_ratio", bounds.min_svd_recall_ratio, None, why=useful, remedy=remedy),
         *_likeness(gates.synthetic),
         *(
             expectation
             for gate in get_args(PrivacyGate)
-            for expectation in _privacy(gate, privacy, answer=(answers or {}).get(gate, ""))
+            for expectation in _privacy(gate, privacy, answer=(answers or {}).get(gate))
         ),
     ]
 
@@ -230,20 +231,20 @@ def _likeness(config: SyntheticGateConfig) -> Suite:
     ]
 
 
-def _privacy(gate: PrivacyGate, config: PrivacyConfig, *, answer: str) -> Suite:
+def _privacy(gate: PrivacyGate, config: PrivacyConfig, *, answer: GateVerdict | None) -> Suite:
     column = privacy_fact(gate)
-    remedy = f"{answer} See gate {gate} in privacy.html, in the run's working directory.".lstrip()
+    sentence = answer.sentence if answer else ""
+    remedy = f"{sentence} See gate {gate} in privacy.html, in the run's working directory.".lstrip()
     missing = not_null(column, why="a privacy gate without a verdict has not passed", remedy=remedy)
     if gate in config.report_only:
         openly = "the configuration only reports this gate, for public data, and each release names it openly"
         return [missing, in_set(column, ["PASS"], why=openly, remedy=remedy, severity="warning")]
-    why = answer or "a release that leaks must not be published"
+    why = sentence or "a release that leaks must not be published"
+    if answer and answer.verdict == Verdict.INCONCLUSIVE:
+        remedy += f" Or whoever answers for privacy accepts it openly: add {gate} to privacy.accept_inconclusive."
+    else:
+        remedy += " " + _AFTER_FAIL.get(gate, _AFTER_ANY_FAIL)
     if gate not in config.accept_inconclusive:
-        remedy += " " + _AFTER_FAIL.get(
-            gate,
-            "After a FAIL: use more users, or do not publish. INCONCLUSIVE can be accepted, FAIL cannot: add "
-            f"{gate} to privacy.accept_inconclusive.",
-        )
         return [missing, in_set(column, ["PASS"], why=why, remedy=remedy)]
     openly = "the configuration accepts INCONCLUSIVE for this gate, and each release says so openly"
     return [

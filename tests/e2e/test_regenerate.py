@@ -280,7 +280,7 @@ class TestRefused:
             (
                 "raw_interactions",
                 {"raw_interactions": {"max_rating": 3}},
-                r"rating is between 0 and 3: not true in [\d,]+ of [\d,]+ rows, for example row \d+",
+                r"rating is between 0 and 3; not true in [\d,]+ of [\d,]+ rows, for example row \d+",
             ),
             ("matrix", {"matrix": {"min_users": 100_000}}, "users is at least 100,?000"),
             ("synthetic", {"synthetic": {"max_activity_ks": 0}}, "activity_ks"),
@@ -308,6 +308,9 @@ class TestRefused:
         assert {path: path.read_bytes() for path in files_below(releases)} == before
         (run,) = (path for path in (directory / "work").iterdir() if path.is_dir())
         assert {path.stem for path in (run / "attempts").iterdir()} >= {"0-release", "1-release"}
+        stages = {path.stem for path in (run / "stages").iterdir()}
+        for stage in ("sample", "measure_utility", "measure_privacy", "gate_release"):
+            assert {stage, f"{stage}_second_attempt"} <= stages
         assert temperatures(run) == {"model": 0.8}
         assert (run / "privacy.html").is_file(), "the operator sees why"
         assert not (run / "stages" / "publish.json").exists()

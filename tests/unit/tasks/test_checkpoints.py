@@ -107,7 +107,7 @@ def test_what_was_not_measured_is_no_fact(judges):
     assert set(facts.values()) == {None}
 
 
-def test_a_refusal_that_was_restored_from_its_text_does_not_tell_that_privacy_alone_was_in_the_way():
+def test_a_refusal_that_was_restored_from_its_text_does_not_tell_what_was_in_the_way():
     assert not refused_for_privacy(GateFailed("Gate release failed: 1 of 20 expectations are not met."))
 
 

@@ -61,7 +61,8 @@ def test_require_names_each_unmet_expectation_with_rows_example_and_remedy():
     assert str(caught.value) == (
         "Gate raw_interactions failed: 1 of 3 expectations are not met. "
         "Rows are numbered through all files, without header lines.\n"
-        "- rating is between 0 and 10: not true in 3 of 1,000 rows, for example row 18 (11). Correct the source."
+        "- expected: rating is between 0 and 10; not true in 3 of 1,000 rows, for example row 18 (11). "
+        "Correct the source."
     )
     assert caught.value.gate == "raw_interactions"
     assert GateReport(**caught.value.report) == refused

@@ -56,6 +56,19 @@ class TestFinishedOnce:
         assert (first, train.worked) == (again, 1)
         assert parse_json(stages_directory(run.directory) / "train.json")["cached"] is True
 
+    def test_each_attempt_has_a_meter_of_its_own_also_if_it_is_not_made_again(self, run, before):
+        @finished_once
+        def sample(run: Run, *, attempt: int) -> TrainedVae:
+            with Meter("sample", attempt=attempt) as meter:
+                weights = write_json(run.directory / f"weights-{attempt}.json", attempt)
+            meter.save(run)
+            return TrainedVae(weights=weights, curve=before, epochs=attempt)
+
+        for _ in range(2):
+            assert [sample(run, attempt=attempt).epochs for attempt in range(2)] == [0, 1]
+        meters = {path.stem: parse_json(path)["cached"] for path in stages_directory(run.directory).iterdir()}
+        assert meters == {"sample": True, "sample_second_attempt": True}
+
     @pytest.mark.parametrize("damaged", ["{", "[]", "{}", '{"result": {}, "meter": {}}'])
     def test_a_damaged_record_of_what_is_finished_is_made_again(self, run, train, before, damaged):
         first = train(run, before=before)

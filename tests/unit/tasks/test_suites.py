@@ -15,6 +15,7 @@ from sdrm_core.config import (
     SourceConfig,
     SyntheticGateConfig,
 )
+from sdrm_core.privacy.verdicts import GateVerdict, Verdict
 from tasks.gates.expectations import Suite, in_set, rule
 from tasks.gates.suites import (
     matrix_suite,
@@ -163,7 +164,7 @@ def test_who_has_items_of_about_equal_popularity_is_told_which_bound_asks_for_mo
 @pytest.mark.parametrize(
     ("gate", "told"),
     [
-        ("hygiene", "run it again with another seed"),
+        ("hygiene", "Run it again with another seed"),
         ("k_anonymous_items", "the draw of items has a bug"),
         ("dissimilarity", "privacy.min_dissimilarity"),
     ],
@@ -175,7 +176,7 @@ def test_a_gate_that_counts_exactly_advises_neither_more_users_nor_an_acceptance
         if each["kwargs"].get("column") == f"privacy_{gate}"
     ]
     assert told in remedies[-1]
-    assert not any("use more users" in remedy or "INCONCLUSIVE" in remedy for remedy in remedies)
+    assert not any("Use more users" in remedy or "accept" in remedy for remedy in remedies)
 
 
 def test_release_suite_only_reports_a_gate_where_told_to_and_still_asks_for_its_verdict():
@@ -190,18 +191,23 @@ def test_release_suite_only_reports_a_gate_where_told_to_and_still_asks_for_its_
 
 def test_a_privacy_gates_own_words_stand_beside_its_verdict():
     words = "Someone can tell who took part."
-    plain, told = (
-        [each["meta"] for each in release_suite(GatesConfig(), PrivacyConfig(), answers=answers) if membership(each)][
-            -1
-        ]
-        for answers in ({}, {"membership": words})
-    )
+    plain, told = advice_on_membership(None), advice_on_membership(Verdict.FAIL, sentence=words)
     assert told["why"] == words
     assert told["remedy"] == f"{words} {plain['remedy']}"
 
 
-def membership(expectation):
-    return expectation["kwargs"].get("column") == "privacy_membership"
+def test_only_an_undecided_gate_is_advised_to_be_accepted():
+    assert "a FAIL cannot be accepted" in advice_on_membership(Verdict.FAIL)["remedy"]
+    assert "accept_inconclusive" not in advice_on_membership(Verdict.FAIL)["remedy"]
+    assert "add membership to privacy.accept_inconclusive" in advice_on_membership(Verdict.INCONCLUSIVE)["remedy"]
+    assert "FAIL" not in advice_on_membership(Verdict.INCONCLUSIVE)["remedy"]
+
+
+def advice_on_membership(verdict, *, sentence="So it is."):
+    """Return reason and remedy of the expectation that the gate answers PASS, if it answered ``verdict``."""
+    answer = verdict and GateVerdict(gate="membership", verdict=verdict, sentence=sentence)
+    suite = release_suite(GatesConfig(), PrivacyConfig(), answers={"membership": answer})
+    return [each["meta"] for each in suite if each["kwargs"].get("column") == "privacy_membership"][-1]
 
 
 def test_release_suite_expects_a_verdict_of_every_privacy_gate():
