@@ -24,5 +24,8 @@ def numpy_stream(seed: int, *path: str | int) -> np.random.Generator:
 
 
 def torch_stream(seed: int, *path: str | int, device: torch.device | str = "cpu") -> torch.Generator:
-    """Return a torch generator on ``device`` for the named stream."""
+    """Return a torch generator on ``device`` for the named stream.
+
+    On a CPU torch uses only 32 bits of the seed: of 100,000 streams with different names, two may be the same stream.
+    """
     return torch.Generator(device=device).manual_seed(stream_seed(seed, *path))

@@ -4,8 +4,8 @@ The decoder alone over-represents popular items. Of all corrections, the offsets
 pairs add the many small groups of co-occurring items that a few latent dimensions cannot represent.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -43,7 +43,7 @@ the new distance."""
 
 @dataclass(frozen=True, eq=False)
 class OffsetFit:
-    """Fits the offsets of a model whose other parts stay fixed.
+    """Fits the offsets of a model whose other parts, but for its temperature, stay fixed.
 
     Here the offsets form one vector: first those of the publishable items, then those of the pairs.
 
@@ -60,6 +60,10 @@ class OffsetFit:
     config: SamplingConfig
     seed: int
     on_epoch: OnEpoch
+    _blocks: list[tuple[Tensor, np.ndarray]] = field(default_factory=list, init=False)
+    _fitted_items: dict[tuple[float, float | None], tuple[np.ndarray, tuple[EpochReport, ...]]] = field(
+        default_factory=dict, init=False
+    )
 
     def __call__(self, model: SdrmModel, pairs: Pairs) -> tuple[Offsets, tuple[EpochReport, ...]]:
         """Fit offsets so that item popularity reaches its target and ``pairs`` are as frequent as among training users.
@@ -132,13 +136,18 @@ class OffsetFit:
             return Pairs.none()
         with Workers(model.vae.device) as workers:
             users = self._fixed_users(model, workers)
-            offsets, _ = replace(self, on_epoch=lambda _: None)._fit_items(users)
+            offsets, _ = self._fit_items(users)
             drawn = vstack([users.draw(users.offsets(offsets), "finding", number) for number in range(_FINDING_ROUNDS)])
         return outstanding_pairs(train, drawn, k_anonymity=self.k_anonymity, seed=self.seed)
 
     def _fixed_users(self, model: SdrmModel, workers: Workers) -> "_FixedUsers":
         seed = stream_seed(self.seed, "offsets", _RESOLUTION)
-        return _FixedUsers.of(model, n_users=self.config.margin_users, seed=seed, workers=workers)
+        if not self._blocks:  # the same at every temperature
+            self._blocks.extend(
+                _features_and_counts(model, n_users=self.config.margin_users, seed=seed, workers=workers)
+            )
+        features, counts = zip(*self._blocks, strict=True)
+        return _FixedUsers(model, workers, features, counts, seed)
 
     def _fit_pairs(
         self, users: "_FixedUsers", pairs: Pairs, *, items: np.ndarray
@@ -165,6 +174,13 @@ class OffsetFit:
         return _later_mean(fits), reports
 
     def _fit_items(self, users: "_FixedUsers") -> tuple[np.ndarray, tuple[EpochReport, ...]]:
+        """Fit the offsets of items; at the model's own temperature, the fit that finds the pairs is also the last."""
+        drawn_at = users.model.temperature, users.model.usual_count
+        if drawn_at not in self._fitted_items:
+            self._fitted_items[drawn_at] = self._iterate_items(users)
+        return self._fitted_items[drawn_at]
+
+    def _iterate_items(self, users: "_FixedUsers") -> tuple[np.ndarray, tuple[EpochReport, ...]]:
         def step(offsets: np.ndarray, earlier: list[float], _: int) -> tuple[np.ndarray, float]:
             drawn = users.draw(users.offsets(offsets), "items", len(earlier) + 1)
             missing, distance = self._missing_items(item_popularity(drawn), n_users=drawn.shape[0])
@@ -246,21 +262,9 @@ class _FixedUsers:
 
     model: SdrmModel
     workers: Workers
-    features: list[Tensor]
-    counts: list[np.ndarray]
+    features: Sequence[Tensor]
+    counts: Sequence[np.ndarray]
     seed: int
-
-    @classmethod
-    def of(cls, model: SdrmModel, *, n_users: int, seed: int, workers: Workers) -> "_FixedUsers":
-        numbers = range(-(-n_users // model.source.users_per_block))
-
-        def features_and_counts(number: int) -> tuple[Tensor, np.ndarray]:
-            (block,) = model.source.blocks(range(number, number + 1), seed=seed, resolution=_RESOLUTION)
-            return model.vae.decoder_features(block.latents), block.counts
-
-        blocks = workers.map(features_and_counts, numbers)
-        features, counts = [features for features, _ in blocks], [counts for _, counts in blocks]
-        return cls(model, workers, features, counts, seed)
 
     def offsets(self, values: np.ndarray, pairs: Pairs | None = None) -> Offsets:
         n_items = len(self.model.publishable)
@@ -279,3 +283,15 @@ class _FixedUsers:
 
         users = stack_users(self.workers.map(draw_block, range(len(self.features))), n_items=self.model.vae.n_items)
         return users[:, self.model.publishable]
+
+
+def _features_and_counts(
+    model: SdrmModel, *, n_users: int, seed: int, workers: Workers
+) -> list[tuple[Tensor, np.ndarray]]:
+    """Return, for each block of at least ``n_users`` new users, decoder features and numbers of items."""
+
+    def of_block(number: int) -> tuple[Tensor, np.ndarray]:
+        (block,) = model.source.blocks(range(number, number + 1), seed=seed, resolution=_RESOLUTION)
+        return model.vae.decoder_features(block.latents), block.counts
+
+    return workers.map(of_block, range(-(-n_users // model.source.users_per_block)))

@@ -46,6 +46,7 @@ def shrink_by_direction(vae: MultiVAE, popularity: np.ndarray, *, latent_factor:
 
 
 def _with_item_vectors(vae: MultiVAE, vectors: Tensor) -> MultiVAE:
-    copied = copy.deepcopy(vae)
+    unchanged = {id(module): module for module in vae.children() if module is not vae.output}
+    copied = copy.deepcopy(vae, unchanged)  # shares these: with many items the encoder is large
     copied.output.weight.data = vectors.to(vae.output.weight)
     return copied

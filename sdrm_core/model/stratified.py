@@ -17,7 +17,8 @@ def stratified_uniform(shape: Sequence[int], generator: torch.Generator) -> Tens
     """Return a Latin hypercube sample (n_users, n_columns) in (0, 1): within a column no two users share a stratum.
 
     In every column a user's stratum is a random affine function of the user's number, modulo a prime. So one user's
-    numbers are uniform and independent, and every pair of users has the same joint distribution.
+    numbers are uniform and independent, and every pair of users has the same joint distribution. The numbers of two
+    columns are uncorrelated, but not independent: with equal factors they go together for all users.
 
     Args:
         shape: numbers of users and columns.
