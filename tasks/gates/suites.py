@@ -57,7 +57,7 @@ def raw_interactions_suite(
         item_id_type: type of the item ids.
     """
     is_explicit = source.feedback == "explicit"
-    optional = [*([RATING] if is_explicit else []), *([TIMESTAMP] if source.columns.timestamp else [])]
+    optional = [RATING, *([TIMESTAMP] if source.columns.timestamp else [])] if is_explicit else []
     log_columns = [USER, ITEM, *optional]
     remedy = "Check source.columns, source.format and the file."
     id_why = "an id that is read as another type can lose digits or leading zeros"

@@ -28,11 +28,11 @@ NASTY = [
     "a,b",
     "a\tb",
     "a;b",
-    "\n",
-    "\r\n",
-    "\r",
+    "a\nb",
+    "\r\nx",
+    "\rx",
     " x",
-    "\ufeff",
+    "x\ufeff",
 ]
 NASTY += [
     "'",
@@ -52,11 +52,11 @@ NASTY += [
 
 
 def texts(*, exclude: str = "") -> st.SearchStrategy[str]:
-    """Ids of any Unicode text but blanks and the words for a missing value."""
+    """Ids of any Unicode text but blanks, words for a missing value, and a byte-order mark in front."""
     characters = st.characters(exclude_categories=["Cs"], exclude_characters=exclude)
     nasty = st.sampled_from([text for text in NASTY if not set(text) & set(exclude)])
     ids = st.one_of(nasty, st.text(characters, min_size=1, max_size=8))
-    return ids.filter(lambda text: text.strip(" \t\u00a0") not in {"", *_MISSING})
+    return ids.filter(lambda text: text.strip() not in {"", *_MISSING} and not text.startswith("\ufeff"))
 
 
 def integers() -> st.SearchStrategy[int]:

@@ -148,7 +148,7 @@ def test_fitting_reports_every_stage_and_repeats_to_the_byte(  # noqa: PLR0917 -
         vae, train, validation, config=config, device=CPU, **UNJUDGED, on_epoch=reports.append
     )
     assert not is_found  # it is given
-    assert tuple(reports) == returned
+    assert [report for report in reports if report in returned] == list(returned)  # without those of finding pairs
     assert list(dict.fromkeys(report.stage for report in reports)) == ["diffusion", "margins", "refining"]
     first = model.save(tmp_path / "first", item_ids=ITEM_IDS)
     second = again.save(tmp_path / "second", item_ids=ITEM_IDS)

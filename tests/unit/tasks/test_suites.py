@@ -101,11 +101,11 @@ def test_who_reads_of_a_rating_off_the_scale_is_told_the_column_as_the_source_ha
     assert "column 'stars'" in scale["meta"]["remedy"]
 
 
-def test_raw_suite_of_implicit_events_with_time_expects_no_rating():
+def test_raw_suite_of_implicit_events_with_time_expects_neither_rating_nor_time():
     source = SourceConfig(feedback="implicit", columns=ColumnsConfig(timestamp="when"))
     suite = raw_suite(source)
-    assert suite[0]["kwargs"]["column_list"] == ["user_id", "item_id", "timestamp", "is_repeated"]
-    assert columns_of(suite, {NOT_NULL}) == {"user_id", "item_id", "timestamp"}
+    assert suite[0]["kwargs"]["column_list"] == ["user_id", "item_id", "is_repeated"]
+    assert columns_of(suite, {NOT_NULL}) == {"user_id", "item_id"}
 
 
 def test_matrix_suite_takes_its_lower_limits_from_the_filter():
