@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import stat
+from pathlib import Path
 from unittest.mock import Mock
 
 import httpx
@@ -233,6 +234,16 @@ class TestPublished:
         (copy / "manifest.json").write_text("{}")
         with pytest.raises(ArtifactError, match=r"is not as it was published .*Move it away"):
             require_readable_latest(elsewhere)
+
+    def test_the_readers_example_reads_it(self, night):
+        _, release = night
+        readme = (Path(__file__).parents[2] / "README.md").read_text()
+        (example,) = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+        found = {}
+        exec(example.replace("releases/demo", str(release.path.parent)), found)
+        counts = json.loads((release.path / "manifest.json").read_text())["synthetic_counts"]
+        assert found["user_items"].shape == (counts["users"], counts["items"])
+        assert found["user_items"].nnz == counts["interactions"]
 
     def test_the_release_says_that_its_roles_are_no_secret(self, night):
         _, release = night
