@@ -21,9 +21,10 @@ from tasks.release.history import LATEST, MANIFEST, release_at, releases_of
 from tasks.release.interactions import write_interactions
 from tasks.release.manifest import build_manifest
 from tasks.release.report import render_card, render_report
-from tasks.role_key import role_secret
+from tasks.role_key import mark_of, role_secret
 from tasks.sample import synthetic_user_ids
 from tasks.stage import LOG, Meter, stage
+from tasks.working_directory import ROLE_KEY_MARK
 
 _STAGING = ".staging-"
 _DEAD_AFTER_SECONDS = 24 * 3600  # a younger folder may belong to a run that is publishing now
@@ -43,11 +44,12 @@ def publish(
     """Write interactions, manifest, data card and report, and make them the data set's latest release."""
     with staging_beside(run) as staging:
         with Meter("publish") as meter:
+            secret = role_secret(run.config.roles)
             item_ids = pq.read_table(checked(matrix.items)).column("item_id").combine_chunks()
             files = write_synthetic_users(run, samples, item_ids, folder=staging / "interactions")
             manifest = build_manifest(
                 run,
-                secret=role_secret(run.config.roles),
+                secret=secret,
                 source=source,
                 matrix=matrix,
                 model=model,
@@ -66,6 +68,8 @@ def publish(
             report = render_report(manifest, curves=curves, n_validation=n_validation, privacy=privacy)
             write_text(staging / "report.html", report)
         meter.save(run)
+        # Before the release has its name: if this process is killed, later nights must still know the key.
+        write_json(run.directory / ROLE_KEY_MARK, mark_of(secret))
         release = give_name(staging, run, manifest)
     # The release is published: from here on nothing may fail, because a retry of the stage would publish it again.
     if any(gate["verdict"] != "PASS" for gate in manifest["privacy"]["gates"].values()):
