@@ -24,6 +24,8 @@ from tasks.release.interactions import new_user_ids, write_interactions
 from tasks.stage import LOG
 from tasks.working_directory import gate_reports_on, models_of, run_directory
 
+_LAST_GATE = "release"
+
 
 def sample_more(
     source: Path, *, users: int, out: Path, resolution: Resolution, seed: int = 0, work: Path | None = None
@@ -56,7 +58,8 @@ def sample_more(
             user_ids=new_user_ids(users, numpy_stream(stream, "user_ids", digest, users, resolution)),
             item_ids=load_item_ids(folder),
         )
-        facts = {"users": users, "resolution": resolution, "seed": seed, "gates": judgement(folder), "model": digest}
+        facts = {"users": users, "resolution": resolution, "seed": seed, "model": digest}
+        facts |= {"gates": judgement(folder, source=source)}
         write_json(staging / "sample.json", facts | {"files": [file.model_dump(mode="json") for file in files]})
         sync(staging)
         staging.rename(out)
@@ -66,13 +69,19 @@ def sample_more(
     return out
 
 
-def judgement(folder: Path) -> str:
-    """Describe what is known about the privacy of these users; warn if the model's own run did not pass every gate."""
-    reports = gate_reports_on(folder)
+def judgement(folder: Path, *, source: Path) -> str:
+    """Describe what is known about the privacy of these users; warn if their model's own users did not pass every gate.
+
+    Args:
+        folder: the model.
+        source: where the model was found. The manifest of a release has the gates' verdicts; for anything else, those
+            in the run's folder count. They are missing there until the run, perhaps a repeated one, is judged.
+    """
+    reports, missed = _published_verdicts(release_at(source)) or _verdicts_of_run(folder)
     refused_by = ", ".join(name for name, report in reports.items() if report["verdict"] != Verdict.PASS)
-    missed = ", ".join(_missed_privacy_gates(reports))
     told = [f"were refused by gate {refused_by}"] if refused_by else []
-    told += [f"did not pass {missed}"] if missed else []
+    told += [f"did not pass {', '.join(missed)}"] if missed else []
+    told += ["were not judged to the end"] if not told and _LAST_GATE not in reports else []
     if not told:
         return "none: no gate has judged these users"
     of_its_run = f"the users of the run that trained the model {' and '.join(told)}"
@@ -80,11 +89,24 @@ def judgement(folder: Path) -> str:
     return f"none: no gate has judged these users, and {of_its_run}"
 
 
-def _missed_privacy_gates(reports: Mapping[str, Any]) -> list[str]:
-    """Return the privacy gates that did not pass, including those that the configuration accepts or only reports."""
-    results = reports.get("release", {}).get("results", ())
+def _published_verdicts(release: Path) -> tuple[Mapping[str, Any], list[str]] | None:
+    """Return the gates of a release, and the privacy gates that it did not pass; None if it is not a release."""
+    with suppress(ArtifactError, AttributeError, KeyError, TypeError):
+        manifest = parse_json(release / MANIFEST)
+        privacy = manifest["privacy"]["gates"].items()
+        return manifest["gates"], [name for name, gate in privacy if gate["verdict"] != Verdict.PASS]
+    return None
+
+
+def _verdicts_of_run(model: Path) -> tuple[Mapping[str, Any], list[str]]:
+    """Return the gate reports of the run beside its model, and the privacy gates that did not pass.
+
+    These include gates that the configuration accepts or only reports.
+    """
+    reports = gate_reports_on(model)
+    results = reports.get(_LAST_GATE, {}).get("results", ())
     unmet = {result["column"] for result in results if not result["success"]}
-    return [gate for gate in get_args(PrivacyGate) if privacy_fact(gate) in unmet]
+    return reports, [gate for gate in get_args(PrivacyGate) if privacy_fact(gate) in unmet]
 
 
 def model_folder(source: Path, *, work: Path) -> Path:
