@@ -46,8 +46,8 @@ def run_comparison(comparison: Comparison, *, workers: int) -> Compared:
     """
     runner: Any = ThreadPoolTaskRunner(max_workers=workers)
     # The lock surrounds the flow: after an interruption, the flow's threads still finish their present work.
-    releases = comparison.config.paths.releases
-    with claimed(comparison.out, command="compare", question=comparison.question(), releases=releases):
+    paths = comparison.config.paths
+    with claimed(comparison.out, command="compare", question=comparison.question(), paths=paths):
         return compare.with_options(task_runner=runner)(comparison)
 
 

@@ -31,7 +31,7 @@ def tune(tuning: Tuning) -> Tuned:
         TrainingError: no trial was completed.
     """
     paths = tuning.config.paths
-    with claimed(tuning.out, command="tune", question=tuning.question(), releases=paths.releases):
+    with claimed(tuning.out, command="tune", question=tuning.question(), paths=paths):
         within = paths.model_copy(update={"work": tuning.out / "input"})
         ingested = ingest(tuning.config.model_copy(update={"paths": within}))
         search = open_search(tuning, ingested, build_matrix(ingested))

@@ -6,9 +6,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sdrm_core.config import lies_within
+from sdrm_core.config import PathsConfig, lies_within
 from sdrm_core.errors import ArtifactError, ConfigError, DataError, Problem, SdrmError
-from sdrm_core.storage import PRIVATE, parse_json, write_json
+from sdrm_core.storage import DEAD_AFTER_SECONDS, PRIVATE, parse_json, remove_temporary, write_json
 from tasks.preflight import unwritable
 from tasks.records import Run
 from tasks.working_directory import forget_judgement
@@ -20,7 +20,9 @@ _MISSING = object()
 
 @contextmanager
 def working_in(run: Run) -> Iterator[None]:
-    """Lock the run's directory during the block, after removing the gate reports and meters of an earlier run.
+    """Lock the run's directory during the block, and remove the gate reports and meters of an earlier run.
+
+    Half-written files, which killed processes left there, are removed too.
 
     The ingest stage runs before the lock, because its result gives the name of the directory. This is safe: it writes
     the same bytes each time.
@@ -30,29 +32,32 @@ def working_in(run: Run) -> Iterator[None]:
     """
     with exclusive_lock(run.directory):
         forget_judgement(run.directory)
+        _remove_half_written(run.directory, cache=run.config.paths.cache)
         yield
 
 
 @contextmanager
-def claimed(out: Path, *, command: str, question: Mapping[str, Any], releases: Path) -> Iterator[None]:
+def claimed(out: Path, *, command: str, question: Mapping[str, Any], paths: PathsConfig) -> Iterator[None]:
     """Lock the output directory ``out`` during the block; create it if it is missing.
+
+    Half-written files, which killed processes left there, are removed.
 
     Args:
         out: the directory, used by this command only; it will contain real user ids.
         command: subcommand of ``sdrm``, e.g. ``compare``; ``question`` is stored in ``<command>.json``.
         question: the settings that decide the results, JSON-compatible.
-        releases: the shared directory of the releases; ``out`` must not be inside it.
+        paths: the configured directories; ``out`` must not be inside that of the releases, which is shared.
 
     Raises:
-        ConfigError: ``out`` contains other files or results of other settings, or is inside ``releases``.
+        ConfigError: ``out`` contains other files or results of other settings, or is inside the releases.
         DataError: ``out`` cannot be written.
         SdrmError: another process works in ``out``.
     """
     about = out / f"{command}.json"
-    if lies_within(out, releases):
+    if lies_within(out, paths.releases):
         raise ConfigError(
-            f"--out: {out}, which is to hold real user ids, lies in {releases} (paths.releases), which is shared. "
-            "Name a directory elsewhere"
+            f"--out: {out}, which is to hold real user ids, lies in {paths.releases} (paths.releases), which is "
+            "shared. Name a directory elsewhere"
         )
     if out.is_dir() and not about.is_file() and any(path.name != _LOCK for path in out.iterdir()):
         raise ConfigError(f"--out: {out} is not empty and was not made by sdrm {command}. Name a new directory")
@@ -64,6 +69,7 @@ def claimed(out: Path, *, command: str, question: Mapping[str, Any], releases: P
         else:
             write_json(about, {"question": question, "input": None})
         _make_private(out)
+        _remove_half_written(out, cache=paths.cache)
         try:
             yield
         except BaseException:
@@ -71,6 +77,12 @@ def claimed(out: Path, *, command: str, question: Mapping[str, Any], releases: P
                 if {path.name for path in out.iterdir()} == {_LOCK, about.name}:
                     about.unlink()  # no results yet: after a mistake, the directory can be used again
             raise
+
+
+def _remove_half_written(directory: Path, *, cache: Path) -> None:
+    """Remove what killed processes left in ``directory``, which is locked, and, once it is old, in the downloads."""
+    remove_temporary(directory.rglob(".*"))
+    remove_temporary(cache.expanduser().glob("*/.*"), idle_seconds=DEAD_AFTER_SECONDS)
 
 
 def _make_private(out: Path) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
-from uuid import uuid4
 
 from scipy.sparse import csr_matrix
 
@@ -16,7 +15,16 @@ from sdrm_core.model.folder import DESCRIPTION, is_model, load_item_ids
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.privacy.verdicts import Verdict
 from sdrm_core.randomness import numpy_stream, stream_seed
-from sdrm_core.storage import parse_json, private_directory, sha256_of, sync, write_json
+from sdrm_core.storage import (
+    DEAD_AFTER_SECONDS,
+    parse_json,
+    private_directory,
+    remove_temporary,
+    sha256_of,
+    sync,
+    temporary_beside,
+    write_json,
+)
 from tasks.gates.suites import privacy_fact
 from tasks.preflight import require_space, require_there, unwritable
 from tasks.release.history import LATEST, MANIFEST, release_at
@@ -49,7 +57,8 @@ def sample_more(
     model = SdrmModel.load(folder, device=resolve_device("auto"))
     require_space(out.parent, users=users, interactions_per_user=float(model.activity.mean()))
     stream, digest = stream_seed(seed, "more"), sha256_of(folder / DESCRIPTION)
-    staging = out.with_name(f".{out.name}.{uuid4().hex}")
+    remove_temporary(out.parent.glob(".*"), idle_seconds=DEAD_AFTER_SECONDS)  # of samples that were killed
+    staging = temporary_beside(out)
     try:
         private_directory(staging)
         files = write_interactions(

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from sdrm_core.errors import ArtifactError
 from sdrm_core.records import SourceFacts
-from sdrm_core.storage import checked, read_json, read_user_items, sync, write_json, write_text
+from sdrm_core.storage import DEAD_AFTER_SECONDS, checked, read_json, read_user_items, sync, write_json, write_text
 from tasks.describe import privacy_in_words
 from tasks.pages import show
 from tasks.records import FileFacts, FittedModel, Measures, Release, Run, Samples, TrainedVae, UserItemMatrix
@@ -27,7 +27,6 @@ from tasks.stage import LOG, Meter, stage
 from tasks.working_directory import ROLE_KEY_MARK
 
 _STAGING = ".staging-"
-_DEAD_AFTER_SECONDS = 24 * 3600  # a younger folder may belong to a run that is publishing now
 
 
 @stage("publish")
@@ -92,7 +91,7 @@ def staging_beside(run: Run) -> Iterator[Path]:
     """
     for left in releases_of(run.config).glob(f"{_STAGING}*"):
         with suppress(FileNotFoundError):  # another run has just renamed it
-            if time.time() - left.stat().st_mtime > _DEAD_AFTER_SECONDS:
+            if time.time() - left.stat().st_mtime > DEAD_AFTER_SECONDS:  # a younger one may be another run's
                 shutil.rmtree(left, ignore_errors=True)
     staging = releases_of(run.config) / f"{_STAGING}{uuid4().hex}"
     staging.mkdir(parents=True)

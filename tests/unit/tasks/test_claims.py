@@ -1,21 +1,22 @@
 """A directory of results belongs to one question, one data set and, while it works, one process."""
 
+import os
 import shutil
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from sdrm_core.config import PipelineConfig
+from sdrm_core.config import PathsConfig, PipelineConfig
 from sdrm_core.errors import ArtifactError, ConfigError, DataError, SdrmError
-from sdrm_core.storage import write_json
+from sdrm_core.storage import temporary_beside, write_json, write_text
 from tasks.claims import bind_input, working_in
 from tasks.claims import claimed as claimed_apart_from
 from tasks.records import Run
 
 QUESTION = {"vae": {"beta": 1.0}, "seed": 0}
 
-claimed = partial(claimed_apart_from, releases=Path("/elsewhere"))
+claimed = partial(claimed_apart_from, paths=PathsConfig(releases=Path("/elsewhere"), cache=Path("/elsewhere")))
 
 
 def test_the_same_question_may_be_asked_again(tmp_path):
@@ -108,12 +109,34 @@ def test_a_run_starts_without_the_verdicts_of_an_earlier_one_and_alone(tmp_path)
     }
 
 
+def test_what_killed_processes_left_half_written_is_removed(tmp_path):
+    work, out, cache = tmp_path / "work" / "0123", tmp_path / "out", tmp_path / "cache"
+    paths = PathsConfig(releases=tmp_path / "releases", cache=cache)
+    run = Run(config=PipelineConfig(paths=paths), directory=work, digest="0")
+    with claimed_apart_from(out, command="tune", question=QUESTION, paths=paths):
+        pass
+    for path in (work / "privacy.html", work / "matrix" / "m.npz", out / "input" / "0123" / "ingest" / "log.parquet"):
+        write_text(temporary_beside(path), "real people")
+    old, young = (temporary_beside(cache / "0123" / "log.csv") for _ in range(2))
+    for path in (old.with_suffix(".zip"), old, young):
+        write_text(path, "half")
+    for path in (old.with_suffix(".zip"), old):
+        os.utime(path, (0, 0))
+    with working_in(run):
+        assert {path.name for path in work.rglob("*")} == {".lock", "matrix"}
+        assert list(cache.rglob("*.*")) == [young]
+    os.utime(young, (0, 0))
+    with claimed_apart_from(out, command="tune", question=QUESTION, paths=paths):
+        assert {path.name for path in out.rglob("*.*")} == {".lock", "tune.json"}
+        assert not list(cache.rglob("*.*"))
+
+
 @pytest.mark.parametrize("place", [".", "shop", "shop/comparison"])
 def test_what_will_hold_real_ids_may_not_lie_among_the_releases(tmp_path, place):
-    out = tmp_path / "releases" / place
+    out, paths = tmp_path / "releases" / place, PathsConfig(releases=tmp_path / "releases")
     with (
         pytest.raises(ConfigError, match="which is shared"),
-        claimed_apart_from(out, command="compare", question=QUESTION, releases=tmp_path / "releases"),
+        claimed_apart_from(out, command="compare", question=QUESTION, paths=paths),
     ):
         pass
     assert not (tmp_path / "releases").exists()

@@ -1,3 +1,4 @@
+import os
 from functools import partial
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from sdrm_core.config import PipelineConfig
 from sdrm_core.errors import ArtifactError, ConfigError, DataError
-from sdrm_core.storage import sha256_of, write_json
+from sdrm_core.storage import sha256_of, temporary_beside, write_json, write_text
 from tasks.claims import working_in
 from tasks.describe import describe
 from tasks.more import judgement, model_folder, sample_more
@@ -191,3 +192,15 @@ def test_nor_beside_the_folders_of_the_data_sets(published, tmp_path):
     with pytest.raises(ConfigError, match="which holds releases"):
         sample_more(release, users=3, out=release.parents[1] / "more", resolution="full", work=tmp_path / "work")
     assert not (release.parents[1] / "more").exists()
+
+
+def test_what_a_killed_sample_left_is_removed_once_it_is_old(tmp_path):
+    model = untrained_model(np.eye(6, 2), activity=np.full(8, 3))
+    model.save(tmp_path / "model", item_ids=pa.array(range(6)))
+    old, young, drawing = (temporary_beside(tmp_path / "other") for _ in range(3))
+    for folder in (old, young, drawing):
+        write_text(folder / "interactions" / "part-00000.parquet", "not judged")
+    for path in (old, *old.rglob("*"), drawing, drawing / "interactions"):
+        os.utime(path, (0, 0))
+    sample_more(tmp_path / "model", users=3, out=tmp_path / "more", resolution="full", work=tmp_path)
+    assert {path.name for path in tmp_path.glob(".*")} == {young.name, drawing.name}
