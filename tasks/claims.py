@@ -1,6 +1,7 @@
 """Reserve a working directory: lock it for one process, and bind it to one set of settings and one data set."""
 
 import fcntl
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from tasks.preflight import unwritable
 from tasks.records import Run
 from tasks.working_directory import forget_judgement
 
+INPUT = "input"  # in an output directory: the copy of the log, and what was made of it
 _LOCK = ".lock"
 _SHOWN = 4
 _MISSING = object()
@@ -40,7 +42,8 @@ def working_in(run: Run) -> Iterator[None]:
 def claimed(out: Path, *, command: str, question: Mapping[str, Any], paths: PathsConfig) -> Iterator[None]:
     """Lock the output directory ``out`` during the block; create it if it is missing.
 
-    Half-written files, which killed processes left there, are removed.
+    Half-written files, which killed processes left there, are removed. If the block ends with an error before
+    ``bind_input``, the copy of the log is removed and the directory can be used for another question.
 
     Args:
         out: the directory, used by this command only; it will contain real user ids.
@@ -64,19 +67,29 @@ def claimed(out: Path, *, command: str, question: Mapping[str, Any], paths: Path
     if problem := unwritable(out, name="--out", is_private=True):
         raise DataError(problem)
     with exclusive_lock(out):
-        if about.is_file():
+        if about.is_file() and not _is_unbound(about):
             _require_same(_known(about)["question"], question, out=out, command=command)
         else:
+            _forget_input(out)
             write_json(about, {"question": question, "input": None})
         _make_private(out)
         _remove_half_written(out, cache=paths.cache)
         try:
             yield
         except BaseException:
-            with suppress(OSError):
-                if {path.name for path in out.iterdir()} == {_LOCK, about.name}:
-                    about.unlink()  # no results yet: after a mistake, the directory can be used again
+            with suppress(OSError, ArtifactError):
+                if _is_unbound(about):  # no results yet: after a mistake, the directory can be used again
+                    _forget_input(out)
+                    about.unlink()
             raise
+
+
+def _is_unbound(about: Path) -> bool:
+    return _known(about)["input"] is None
+
+
+def _forget_input(out: Path) -> None:
+    shutil.rmtree(out / INPUT, ignore_errors=True)
 
 
 def _remove_half_written(directory: Path, *, cache: Path) -> None:
@@ -109,15 +122,16 @@ def exclusive_lock(directory: Path) -> Iterator[None]:
         yield
 
 
-def bind_input(out: Path, *, command: str, input_digest: str) -> None:
-    """Record which input data the results in the directory come from.
+def bind_input(out: Path, *, command: str, input_digest: str, run: Run) -> None:
+    """Record which input data, read by ``run``, the results in the directory come from.
 
     Raises:
-        ConfigError: the directory has results of other input data.
+        ConfigError: the directory has results of other input data. The copy of these is removed.
     """
     about = out / f"{command}.json"
     known = _known(about)
     if known["input"] not in (None, input_digest):
+        shutil.rmtree(run.directory, ignore_errors=True)
         raise ConfigError(
             f"--out: the results in {out} come from other data: the source has changed since, or another SDRM_ROLE_KEY "
             "has assigned the users' roles. Name a new directory, or restore the data and the key"

@@ -57,7 +57,7 @@ FIT_REPORT = "fit.json"
 def open_comparison(comparison: Comparison, ingested: Ingested, matrix: UserItemMatrix) -> Job:
     """Bind the output directory to the data, remove damaged results, and log how many results exist already."""
     input_digest = digest_of([ingested.source.sha256, matrix.user_items.sha256])
-    bind_input(comparison.out, command="compare", input_digest=input_digest)
+    bind_input(comparison.out, command="compare", input_digest=input_digest, run=ingested.run)
     digest = digest_of([comparison.question(), input_digest])
     job = Job(comparison=comparison, matrix=matrix, digest=digest)
     require_possible(comparison.judges, n_items=matrix.counts.items)
