@@ -16,6 +16,7 @@ from tasks.working_directory import forget_judgement
 
 INPUT = "input"  # in an output directory: the copy of the log, and what was made of it
 _LOCK = ".lock"
+_CODE = "code"  # in a question: digest of the program
 _SHOWN = 4
 _MISSING = object()
 
@@ -151,6 +152,11 @@ def _require_same(known: Mapping[str, Any], asked: Mapping[str, Any], *, out: Pa
     names = sorted(name for name in {*before, *now} if before.get(name, _MISSING) != now.get(name, _MISSING))
     if not names:
         return
+    if _CODE in names:
+        raise ConfigError(
+            f"--out: {out} was made by another version of the program, whose results cannot be continued. Name a new "
+            "directory, or go back to that version"
+        )
     shown = ", ".join(f"{name} was {before.get(name)!r} and is {now.get(name)!r}" for name in names[:_SHOWN])
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     raise ConfigError(

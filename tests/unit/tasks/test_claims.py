@@ -46,6 +46,16 @@ def test_another_question_is_refused_and_says_what_differs(tmp_path):
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.json")} == before
 
 
+def test_a_search_of_another_version_is_refused_as_such(tmp_path):
+    with claimed(tmp_path, command="tune", question={**QUESTION, "code": "0"}):
+        bind(tmp_path, command="tune")
+    with (
+        pytest.raises(ConfigError, match=r"another version of the program.*new directory, or go back to that version"),
+        claimed(tmp_path, command="tune", question={**QUESTION, "code": "1", "new": "setting"}),
+    ):
+        pass
+
+
 def test_a_first_call_that_came_to_nothing_costs_no_directory_and_leaves_no_copy_of_the_log(tmp_path):
     def mistaken():
         write_text(tmp_path / "input" / "0" / "ingest" / "log", "real people")
