@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sdrm_core.config import PipelineConfig, Resolution, local_directory
+from sdrm_core.config import PipelineConfig, Resolution, local_directory, with_home
 from sdrm_core.config.file import load_config
 from sdrm_core.errors import ConfigError, DataError, GateFailed, SdrmError, noted, raise_all
 
@@ -53,13 +53,23 @@ def _expanded(option: typer.CallbackParam, path: Path | None) -> Path | None:
         raise ConfigError(f"--{option.name}: {error}") from None
 
 
+def _path_or_name(option: typer.CallbackParam, uri: str | None) -> str | None:
+    try:
+        return uri and with_home(uri)
+    except ValueError as error:
+        raise ConfigError(f"--{option.name}: {error}") from None
+
+
 _directory = partial(typer.Option, metavar="DIR", callback=_expanded)
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Configuration file.")]
 OptionalConfigFile = Annotated[
     Path | None,
     typer.Argument(metavar="CONFIG.yaml", help="Configuration file; without it, all settings are defaults."),
 ]
-Source = Annotated[str | None, typer.Option(metavar="URI", help="File, directory or named data set to read.")]
+Source = Annotated[
+    str | None,
+    typer.Option(metavar="URI", callback=_path_or_name, help="File, directory or named data set to read."),
+]
 Releases = Annotated[Path | None, _directory(help="Directory in which releases are published.")]
 Work = Annotated[Path | None, _directory(help="Directory in which working directories are kept.")]
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed of all random numbers of the run.")]

@@ -97,6 +97,22 @@ def test_a_home_directory_that_is_not_there_is_told(sdrm, option):
 @pytest.mark.parametrize(
     "command",
     [
+        ["run", "night.yaml", "--source"],
+        ["demo", "--releases"],
+        ["demo", "--work"],
+        ["compare", "--out"],
+        ["sample", "model", "--users=5", "--out"],
+    ],
+)
+def test_a_path_that_is_not_text_is_told_at_its_option(sdrm, tmp_path, command):
+    code, lines = sdrm(*command, "x\udcff")
+    assert (code, lines) == (2, [f"sdrm: {command[-1]}: a path must be text in UTF-8; choose another name"])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
         ["demo", "--releases"],
         ["demo", "--work"],
         ["compare", "--out"],
