@@ -13,7 +13,16 @@ import pyarrow.parquet as pq
 
 from sdrm_core.errors import ArtifactError
 from sdrm_core.records import SourceFacts
-from sdrm_core.storage import DEAD_AFTER_SECONDS, checked, read_json, read_user_items, sync, write_json, write_text
+from sdrm_core.storage import (
+    DEAD_AFTER_SECONDS,
+    checked,
+    parse_json,
+    read_json,
+    read_user_items,
+    sync,
+    write_json,
+    write_text,
+)
 from tasks.describe import privacy_in_words
 from tasks.pages import show
 from tasks.records import FileFacts, FittedModel, Measures, Release, Run, Samples, TrainedVae, UserItemMatrix
@@ -104,12 +113,17 @@ def staging_beside(run: Run) -> Iterator[Path]:
 def give_name(staging: Path, run: Run, manifest: dict[str, object]) -> Release:
     """Rename the complete release to its version and write ``latest.json``; if that fails, undo the renaming.
 
-    If ``latest.json`` names the release although an ``OSError`` occurred, the release stays and a warning is logged.
+    If another run has published the same data in the same second, its release stays and becomes the latest. If
+    ``latest.json`` names the release although an ``OSError`` occurred, the release stays and a warning is logged.
     """
     releases = releases_of(run.config)
     release = Release(path=releases / str(manifest["version"]), version=manifest["version"], digest=manifest["digest"])
     sync(staging)
-    staging.rename(release.path)
+    try:
+        staging.rename(release.path)
+    except OSError:
+        if not _has_digest(release):
+            raise
     try:
         sync(releases)
         latest = {key: manifest[key] for key in ("dataset", "version", "digest", "created_at")}
@@ -123,6 +137,12 @@ def give_name(staging: Path, run: Run, manifest: dict[str, object]) -> Release:
             raise
         LOG.warning("published; the disk did not confirm it (%s)", error)
     return release
+
+
+def _has_digest(release: Release) -> bool:
+    with suppress(ArtifactError, KeyError, TypeError):
+        return bool(parse_json(release.path / MANIFEST)["digest"] == release.digest)
+    return False
 
 
 def _is_latest(release: Path) -> bool:
