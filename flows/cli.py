@@ -35,6 +35,7 @@ _NO_MEMORY = ("allocate memory", "out of memory")  # in PyTorch's messages, on t
 _ELSEWHERE = "other directories (--out, paths.work, paths.releases, paths.cache)"
 _NO_SPACE = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))  # also in errors that are no OSError
 COMPARED_ARMS = "popularity,vae_prior,published,sdrm_full,sdrm_multi,sdrm_full@10"
+_YEAR = 365 * 24 * 60.0  # minutes
 SHIPPED = Path(__file__).resolve().parent.parent / "deployments"
 
 app = typer.Typer(
@@ -194,7 +195,9 @@ def tune(
     out: Annotated[Path, _directory(help="Directory of the search; a second call continues there.")],
     config: OptionalConfigFile = None,
     source: Source = None,
-    minutes: Annotated[float, typer.Option(min=0, help="Time for trials in this call; at least one is made.")] = 30,
+    minutes: Annotated[
+        float, typer.Option(min=0, max=_YEAR, help="Time for trials in this call; at least one is made.")
+    ] = 30,
     overrides: Overrides = None,
 ) -> None:
     """Search for better settings, using validation users; the last line of standard output is their file's path."""

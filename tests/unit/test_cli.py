@@ -79,6 +79,13 @@ def test_all_that_is_wrong_with_a_schedule_is_told_at_once(sdrm, tmp_path):
     assert [line.partition(": ")[0] for line in lines] == ["sdrm", "--cron", "--timezone"]
 
 
+@pytest.mark.parametrize("minutes", ["inf", "nan", "-1"])
+def test_a_search_needs_an_end(sdrm, minutes):
+    code, lines = sdrm("tune", "--out", "x", "--minutes", minutes)
+    assert code == 2
+    assert "Invalid value for '--minutes'" in " ".join(lines)
+
+
 def test_the_home_directory_is_understood_where_results_go(sdrm, tmp_path, monkeypatch):
     sampled = Mock(return_value="there")
     monkeypatch.setattr("tasks.more.sample_more", sampled)
