@@ -141,9 +141,13 @@ def sample(
     work: Work = None,
 ) -> None:
     """Draw more users from a trained model. No gate checks these users: they are not a release."""
+    _keep_prefect_quiet()
+    from flows.console import progress_shown
     from tasks.more import sample_more
 
-    typer.echo(sample_more(model, users=users, out=out, resolution=resolution, seed=seed, work=work))
+    with progress_shown():
+        made = sample_more(model, users=users, out=out, resolution=resolution, seed=seed, work=work)
+    typer.echo(made)
 
 
 @app.command()
@@ -218,9 +222,9 @@ def tune(
 
 @app.command()
 def inspect(
-    path: Annotated[Path, typer.Argument(help="A release, a sample, a model folder or a working directory.")],
+    path: Annotated[Path, typer.Argument(help="A release, a sample, a model folder or a run's folder in paths.work.")],
 ) -> None:
-    """Show what a release, sample, model or working directory contains, and whether its data or model is unchanged."""
+    """Show what a release, sample, model or run's folder contains, and whether its data or model is unchanged."""
     from tasks.describe import describe
 
     typer.echo(describe(path))
@@ -265,11 +269,18 @@ def _require_source(config: PipelineConfig) -> None:
 
 def _connect() -> Callable[[], None]:
     """Find or start a Prefect server; return a function that waits for it, so that the caller can import meanwhile."""
-    # Without Prefect's own error messages on the console: the command reports an error once, as a sentence.
-    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    _keep_prefect_quiet()
     from flows.server import connect
 
     return connect()
+
+
+def _keep_prefect_quiet() -> None:
+    """Keep Prefect's own messages off the console: a command shows its log, and reports an error once, as a sentence.
+
+    It must be called before Prefect is imported.
+    """
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
 
 
 def main() -> None:

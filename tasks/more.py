@@ -128,6 +128,8 @@ def model_folder(source: Path, *, work: Path) -> Path:
     for folder in (source, *models_of(source), *_models_of_release(source, work)):
         if (folder / DESCRIPTION).is_file():
             return folder
+    if releases := sorted(latest.parent for latest in source.glob(f"*/{LATEST}")):
+        raise DataError(Problem(str(source), "is not a release", f"Name one, e.g. {releases[0]}"))
     raise DataError(
         Problem(
             str(source),

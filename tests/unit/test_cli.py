@@ -1,6 +1,8 @@
 import errno
 import json
+import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -92,6 +94,17 @@ def test_the_home_directory_is_understood_where_results_go(sdrm, tmp_path, monke
     monkeypatch.setenv("HOME", str(tmp_path))
     assert sdrm("sample", "model", "--users", "5", "--out=~/more")[0] == 0
     assert sampled.call_args.kwargs["out"] == tmp_path / "more"
+
+
+def test_a_sample_warns_as_other_commands_do(sdrm, monkeypatch):
+    def sampled(*arguments, **options):
+        logging.getLogger("sdrm").warning("these users may expose real people")
+        return "there"
+
+    monkeypatch.setattr("tasks.more.sample_more", sampled)
+    code, lines = sdrm("sample", "model", "--users", "5", "--out=more")
+    assert code == 0
+    assert re.fullmatch(r"\d\d:\d\d:\d\d WARNING these users may expose real people", lines[-1])
 
 
 @pytest.mark.parametrize("option", [["--out", "~nobody-here/x"], ["--out", "x", "--work", "~nobody-here/x"]])

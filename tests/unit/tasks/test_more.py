@@ -49,6 +49,13 @@ def test_the_folder_of_a_data_set_stands_for_its_latest_release(published):
     assert model_folder(release.parent, work=model.parents[1]) == model
 
 
+def test_the_folder_of_all_data_sets_is_no_release(published, tmp_path):
+    release, _ = published
+    (release.parent / "latest.json").write_text('{"version": "v1"}')
+    with pytest.raises(DataError, match=r"is not a release\. Name one, e\.g\. .*/releases$"):
+        model_folder(tmp_path, work=tmp_path / "work")
+
+
 def test_a_model_that_took_the_place_of_the_releases_is_not_taken_for_it(published):
     release, model = published
     (model / "model.json").write_text('{"another": "night"}')
