@@ -86,11 +86,11 @@ def judgement(folder: Path, *, source: Path) -> str:
         source: where the model was found. The manifest of a release has the gates' verdicts; for anything else, those
             in the run's folder count. They are missing there until the run, perhaps a repeated one, is judged.
     """
-    reports, missed = _published_verdicts(release_at(source)) or _verdicts_of_run(folder)
-    refused_by = ", ".join(name for name, report in reports.items() if report["verdict"] != Verdict.PASS)
+    verdicts, missed = _published_verdicts(release_at(source)) or _verdicts_of_run(folder)
+    refused_by = ", ".join(gate for gate, verdict in verdicts.items() if verdict != Verdict.PASS)
     told = [f"were refused by gate {refused_by}"] if refused_by else []
     told += [f"did not pass {', '.join(missed)}"] if missed else []
-    told += ["were not judged to the end"] if not told and _LAST_GATE not in reports else []
+    told += ["were not judged to the end"] if not told and _LAST_GATE not in verdicts else []
     if not told:
         return "none: no gate has judged these users"
     of_its_run = f"the users of the run that trained the model {' and '.join(told)}"
@@ -98,24 +98,28 @@ def judgement(folder: Path, *, source: Path) -> str:
     return f"none: no gate has judged these users, and {of_its_run}"
 
 
-def _published_verdicts(release: Path) -> tuple[Mapping[str, Any], list[str]] | None:
-    """Return the gates of a release, and the privacy gates that it did not pass; None if it is not a release."""
+def _published_verdicts(release: Path) -> tuple[dict[str, str], list[str]] | None:
+    """Return the gates' verdicts of a release, and the privacy gates it did not pass; None if it is not a release."""
     with suppress(ArtifactError, AttributeError, KeyError, TypeError):
         manifest = parse_json(release / MANIFEST)
-        privacy = manifest["privacy"]["gates"].items()
-        return manifest["gates"], [name for name, gate in privacy if gate["verdict"] != Verdict.PASS]
+        gates, privacy = (_verdicts(part["gates"]) for part in (manifest, manifest["privacy"]))
+        return gates, [gate for gate, verdict in privacy.items() if verdict != Verdict.PASS]
     return None
 
 
-def _verdicts_of_run(model: Path) -> tuple[Mapping[str, Any], list[str]]:
-    """Return the gate reports of the run beside its model, and the privacy gates that did not pass.
+def _verdicts_of_run(model: Path) -> tuple[dict[str, str], list[str]]:
+    """Return the gates' verdicts of the run beside its model, and the privacy gates that did not pass.
 
     These include gates that the configuration accepts or only reports.
     """
     reports = gate_reports_on(model)
     results = reports.get(_LAST_GATE, {}).get("results", ())
     unmet = {result["column"] for result in results if not result["success"]}
-    return reports, [gate for gate in get_args(PrivacyGate) if privacy_fact(gate) in unmet]
+    return _verdicts(reports), [gate for gate in get_args(PrivacyGate) if privacy_fact(gate) in unmet]
+
+
+def _verdicts(gates: Mapping[str, Any]) -> dict[str, str]:
+    return {name: gate["verdict"] for name, gate in gates.items()}
 
 
 def model_folder(source: Path, *, work: Path) -> Path:
