@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sdrm_core.config import PipelineConfig, Resolution, local_directory
+from sdrm_core.config import PipelineConfig, Resolution, local_directory, with_home
 from sdrm_core.config.file import load_config
 from sdrm_core.errors import ConfigError, DataError, GateFailed, SdrmError, noted, raise_all
 
@@ -35,6 +35,7 @@ _NO_MEMORY = ("allocate memory", "out of memory")  # in PyTorch's messages, on t
 _ELSEWHERE = "other directories (--out, paths.work, paths.releases, paths.cache)"
 _NO_SPACE = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))  # also in errors that are no OSError
 COMPARED_ARMS = "popularity,vae_prior,published,sdrm_full,sdrm_multi,sdrm_full@10"
+_YEAR = 365 * 24 * 60.0  # minutes
 SHIPPED = Path(__file__).resolve().parent.parent / "deployments"
 
 app = typer.Typer(
@@ -53,13 +54,23 @@ def _expanded(option: typer.CallbackParam, path: Path | None) -> Path | None:
         raise ConfigError(f"--{option.name}: {error}") from None
 
 
+def _path_or_name(option: typer.CallbackParam, uri: str | None) -> str | None:
+    try:
+        return uri and with_home(uri)
+    except ValueError as error:
+        raise ConfigError(f"--{option.name}: {error}") from None
+
+
 _directory = partial(typer.Option, metavar="DIR", callback=_expanded)
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Configuration file.")]
 OptionalConfigFile = Annotated[
     Path | None,
     typer.Argument(metavar="CONFIG.yaml", help="Configuration file; without it, all settings are defaults."),
 ]
-Source = Annotated[str | None, typer.Option(metavar="URI", help="File, directory or named data set to read.")]
+Source = Annotated[
+    str | None,
+    typer.Option(metavar="URI", callback=_path_or_name, help="File, directory or named data set to read."),
+]
 Releases = Annotated[Path | None, _directory(help="Directory in which releases are published.")]
 Work = Annotated[Path | None, _directory(help="Directory in which working directories are kept.")]
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed of all random numbers of the run.")]
@@ -130,9 +141,13 @@ def sample(
     work: Work = None,
 ) -> None:
     """Draw more users from a trained model. No gate checks these users: they are not a release."""
+    _keep_prefect_quiet()
+    from flows.console import progress_shown
     from tasks.more import sample_more
 
-    typer.echo(sample_more(model, users=users, out=out, resolution=resolution, seed=seed, work=work))
+    with progress_shown():
+        made = sample_more(model, users=users, out=out, resolution=resolution, seed=seed, work=work)
+    typer.echo(made)
 
 
 @app.command()
@@ -184,7 +199,9 @@ def tune(
     out: Annotated[Path, _directory(help="Directory of the search; a second call continues there.")],
     config: OptionalConfigFile = None,
     source: Source = None,
-    minutes: Annotated[float, typer.Option(min=0, help="Time for trials in this call; at least one is made.")] = 30,
+    minutes: Annotated[
+        float, typer.Option(min=0, max=_YEAR, help="Time for trials in this call; at least one is made.")
+    ] = 30,
     overrides: Overrides = None,
 ) -> None:
     """Search for better settings, using validation users; the last line of standard output is their file's path."""
@@ -205,9 +222,9 @@ def tune(
 
 @app.command()
 def inspect(
-    path: Annotated[Path, typer.Argument(help="A release, a sample, a model folder or a working directory.")],
+    path: Annotated[Path, typer.Argument(help="A release, a sample, a model folder or a run's folder in paths.work.")],
 ) -> None:
-    """Show what a release, sample, model or working directory contains, and whether its data or model is unchanged."""
+    """Show what a release, sample, model or run's folder contains, and whether its data or model is unchanged."""
     from tasks.describe import describe
 
     typer.echo(describe(path))
@@ -252,11 +269,18 @@ def _require_source(config: PipelineConfig) -> None:
 
 def _connect() -> Callable[[], None]:
     """Find or start a Prefect server; return a function that waits for it, so that the caller can import meanwhile."""
-    # Without Prefect's own error messages on the console: the command reports an error once, as a sentence.
-    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    _keep_prefect_quiet()
     from flows.server import connect
 
     return connect()
+
+
+def _keep_prefect_quiet() -> None:
+    """Keep Prefect's own messages off the console: a command shows its log, and reports an error once, as a sentence.
+
+    It must be called before Prefect is imported.
+    """
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from sdrm_core.errors import SdrmError
 from sdrm_core.loops import usable_cores
-from tasks.claims import claimed
+from tasks.claims import INPUT, claimed
 from tasks.compare.cells import families
 from tasks.compare.plan import Compared, Comparison, Job
 from tasks.compare.results import write_results
@@ -46,8 +46,8 @@ def run_comparison(comparison: Comparison, *, workers: int) -> Compared:
     """
     runner: Any = ThreadPoolTaskRunner(max_workers=workers)
     # The lock surrounds the flow: after an interruption, the flow's threads still finish their present work.
-    releases = comparison.config.paths.releases
-    with claimed(comparison.out, command="compare", question=comparison.question(), releases=releases):
+    paths = comparison.config.paths
+    with claimed(comparison.out, command="compare", question=comparison.question(), paths=paths):
         return compare.with_options(task_runner=runner)(comparison)
 
 
@@ -68,7 +68,7 @@ def compare(comparison: Comparison) -> Compared:
         DataError: the source cannot be used.
         SdrmError: an arm or a judge failed. All other results are in the table, unless no arm or no judge is left.
     """
-    paths = comparison.config.paths.model_copy(update={"work": comparison.out / "input"})
+    paths = comparison.config.paths.model_copy(update={"work": comparison.out / INPUT})
     ingested = ingest(comparison.config.model_copy(update={"paths": paths}))
     job, failures = open_comparison(comparison, ingested, build_matrix(ingested)), Failures()
     for step in (_fit, _measure, _judge):

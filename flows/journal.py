@@ -54,6 +54,8 @@ def journal(config: PipelineConfig) -> Iterator[Entry]:
         try:
             with file:
                 file.write(json.dumps(line, sort_keys=True) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
         except OSError as error:  # e.g. a full disk: the release remains published
             from tasks.stage import LOG  # here, because the import takes seconds
 

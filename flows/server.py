@@ -146,10 +146,11 @@ def connect() -> Callable[[], None]:
 
 
 def require_reachable(api_url: str) -> None:
-    """Raise a ``ConfigError`` if the configured server does not answer.
+    """Raise a ``ConfigError`` if this is not the address of a server, or if the server does not answer.
 
     The check uses Prefect's own client, which knows the certificate, the password and the proxy for the server.
     """
+    _require_address(api_url)
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY
 
@@ -157,16 +158,29 @@ def require_reachable(api_url: str) -> None:
     with SyncPrefectClient(api_url, **keys) as client:
         error = client.api_healthcheck()
     if error:
-        reason = str(error).partition("\n")[0]
+        address, reason = (without_password(text) for text in (api_url, str(error).partition("\n")[0]))
         raise ConfigError(
-            without_password(f"PREFECT_API_URL: no Prefect server answers at {api_url} ({reason}). ")
-            + "Start it, correct the address, or unset it to run without one"
+            f"PREFECT_API_URL: no Prefect server answers at {address} ({reason}). "
+            "Start it, correct the address, or unset it to run without one"
         )
 
 
 def without_password(text: str) -> str:
-    """Return the text without user name and password in its URLs."""
-    return re.sub(r"//[^/\s]*@", "//", text)
+    """Return the text without user name and password in its URL; to be safe, rather more than these is removed."""
+    return re.sub("//.*@", "//", text, flags=re.DOTALL)
+
+
+def _require_address(api_url: str) -> None:
+    try:
+        url = httpx.URL(api_url)
+        if url.scheme in ("http", "https") and url.host:
+            return
+    except httpx.InvalidURL:
+        pass
+    raise ConfigError(  # without the address: where a password is in it cannot be told
+        "PREFECT_API_URL is not the address of a server. Correct it, e.g. to http://127.0.0.1:4200/api (in a password, "
+        "write special characters as %2F), or unset it to run without a server"
+    )
 
 
 def _reach_without_proxy() -> None:

@@ -5,7 +5,7 @@ from statistics import median
 
 from prefect import flow
 
-from tasks.claims import claimed
+from tasks.claims import INPUT, claimed
 from tasks.ingest import ingest
 from tasks.matrix import build_matrix
 from tasks.tune.results import Tuned, write_tuned
@@ -31,8 +31,8 @@ def tune(tuning: Tuning) -> Tuned:
         TrainingError: no trial was completed.
     """
     paths = tuning.config.paths
-    with claimed(tuning.out, command="tune", question=tuning.question(), releases=paths.releases):
-        within = paths.model_copy(update={"work": tuning.out / "input"})
+    with claimed(tuning.out, command="tune", question=tuning.question(), paths=paths):
+        within = paths.model_copy(update={"work": tuning.out / INPUT})
         ingested = ingest(tuning.config.model_copy(update={"paths": within}))
         search = open_search(tuning, ingested, build_matrix(ingested))
         started, seconds = time.monotonic(), [try_settings(search)]

@@ -3,8 +3,11 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,6 +19,8 @@ from sdrm_core.errors import ArtifactError
 from sdrm_core.records import Artifact
 
 PRIVATE = 0o700
+DEAD_AFTER_SECONDS = 24 * 3600.0
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.(tmp|zip)")  # .zip: the archive of a download
 _SEAL = "sha256"
 _REMEDY = "the command that wrote it makes it again"
 
@@ -41,7 +46,7 @@ def replacing(path: Path) -> Iterator[Path]:
     The bytes are flushed to disk before the renaming: a crash leaves the old file or the new one, never half a file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    temporary = temporary_beside(path)
     try:
         yield temporary
         sync(temporary)
@@ -51,10 +56,22 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def remove_leftovers(path: Path) -> None:
-    """Remove the temporary files of ``path`` that killed processes left; no process may be writing ``path`` now."""
-    for left in path.parent.glob(f".{path.name}.*.tmp"):
-        left.unlink(missing_ok=True)
+def temporary_beside(path: Path) -> Path:
+    """Return a hidden path beside ``path`` for what is not complete yet."""
+    return path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+
+
+def remove_temporary(paths: Iterable[Path], *, idle_seconds: float = 0.0) -> None:
+    """Remove those of the paths, files and directories, that ``temporary_beside`` made for processes that were killed.
+
+    idle_seconds: keep what was changed since then. Without a lock it is ``DEAD_AFTER_SECONDS``, because a process may
+        be writing there now.
+    """
+    for path in [path for path in paths if _TEMPORARY.fullmatch(path.name)]:  # all found before the first is removed
+        with suppress(OSError):  # another process has just removed it, or it belongs to another user
+            changed = max(one.lstat().st_mtime for one in (path, *path.rglob("*")))
+            if time.time() - changed >= idle_seconds:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def sync(path: Path) -> None:

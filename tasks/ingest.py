@@ -10,7 +10,7 @@ from sdrm_core.data.loading import load_interactions
 from sdrm_core.data.stored_log import write_log
 from sdrm_core.errors import DataError
 from sdrm_core.records import Artifact
-from sdrm_core.storage import digest_of, private_directory, remove_leftovers, write_artifact, write_json
+from sdrm_core.storage import digest_of, private_directory, remove_temporary, write_artifact, write_json
 from tasks.claims import exclusive_lock
 from tasks.preflight import unwritable
 from tasks.records import Ingested, Run
@@ -40,7 +40,7 @@ def store_log(table: pa.Table, run: Run) -> Artifact:
     """
     path = private_directory(run.directory / "ingest") / "interactions.parquet"
     with exclusive_lock(run.directory):
-        remove_leftovers(path)
+        remove_temporary(path.parent.glob(".*"))
         return write_artifact(path, lambda temporary: write_log(table, temporary))
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
-from uuid import uuid4
 
 from scipy.sparse import csr_matrix
 
@@ -16,13 +15,24 @@ from sdrm_core.model.folder import DESCRIPTION, is_model, load_item_ids
 from sdrm_core.model.sdrm import SdrmModel
 from sdrm_core.privacy.verdicts import Verdict
 from sdrm_core.randomness import numpy_stream, stream_seed
-from sdrm_core.storage import parse_json, private_directory, sha256_of, sync, write_json
+from sdrm_core.storage import (
+    DEAD_AFTER_SECONDS,
+    parse_json,
+    private_directory,
+    remove_temporary,
+    sha256_of,
+    sync,
+    temporary_beside,
+    write_json,
+)
 from tasks.gates.suites import privacy_fact
 from tasks.preflight import require_space, require_there, unwritable
 from tasks.release.history import LATEST, MANIFEST, release_at
 from tasks.release.interactions import new_user_ids, write_interactions
 from tasks.stage import LOG
 from tasks.working_directory import gate_reports_on, models_of, run_directory
+
+_LAST_GATE = "release"
 
 
 def sample_more(
@@ -47,7 +57,8 @@ def sample_more(
     model = SdrmModel.load(folder, device=resolve_device("auto"))
     require_space(out.parent, users=users, interactions_per_user=float(model.activity.mean()))
     stream, digest = stream_seed(seed, "more"), sha256_of(folder / DESCRIPTION)
-    staging = out.with_name(f".{out.name}.{uuid4().hex}")
+    remove_temporary(out.parent.glob(".*"), idle_seconds=DEAD_AFTER_SECONDS)  # of samples that were killed
+    staging = temporary_beside(out)
     try:
         private_directory(staging)
         files = write_interactions(
@@ -56,7 +67,8 @@ def sample_more(
             user_ids=new_user_ids(users, numpy_stream(stream, "user_ids", digest, users, resolution)),
             item_ids=load_item_ids(folder),
         )
-        facts = {"users": users, "resolution": resolution, "seed": seed, "gates": judgement(folder), "model": digest}
+        facts = {"users": users, "resolution": resolution, "seed": seed, "model": digest}
+        facts |= {"gates": judgement(folder, source=source)}
         write_json(staging / "sample.json", facts | {"files": [file.model_dump(mode="json") for file in files]})
         sync(staging)
         staging.rename(out)
@@ -66,13 +78,19 @@ def sample_more(
     return out
 
 
-def judgement(folder: Path) -> str:
-    """Describe what is known about the privacy of these users; warn if the model's own run did not pass every gate."""
-    reports = gate_reports_on(folder)
-    refused_by = ", ".join(name for name, report in reports.items() if report["verdict"] != Verdict.PASS)
-    missed = ", ".join(_missed_privacy_gates(reports))
+def judgement(folder: Path, *, source: Path) -> str:
+    """Describe what is known about the privacy of these users; warn if their model's own users did not pass every gate.
+
+    Args:
+        folder: the model.
+        source: where the model was found. The manifest of a release has the gates' verdicts; for anything else, those
+            in the run's folder count. They are missing there until the run, perhaps a repeated one, is judged.
+    """
+    verdicts, missed = _published_verdicts(release_at(source)) or _verdicts_of_run(folder)
+    refused_by = ", ".join(gate for gate, verdict in verdicts.items() if verdict != Verdict.PASS)
     told = [f"were refused by gate {refused_by}"] if refused_by else []
-    told += [f"did not pass {missed}"] if missed else []
+    told += [f"did not pass {', '.join(missed)}"] if missed else []
+    told += ["were not judged to the end"] if not told and _LAST_GATE not in verdicts else []
     if not told:
         return "none: no gate has judged these users"
     of_its_run = f"the users of the run that trained the model {' and '.join(told)}"
@@ -80,11 +98,28 @@ def judgement(folder: Path) -> str:
     return f"none: no gate has judged these users, and {of_its_run}"
 
 
-def _missed_privacy_gates(reports: Mapping[str, Any]) -> list[str]:
-    """Return the privacy gates that did not pass, including those that the configuration accepts or only reports."""
-    results = reports.get("release", {}).get("results", ())
+def _published_verdicts(release: Path) -> tuple[dict[str, str], list[str]] | None:
+    """Return the gates' verdicts of a release, and the privacy gates it did not pass; None if it is not a release."""
+    with suppress(ArtifactError, AttributeError, KeyError, TypeError):
+        manifest = parse_json(release / MANIFEST)
+        gates, privacy = (_verdicts(part["gates"]) for part in (manifest, manifest["privacy"]))
+        return gates, [gate for gate, verdict in privacy.items() if verdict != Verdict.PASS]
+    return None
+
+
+def _verdicts_of_run(model: Path) -> tuple[dict[str, str], list[str]]:
+    """Return the gates' verdicts of the run beside its model, and the privacy gates that did not pass.
+
+    These include gates that the configuration accepts or only reports.
+    """
+    reports = gate_reports_on(model)
+    results = reports.get(_LAST_GATE, {}).get("results", ())
     unmet = {result["column"] for result in results if not result["success"]}
-    return [gate for gate in get_args(PrivacyGate) if privacy_fact(gate) in unmet]
+    return _verdicts(reports), [gate for gate in get_args(PrivacyGate) if privacy_fact(gate) in unmet]
+
+
+def _verdicts(gates: Mapping[str, Any]) -> dict[str, str]:
+    return {name: gate["verdict"] for name, gate in gates.items()}
 
 
 def model_folder(source: Path, *, work: Path) -> Path:
@@ -97,6 +132,8 @@ def model_folder(source: Path, *, work: Path) -> Path:
     for folder in (source, *models_of(source), *_models_of_release(source, work)):
         if (folder / DESCRIPTION).is_file():
             return folder
+    if releases := sorted(latest.parent for latest in source.glob(f"*/{LATEST}")):
+        raise DataError(Problem(str(source), "is not a release", f"Name one, e.g. {releases[0]}"))
     raise DataError(
         Problem(
             str(source),

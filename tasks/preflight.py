@@ -13,7 +13,7 @@ from sdrm_core.model.devices import resolve_device
 from sdrm_core.quality.panel import require_possible
 from sdrm_core.storage import private_directory
 from tasks.records import JOURNAL
-from tasks.release.history import require_readable_latest, runs_that_published
+from tasks.release.history import known_role_key_mark, require_readable_latest
 from tasks.role_key import KEY_VARIABLE, ROLES_OF_KEY, mark_of, role_secret
 from tasks.stage import LOG
 
@@ -52,21 +52,21 @@ def require_startable(config: PipelineConfig) -> None:
 def _require_its_key(config: PipelineConfig, before: Mapping[str, Any], *, mark: str | None) -> None:
     """Raise a ``ConfigError`` if there is no role key, or not the one that the release ``before`` was made with.
 
-    If the journal does not tell that key, only a warning is logged: a journal can be lost although the key is right,
-    and then nobody could prove it.
+    If nothing tells that key, only a warning is logged: a journal can be lost although the key is right, and then
+    nobody could prove it.
 
     Args:
         config: settings of the run.
         before: manifest of the latest release.
         mark: mark of the present key (``mark_of``); None if there is no key.
     """
-    marks = (entry.get("role_key_mark") for entry in runs_that_published(before, work=config.paths.work))
-    known = next(filter(None, marks), None)
+    known = known_role_key_mark(config, before)
     if mark and not known:
         LOG.warning(
-            "roles: cannot check whether the role key is still that of the latest release of %s: %s has no line of the "
-            "run that published it. With another key, people that release was trained on would count as people the "
-            "model never saw. Restore the file, or make sure that the key is the same",
+            "roles: cannot check whether the role key is still that of the latest release of %s: %s has no line of a "
+            "run that published it or an earlier one, and its run's folder is gone. With another key, people that "
+            "release was trained on would count as people the model never saw. Restore the file, or make sure that the "
+            "key is the same",
             config.dataset,
             config.paths.work / JOURNAL,
         )

@@ -27,7 +27,8 @@ def role_secret(config: RolesConfig) -> bytes | None:
         try:
             key = str(Secret.load(config.key_block).get())  # type: ignore[union-attr]
         except ValueError as error:
-            raise ConfigError(f"roles.key_block: {error}. Create the Secret block, or remove the setting") from None
+            remedy = "Set PREFECT_API_URL to the server that has the Secret block, or create it there"
+            raise ConfigError(f"roles.key_block: {error}. {remedy}") from None
         return _hard_to_guess(key, name="roles.key_block")
     if KEY_VARIABLE not in os.environ:
         return None

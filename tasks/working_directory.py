@@ -11,6 +11,7 @@ from typing import Any
 from sdrm_core.storage import parse_json_files, private_directory, write_json
 
 CONFIG = "config.json"  # a directory with this file is the working directory of a run
+ROLE_KEY_MARK = "role-key-mark.json"  # which key of the roles a published release was made with
 
 _STAGES, _GATES, _ATTEMPTS = "stages", "gates", "attempts"
 _MODELS = ("model", "model-1")

@@ -14,7 +14,7 @@ from sdrm_core.config.judgement import PrivacyConfig, UtilityConfig
 from sdrm_core.config.model import DiffusionConfig, SamplingConfig, VaeConfig
 from sdrm_core.config.names import ArmName, JudgeName, PrivacyGate, Resolution
 from sdrm_core.config.pipeline import ComputeConfig, PathsConfig, PipelineConfig
-from sdrm_core.config.places import lies_within, local_directory
+from sdrm_core.config.places import lies_within, local_directory, with_home
 from sdrm_core.config.source import ColumnsConfig, FilterConfig, RolesConfig, SourceConfig
 
 __all__ = [
@@ -41,4 +41,5 @@ __all__ = [
     "VaeConfig",
     "lies_within",
     "local_directory",
+    "with_home",
 ]

@@ -10,9 +10,16 @@ _URL_AS_PATH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # a Path keeps only one
 
 
 def with_home(path: _PathOrText) -> _PathOrText:
-    """Return the path; raise a ``ValueError`` if it has a zero byte, or starts with ``~`` without such a home."""
+    """Return the path; raise a ``ValueError`` if it has a zero byte, is not UTF-8, or starts with ``~`` without a home.
+
+    A path that is not UTF-8 could be neither logged nor stored in any record.
+    """
     if "\0" in str(path):
         raise ValueError("a path cannot contain a zero byte")
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise ValueError("a path must be text in UTF-8; choose another name") from None
     try:
         Path(path).expanduser()
     except RuntimeError:

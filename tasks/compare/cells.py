@@ -38,6 +38,8 @@ _JUDGING = ("sdrm_core/quality", *UNDERLYING, *_STAGES)
 _PRIVACY = ("sdrm_core/privacy", *UNDERLYING, *_STAGES)
 # A fit measures how private and useful its users are.
 _GENERATING = ("sdrm_core/arms", "sdrm_core/config", "sdrm_core/model", "sdrm_core/privacy", *_JUDGING)
+for _rooms in (_JUDGING, _PRIVACY, _GENERATING):
+    code_digest(*_rooms)  # kept from here on: the files may be replaced before a cell is written
 _DIGITS = 16
 _ARRAYS = "sha256 of arrays"  # in the JSON file
 MODELS = "models"

@@ -7,7 +7,6 @@ recommender.
 import shutil
 import time
 from pathlib import Path
-from uuid import uuid4
 
 from sdrm_core.arms.arm import FittedArm
 from sdrm_core.arms.registry import ARMS
@@ -20,10 +19,18 @@ from sdrm_core.quality.panel import choose_judge, rank_folds, require_possible
 from sdrm_core.quality.utility import make_folds
 from sdrm_core.randomness import numpy_stream, stream_seed
 from sdrm_core.records import Artifact
-from sdrm_core.storage import checked, digest_of, private_directory, read_sealed, sha256_of, sync, write_sealed
+from sdrm_core.storage import (
+    checked,
+    digest_of,
+    private_directory,
+    read_sealed,
+    sha256_of,
+    sync,
+    temporary_beside,
+    write_sealed,
+)
 from tasks.claims import bind_input
 from tasks.compare.cells import (
-    MODELS,
     all_cells,
     family_of,
     fidelity_cell,
@@ -44,19 +51,16 @@ from tasks.stage import LOG, Meter, stage
 from tasks.train import report_epoch
 
 FIT_REPORT = "fit.json"
-_ASIDE = ".tmp"
 
 
 @stage("open comparison")
 def open_comparison(comparison: Comparison, ingested: Ingested, matrix: UserItemMatrix) -> Job:
     """Bind the output directory to the data, remove damaged results, and log how many results exist already."""
     input_digest = digest_of([ingested.source.sha256, matrix.user_items.sha256])
-    bind_input(comparison.out, command="compare", input_digest=input_digest)
+    bind_input(comparison.out, command="compare", input_digest=input_digest, run=ingested.run)
     digest = digest_of([comparison.question(), input_digest])
     job = Job(comparison=comparison, matrix=matrix, digest=digest)
     require_possible(comparison.judges, n_items=matrix.counts.items)
-    for left in (comparison.out / MODELS).glob(f".*{_ASIDE}"):  # left by a process that was killed
-        shutil.rmtree(left, ignore_errors=True)
     cells = all_cells(job)
     for cell in cells:
         cell.discard_if_damaged()
@@ -163,7 +167,7 @@ def _fitted(job: Job, choice: ArmChoice, seed: int) -> Path:
     arm, config = ARMS[choice.arm], job.comparison.config
     sampling = config.sampling.model_copy(update={"users": None})  # means: as many as training users
     config = config.model_copy(update={"seed": seed, "sampling": sampling})
-    aside = private_directory(folder.with_name(f".{folder.name}.{uuid4().hex}{_ASIDE}"))
+    aside = private_directory(temporary_beside(folder))
     with Meter(f"fit {arm.family}, seed {seed}"):
         started = time.perf_counter()
         fitted: FittedArm = arm.fit(

@@ -1,4 +1,4 @@
-"""Find the releases of a data set, the latest one, and the runs that published a release."""
+"""Find the releases of a data set, the latest one, and what is known of the runs that published them."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -17,6 +17,7 @@ from tasks.records import JOURNAL, Run, Samples
 from tasks.release.interactions import written_files
 from tasks.resumable import DAMAGE
 from tasks.stage import LOG
+from tasks.working_directory import ROLE_KEY_MARK, run_directory
 
 LATEST = "latest.json"
 MANIFEST = "manifest.json"
@@ -98,10 +99,23 @@ def previous_user_ids(run: Run, samples: Samples) -> np.ndarray | None:
     return np.unique(np.concatenate(ids))
 
 
-def runs_that_published(manifest: Mapping[str, Any], *, work: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the journal's entries of the runs that published the release of ``manifest``, the newest first.
+def known_role_key_mark(config: PipelineConfig, manifest: Mapping[str, Any]) -> str | None:
+    """Return the mark (``tasks.role_key.mark_of``) of the key that the release of ``manifest`` was made with, or None.
 
-    Entries are found by data set and version, not by path, because a release may have been moved.
+    It is in the journal's line of the run that published the release. A run that was killed just after publishing has
+    no line, but its folder has the mark. Without either, the release has the key of the data set's newest release with
+    a line: a night with another key would have been refused.
+    """
+    lines = [line for line in _published_lines(config.paths.work) if line[-1]]
+    its_own = (mark for dataset, release, mark in lines if (dataset, release.name) == _name_of(manifest))
+    of_others = (mark for _, release, mark in lines if release.parent == releases_of(config))
+    return next(its_own, None) or _left_by_run(config, manifest["run"]) or next(of_others, None)
+
+
+def _published_lines(work: Path) -> Iterator[tuple[str, Path, str | None]]:
+    """Yield data set, release and mark of the role key of the journal's runs that published, the newest first.
+
+    The release may have been moved since.
     """
     journal = work.expanduser() / JOURNAL
     if not journal.is_file():
@@ -109,8 +123,14 @@ def runs_that_published(manifest: Mapping[str, Any], *, work: Path) -> Iterator[
     for line in reversed(journal.read_text(encoding="utf-8", errors="replace").splitlines()):
         with suppress(json.JSONDecodeError, KeyError, TypeError):  # a line cut off by a crash, or not an entry
             entry = json.loads(line)
-            if entry["release"] and (entry["dataset"], Path(entry["release"]).name) == _name_of(manifest):
-                yield entry
+            yield entry["dataset"], Path(entry["release"]), entry.get("role_key_mark")
+
+
+def _left_by_run(config: PipelineConfig, digest: str) -> str | None:
+    with suppress(ArtifactError, TypeError):
+        mark: str | None = parse_json(run_directory(config.paths.work, digest) / ROLE_KEY_MARK)
+        return mark
+    return None
 
 
 def published_by(run: Run, *, since: datetime) -> Path | None:

@@ -96,7 +96,7 @@ class Search(Record):
 def open_search(tuning: Tuning, ingested: Ingested, matrix: UserItemMatrix) -> Search:
     """Bind the output directory to the data, measure the real users, and make the given settings the first trial."""
     input_digest = digest_of([ingested.source.sha256, matrix.user_items.sha256])
-    bind_input(tuning.out, command="tune", input_digest=input_digest)
+    bind_input(tuning.out, command="tune", input_digest=input_digest, run=ingested.run)
     with Meter("judge the real users"):
         train, validation = users_of_roles(matrix, Role.TRAIN, Role.VALIDATION)
         real = _recall(train, validation, tuning.config)

@@ -23,7 +23,7 @@ from sdrm_core.quality.augmentation import measure_augmentation
 from sdrm_core.quality.fidelity import measure_fidelity
 from sdrm_core.quality.utility import Resampled, difference, make_folds, rank_arm, report_arms
 from sdrm_core.records import Artifact
-from sdrm_core.storage import read_user_items, sha256_of
+from sdrm_core.storage import read_user_items, sha256_of, temporary_beside
 from tasks.claims import exclusive_lock
 from tasks.compare.plan import Comparison, parse_arms, parse_judges, parse_seeds
 from tests.conftest import small_night
@@ -242,7 +242,7 @@ class TestAgain:
 
     def test_what_a_killed_process_left_aside_is_removed_and_not_taken_for_a_model(self, copied):
         (model, *_) = (copied.out / "models").iterdir()
-        aside = model.rename(model.with_name(f".{model.name}.0123.tmp"))
+        aside = model.rename(temporary_beside(model))
         (aside / "fit.json").unlink()
         run_comparison(copied, workers=1)
         assert not [path for path in (copied.out / "models").iterdir() if path.name.startswith(".")]

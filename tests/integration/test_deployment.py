@@ -8,6 +8,7 @@ from datetime import datetime
 import pytest
 
 from tasks.role_key import ROLES_OF_KEY, mark_of
+from tasks.working_directory import ROLE_KEY_MARK
 from tests.conftest import small_night
 from tests.integration.processes import ROOT, Api, command, environment, eventually, free_port, started
 
@@ -126,6 +127,8 @@ class TestNight:
         directory, _, _ = nights
         mark = mark_of(ROLE_KEY.encode())
         assert json.loads((directory / "work" / "runs.jsonl").read_text())["role_key_mark"] == mark
+        (left,) = (directory / "work").glob(f"*/{ROLE_KEY_MARK}")  # for a night that is killed before it has a line
+        assert json.loads(left.read_text()) == mark
         published = b"".join(path.read_bytes() for path in (directory / "releases").rglob("*") if path.is_file())
         assert mark.encode() not in published
         assert ROLE_KEY.encode() not in published

@@ -212,6 +212,23 @@ def test_a_configured_server_that_is_not_there_is_a_sentence():
         require_reachable(f"http://127.0.0.1:{free_port()}/api")
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["u:s3cret@127.0.0.1/api", "http://u:s3cret/x@127.0.0.1/api", "127.0.0.1:4200/api", "http://", "ftp://h/x"],
+)
+def test_what_is_no_address_of_a_server_is_a_sentence_without_it(address):
+    with pytest.raises(ConfigError, match=r"^PREFECT_API_URL is not the address of a server\. Correct it") as refused:
+        require_reachable(address)
+    assert "s3c" not in str(refused.value)
+
+
+@pytest.mark.parametrize("password", ["s3cret", "s3 cret", "1/s3cret", "@s3cret@"])
+def test_a_password_of_any_signs_is_not_told(password):
+    with pytest.raises(ConfigError, match="PREFECT_API_URL: no Prefect server answers at http://") as refused:
+        require_reachable(f"http://u:{password}@127.0.0.1:{free_port()}/api")
+    assert "cret" not in str(refused.value)
+
+
 class WithPassword(BaseHTTPRequestHandler):
     """Answers whoever knows the password, as a Prefect server behind a proxy does."""
 

@@ -103,8 +103,10 @@ def test_a_study_of_other_settings_is_refused(tuned):
 
 def test_a_study_of_other_data_is_refused(tuned, monkeypatch):
     monkeypatch.setenv("SDRM_ROLE_KEY", "another key nobody guesses")
+    before = sorted((tuned[0].out / "input").iterdir())
     with pytest.raises(ConfigError, match="other data"):
         tune(tuned[0])
+    assert sorted((tuned[0].out / "input").iterdir()) == before
 
 
 @pytest.mark.parametrize("damaged", [lambda data: data[:5000], lambda data: b"x" * len(data)])

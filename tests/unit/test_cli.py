@@ -1,6 +1,8 @@
 import errno
 import json
+import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -79,6 +81,13 @@ def test_all_that_is_wrong_with_a_schedule_is_told_at_once(sdrm, tmp_path):
     assert [line.partition(": ")[0] for line in lines] == ["sdrm", "--cron", "--timezone"]
 
 
+@pytest.mark.parametrize("minutes", ["inf", "nan", "-1"])
+def test_a_search_needs_an_end(sdrm, minutes):
+    code, lines = sdrm("tune", "--out", "x", "--minutes", minutes)
+    assert code == 2
+    assert "Invalid value for '--minutes'" in " ".join(lines)
+
+
 def test_the_home_directory_is_understood_where_results_go(sdrm, tmp_path, monkeypatch):
     sampled = Mock(return_value="there")
     monkeypatch.setattr("tasks.more.sample_more", sampled)
@@ -87,11 +96,38 @@ def test_the_home_directory_is_understood_where_results_go(sdrm, tmp_path, monke
     assert sampled.call_args.kwargs["out"] == tmp_path / "more"
 
 
+def test_a_sample_warns_as_other_commands_do(sdrm, monkeypatch):
+    def sampled(*arguments, **options):
+        logging.getLogger("sdrm").warning("these users may expose real people")
+        return "there"
+
+    monkeypatch.setattr("tasks.more.sample_more", sampled)
+    code, lines = sdrm("sample", "model", "--users", "5", "--out=more")
+    assert code == 0
+    assert re.fullmatch(r"\d\d:\d\d:\d\d WARNING these users may expose real people", lines[-1])
+
+
 @pytest.mark.parametrize("option", [["--out", "~nobody-here/x"], ["--out", "x", "--work", "~nobody-here/x"]])
 def test_a_home_directory_that_is_not_there_is_told(sdrm, option):
     code, lines = sdrm("sample", "model", "--users", "5", *option)
     assert code == 2
     assert "home directory that does not exist" in " ".join(lines)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["run", "night.yaml", "--source"],
+        ["demo", "--releases"],
+        ["demo", "--work"],
+        ["compare", "--out"],
+        ["sample", "model", "--users=5", "--out"],
+    ],
+)
+def test_a_path_that_is_not_text_is_told_at_its_option(sdrm, tmp_path, command):
+    code, lines = sdrm(*command, "x\udcff")
+    assert (code, lines) == (2, [f"sdrm: {command[-1]}: a path must be text in UTF-8; choose another name"])
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

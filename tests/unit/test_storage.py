@@ -13,7 +13,9 @@ from sdrm_core.storage import (
     read_json,
     read_sealed,
     read_user_items,
+    remove_temporary,
     replacing,
+    temporary_beside,
     write_json,
     write_sealed,
     write_text,
@@ -76,6 +78,20 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         fail_half_way()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_only_what_a_killed_process_left_is_removed(tmp_path):
+    folder = temporary_beside(tmp_path / "model")
+    write_text(folder / "weights", "half")
+    write_text(temporary_beside(folder / "weights"), "half")
+    write_text(temporary_beside(tmp_path / "a.txt"), "half")
+    others = [".hidden", ".a.tmp", "a.tmp", temporary_beside(tmp_path / "a.txt").name[1:]]
+    for name in others:
+        write_text(tmp_path / name, "whole")
+    remove_temporary(tmp_path.rglob(".*"), idle_seconds=60)
+    assert folder.is_dir()
+    remove_temporary(tmp_path.rglob("*"))
+    assert {path.name for path in tmp_path.iterdir()} == set(others)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), object()])

@@ -8,6 +8,7 @@ import sdrm_core
 from sdrm_core.storage import parse_json, write_json
 from tasks.compare import cells
 from tasks.compare.cells import Cell
+from tasks.resumable import code_digest
 from tests.unit.test_layers import imported_by
 
 
@@ -34,6 +35,13 @@ def test_a_changed_cell_is_discarded(cell, change):
     write_json(cell.report, change(parse_json(cell.report)))
     cell.discard_if_damaged()
     assert not cell.is_finished
+
+
+@pytest.mark.parametrize("rooms", [cells._GENERATING, cells._JUDGING, cells._PRIVACY])
+def test_a_cell_is_of_the_code_that_was_there_at_the_start(rooms):
+    before = code_digest.cache_info().misses
+    code_digest(*rooms)
+    assert code_digest.cache_info().misses == before
 
 
 # What is told, passed on and written, not what is computed.

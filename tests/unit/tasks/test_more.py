@@ -1,3 +1,4 @@
+import os
 from functools import partial
 from pathlib import Path
 
@@ -5,10 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from sdrm_core.config import PipelineConfig
 from sdrm_core.errors import ArtifactError, ConfigError, DataError
-from sdrm_core.storage import sha256_of, write_json
+from sdrm_core.storage import sha256_of, temporary_beside, write_json, write_text
+from tasks.claims import working_in
 from tasks.describe import describe
 from tasks.more import judgement, model_folder, sample_more
+from tasks.records import Run
 from tasks.working_directory import model_directories
 from tests.unit.model.conftest import untrained_model
 from tests.unit.tasks.example_release import render_inputs
@@ -43,6 +47,13 @@ def test_the_folder_of_a_data_set_stands_for_its_latest_release(published):
     release, model = published
     (release.parent / "latest.json").write_text('{"version": "v1"}')
     assert model_folder(release.parent, work=model.parents[1]) == model
+
+
+def test_the_folder_of_all_data_sets_is_no_release(published, tmp_path):
+    release, _ = published
+    (release.parent / "latest.json").write_text('{"version": "v1"}')
+    with pytest.raises(DataError, match=r"is not a release\. Name one, e\.g\. .*/releases$"):
+        model_folder(tmp_path, work=tmp_path / "work")
 
 
 def test_a_model_that_took_the_place_of_the_releases_is_not_taken_for_it(published):
@@ -85,16 +96,15 @@ def test_more_users_of_the_attempt_that_was_refused_say_so(published, second):
     _, model = published
     for name, verdict in (("attempts/0-release", "FAIL"), ("attempts/1-release", "PASS"), ("gates/release", "PASS")):
         write_json(model.parent / f"{name}.json", {"verdict": verdict})
-    assert judgement(model).endswith("were refused by gate release")
-    assert judgement(second) == "none: no gate has judged these users"
+    assert judgement(model, source=model).endswith("were refused by gate release")
+    assert judgement(second, source=second) == "none: no gate has judged these users"
 
 
 def test_more_users_of_a_refused_run_say_so(published, caplog):
     _, model = published
-    assert judgement(model) == "none: no gate has judged these users"
     for gate, verdict in (("raw_interactions", "PASS"), ("release", "FAIL")):
         write_json(model.parent / "gates" / f"{gate}.json", {"verdict": verdict})
-    assert judgement(model).endswith("were refused by gate release")
+    assert judgement(model, source=model).endswith("were refused by gate release")
     assert "refused by gate release" in caplog.text
 
 
@@ -107,8 +117,32 @@ def test_more_users_of_a_release_that_missed_privacy_gates_say_so(published, cap
         {"column": "coverage", "success": False, "severity": "warning"},
     ]
     write_json(model.parent / "gates" / "release.json", {"verdict": "PASS", "results": unmet})
-    assert judgement(model).endswith("the users of the run that trained the model did not pass near_copies, membership")
+    assert judgement(model, source=model).endswith(
+        "the users of the run that trained the model did not pass near_copies, membership"
+    )
     assert "did not pass near_copies, membership" in caplog.text
+
+
+@pytest.mark.parametrize("judged", [(), ("raw_interactions",), ("raw_interactions", "matrix", "synthetic")])
+def test_more_users_of_a_run_that_was_not_judged_to_the_end_say_so(published, caplog, judged):
+    _, model = published
+    for gate in judged:
+        write_json(model.parent / "gates" / f"{gate}.json", {"verdict": "PASS"})
+    assert judgement(model, source=model.parent).endswith("were not judged to the end")
+    assert "were not judged to the end" in caplog.text
+
+
+def test_a_release_keeps_its_verdicts_while_its_night_is_repeated(published, caplog):
+    release, model = published
+    (release.parent / "latest.json").write_text('{"version": "v1"}')
+    with working_in(Run(config=PipelineConfig(), directory=model.parent, digest="0")):
+        for verdict, told in (("FAIL", "did not pass membership"), ("PASS", "no gate has judged these users")):
+            privacy = {"hygiene": {"verdict": "PASS"}, "membership": {"verdict": verdict}}
+            gates = {"release": {"verdict": "PASS"}}
+            write_json(release / "manifest.json", {"gates": gates, "privacy": {"gates": privacy}})
+            assert judgement(model, source=release).endswith(told)
+            assert judgement(model, source=release.parent).endswith(told)
+    assert caplog.text.count("did not pass membership") == 2
 
 
 @pytest.mark.parametrize("look", [describe, partial(model_folder, work=Path("work"))])
@@ -165,3 +199,15 @@ def test_nor_beside_the_folders_of_the_data_sets(published, tmp_path):
     with pytest.raises(ConfigError, match="which holds releases"):
         sample_more(release, users=3, out=release.parents[1] / "more", resolution="full", work=tmp_path / "work")
     assert not (release.parents[1] / "more").exists()
+
+
+def test_what_a_killed_sample_left_is_removed_once_it_is_old(tmp_path):
+    model = untrained_model(np.eye(6, 2), activity=np.full(8, 3))
+    model.save(tmp_path / "model", item_ids=pa.array(range(6)))
+    old, young, drawing = (temporary_beside(tmp_path / "other") for _ in range(3))
+    for folder in (old, young, drawing):
+        write_text(folder / "interactions" / "part-00000.parquet", "not judged")
+    for path in (old, *old.rglob("*"), drawing, drawing / "interactions"):
+        os.utime(path, (0, 0))
+    sample_more(tmp_path / "model", users=3, out=tmp_path / "more", resolution="full", work=tmp_path)
+    assert {path.name for path in tmp_path.glob(".*")} == {young.name, drawing.name}

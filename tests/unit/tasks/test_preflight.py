@@ -11,6 +11,7 @@ from sdrm_core.errors import ConfigError, DataError
 from sdrm_core.storage import write_json
 from tasks.preflight import require_space, require_startable, require_writable
 from tasks.role_key import KEY_VARIABLE, ROLES_OF_KEY, ROLES_OF_SEED, mark_of
+from tasks.working_directory import ROLE_KEY_MARK, run_directory
 from tests.conftest import small_night
 
 
@@ -129,10 +130,38 @@ def test_releases_that_have_moved_keep_their_key(journalled, monkeypatch):
         require_startable(config)
 
 
+def test_a_release_without_a_line_of_its_own_has_the_key_of_the_last_one_with_a_line(
+    journalled, keyed, monkeypatch, caplog
+):
+    config, release, manifest = keyed
+    unjournalled = release.with_name("2026-01-03")  # its run was killed before it could write the line
+    write_json(unjournalled / "manifest.json", manifest | {"version": unjournalled.name})
+    write_json(release.with_name("latest.json"), {"version": unjournalled.name})
+    monkeypatch.setenv(KEY_VARIABLE, "the key of another release")  # the newest line of the data set
+    require_startable(config)
+    assert not caplog.text
+    monkeypatch.setenv(KEY_VARIABLE, "0123456789abcdef")
+    with pytest.raises(ConfigError, match="now there is another"):
+        require_startable(config)
+
+
+def test_a_release_whose_run_was_killed_before_its_line_has_the_key_that_the_run_left(keyed, monkeypatch, caplog):
+    config, release, manifest = keyed
+    write_json(release / "manifest.json", manifest | {"run": "a" * 64})
+    write_json(run_directory(config.paths.work, "a" * 64) / ROLE_KEY_MARK, mark_of(b"0123456789abcdef"))
+    monkeypatch.setenv(KEY_VARIABLE, "0123456789abcdef")
+    require_startable(config)
+    assert not caplog.text
+    monkeypatch.setenv(KEY_VARIABLE, "another key nobody guesses")
+    with pytest.raises(ConfigError, match="now there is another"):
+        require_startable(config)
+
+
 @pytest.mark.parametrize("mark", [None, mark_of(b"0123456789abcdef")])
 def test_where_nothing_tells_which_key_it_was_the_night_says_so(keyed, monkeypatch, caplog, mark):
     config, release, _ = keyed
-    unknown = line_of(release if mark is None else release.with_name("2025-12-31"), None) | {"role_key_mark": mark}
+    elsewhere = release.parents[2] / "others" / config.dataset / "2025-12-31"
+    unknown = line_of(release if mark is None else elsewhere, None) | {"role_key_mark": mark}
     monkeypatch.setenv(KEY_VARIABLE, "0123456789abcdef")
     for lines in ((), (unknown,)):
         write_journal(config, *lines)

@@ -3,11 +3,13 @@
 import errno
 import json
 import os
+from contextlib import nullcontext
 
 import pytest
 
 from sdrm_core.config import PipelineConfig
 from sdrm_core.records import Counts
+from sdrm_core.storage import write_json
 from tasks.records import Run, Samples
 from tasks.release.publish import give_name, staging_beside
 from tasks.sample import synthetic_user_ids
@@ -86,6 +88,21 @@ def test_a_name_that_is_taken_leaves_the_latest_as_it_was(run, tmp_path):
         give_name(staging, run, MANIFEST)
     assert json.loads((releases / "latest.json").read_text()) == {"version": "v1"}
     assert {path.name for path in releases.iterdir()} == {"v2", "latest.json"}
+
+
+@pytest.mark.parametrize("cannot_point", [False, True])
+def test_a_release_that_another_run_published_in_the_same_second_is_shared(run, tmp_path, cannot_point):
+    releases = tmp_path / "releases" / "demo"
+    write_json(releases / "v2" / "manifest.json", MANIFEST)
+    if cannot_point:
+        (releases / "latest.json").mkdir()
+    with pytest.raises(IsADirectoryError) if cannot_point else nullcontext(), staging_beside(run) as staging:
+        write_json(staging / "manifest.json", MANIFEST)
+        assert give_name(staging, run, MANIFEST).path == releases / "v2"
+    assert {path.name for path in releases.iterdir()} == {"v2", "latest.json"}
+    assert (releases / "v2" / "manifest.json").is_file()
+    if not cannot_point:
+        assert json.loads((releases / "latest.json").read_text())["version"] == "v2"
 
 
 def test_an_interruption_after_the_release_became_the_latest_is_not_swallowed(run, tmp_path, monkeypatch):

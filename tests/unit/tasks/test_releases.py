@@ -9,7 +9,7 @@ from sdrm_core.errors import ArtifactError
 from sdrm_core.records import Counts
 from sdrm_core.storage import parse_json, write_json
 from tasks.records import Run, Samples
-from tasks.release.history import latest_release, previous_user_ids, require_readable_latest, runs_that_published
+from tasks.release.history import known_role_key_mark, latest_release, previous_user_ids, require_readable_latest
 from tasks.release.interactions import write_interactions
 from tests.conftest import small_night
 
@@ -124,14 +124,14 @@ def test_a_manifest_whose_files_were_changed_is_told_before_the_work_begins(publ
     '{entry}\n{{}}\n[1]\n3\nnull\n{{"release": "/somewhere/else"}}\n',
     "\udcff\n{entry}\n",
 ])  # fmt: skip
-def test_half_a_line_in_the_journal_or_one_that_is_no_entry_hides_no_run(published, lines):
+def test_half_a_line_in_the_journal_or_one_that_is_no_entry_hides_no_other(published, lines):
     release = latest_release(published.config)
     journal = published.config.paths.work / "runs.jsonl"
     journal.parent.mkdir()
-    entry = json.dumps({"dataset": "small", "release": f"/where/it/was/{release.name}", "run": "a"})
+    entry = json.dumps({"dataset": "small", "release": f"/where/it/was/{release.name}", "role_key_mark": "a"})
     journal.write_text(lines.format(entry=entry, half=entry[:12]), errors="surrogateescape")
     manifest = parse_json(release / "manifest.json")
-    assert [entry["run"] for entry in runs_that_published(manifest, work=journal.parent)] == ["a"]
+    assert known_role_key_mark(published.config, manifest) == "a"
 
 
 def test_before_the_first_release_there_are_no_ids_to_avoid(tmp_path):

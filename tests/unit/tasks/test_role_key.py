@@ -1,3 +1,5 @@
+from unittest.mock import Mock
+
 import pytest
 
 from sdrm_core.config import RolesConfig
@@ -10,6 +12,13 @@ def test_a_key_that_can_be_guessed_is_none(monkeypatch, key):
     monkeypatch.setenv(KEY_VARIABLE, key)
     with pytest.raises(ConfigError, match=r"SDRM_ROLE_KEY: .* openssl rand"):
         role_secret(RolesConfig())
+
+
+def test_a_block_that_the_server_does_not_have_is_looked_for_elsewhere_and_not_done_without(monkeypatch):
+    monkeypatch.setattr("tasks.role_key.Secret.load", Mock(side_effect=ValueError("no block named x")))
+    told = r"roles.key_block: no block named x\. Set PREFECT_API_URL to the server that has .* or create it there$"
+    with pytest.raises(ConfigError, match=told):
+        role_secret(RolesConfig(key_block="x"))
 
 
 def test_a_key_of_enough_characters_is_taken_as_it_is_and_without_one_there_is_none(monkeypatch):
