@@ -1,4 +1,4 @@
-"""Describe a release, a sample, a model or a working directory; check that data files and models are unchanged."""
+"""Describe a release, a sample, a model or a run's folder; check that data files and models are unchanged."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -41,7 +41,7 @@ def describe(path: Path) -> str:
     raise DataError(
         Problem(
             str(path),
-            "is not a release, a sample, a model folder or a working directory",
+            "is not a release, a sample, a model folder or a run's folder in paths.work",
             "Give the path of one of these",
         )
     )
@@ -128,7 +128,7 @@ def _describe_run(path: Path) -> str:
     stages, gates = parse_json_files(stages_directory(path)), ordered(gate_reports(path), QUALITY_GATES)
     return "\n".join(
         [
-            f"working directory {path}",
+            f"run {path}",
             f"dataset:   {config['dataset']}, seed {config['seed']}",
             "stages:    "
             + (", ".join(f"{name} {row['seconds']:.1f} s" for name, row in stages.items()) or "none has ended"),
