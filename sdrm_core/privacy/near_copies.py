@@ -62,7 +62,7 @@ def measure_near_copies(evidence: Evidence) -> Copies:
         p_one_person=p_one_person(
             struck_by_synthetic[is_telling],
             struck_by_people,
-            n_items=n_items,
+            is_long=n_items >= LONG_ITEMS,
             is_train=people.is_train,
             n_synthetic=n_synthetic,
         ),

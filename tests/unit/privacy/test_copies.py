@@ -277,21 +277,35 @@ def test_who_has_rare_items_besides_what_many_have_is_not_struck_by_those_many(s
     assert measure_near_copies(gathered(as_published(fresh, train), train, holdout)).p_one_person > 0.05
 
 
-@pytest.mark.parametrize("times", [1, 10])
-def test_what_people_buy_as_a_set_is_nobodys_copy_however_many_are_drawn(times):
-    sets = [np.sort(np.random.default_rng(number).choice(N_ITEMS, 7, replace=False)) for number in range(300)]
+def buyers(n_users, rng, *, n_of_set):
+    """Return users every third of whom bought one of 300 sets and nothing else."""
+    sets = [np.sort(np.random.default_rng(n).choice(N_ITEMS, n_of_set, replace=False)) for n in range(300)]
     often = 1 / np.arange(1, 301)
+    others = users(n_users, rng)
+    rows = np.split(others.indices, others.indptr[1:-1])
+    bought = rng.choice(300, n_users, p=often / often.sum())
+    return of_items([sets[bought[n]] if n % 3 == 0 else row for n, row in enumerate(rows)], n_items=N_ITEMS)
 
-    def buyers(n_users, rng):
-        others = users(n_users, rng)
-        rows = np.split(others.indices, others.indptr[1:-1])
-        bought = rng.choice(300, n_users, p=often / often.sum())
-        return of_items([sets[bought[n]] if n % 3 == 0 else row for n, row in enumerate(rows)], n_items=N_ITEMS)
 
+@pytest.mark.parametrize("n_of_set", [7, 12])
+@pytest.mark.parametrize("times", [1, 10])
+def test_what_people_buy_as_a_set_is_nobodys_copy_however_many_are_drawn(times, n_of_set):
     for seed in range(3):
         rng = np.random.default_rng(seed)
-        copies = measure_unique_copies(gathered(buyers(700 * times, rng), buyers(700, rng), buyers(100, rng)))
-        assert copies.p_one_person > 0.01
+        release, train, holdout = (buyers(n, rng, n_of_set=n_of_set) for n in (700 * times, 700, 100))
+        assert measure_unique_copies(gathered(release, train, holdout)).p_one_person > 0.01
+
+
+@pytest.mark.parametrize(("n_items", "n_copies"), [(11, 25), (29, 8)])
+def test_many_copies_of_one_long_record_fail_also_where_people_buy_long_sets(n_items, n_copies):
+    """Of a record as long as the sets it takes more copies than of a longer one."""
+    rng = np.random.default_rng(0)
+    train, holdout, fresh = (buyers(n, rng, n_of_set=12) for n in (700, 100, 700))
+    victim = train[np.flatnonzero(np.diff(train.indptr) == n_items)[0]]
+    for some, is_found in ((5, False), (n_copies, True)):
+        release = vstack([fresh[some:], *[victim] * some]).tocsr()
+        copies = measure_unique_copies(gathered(release, train, holdout))
+        assert (copies.p_one_person < 0.01) == is_found
 
 
 def unique_copies_by_hand(synthetic, train, holdout):
