@@ -1,8 +1,8 @@
 """Copies of single people: synthetic users that equal, or nearly equal, one training user.
 
-A synthetic user *hits*, or strikes, a real user if it equals the real user's record (``unique_copies``) or is unusually
-close to it (``near_copies``); the real user is then *struck*. Each p-value below answers one question; the null
-hypothesis is always "no". The gate is ``gates._judge_copies``; the measurements are in
+A synthetic user *hits*, or strikes, a real user if it equals the real user's record (``unique_copies``), is unusually
+close to it, or contains unusually much of it (both ``near_copies``); the real user is then *struck*. Each p-value below
+answers one question; the null hypothesis is always "no". The gate is ``gates._judge_copies``; the measurements are in
 ``unique_copies`` and ``near_copies``.
 
 ====================  =================================================  ==========================================

@@ -12,7 +12,7 @@ from sdrm_core.privacy import gates
 from sdrm_core.privacy.copies import Copies
 from sdrm_core.privacy.evidence import RealUsers, gather
 from sdrm_core.privacy.gates import judge_near_copies, judge_unique_copies
-from sdrm_core.privacy.near_copies import measure_near_copies
+from sdrm_core.privacy.near_copies import measure_contained_records, measure_near_copies
 from sdrm_core.privacy.statistics import Estimate, struck_p_value
 from sdrm_core.privacy.unique_copies import measure_unique_copies
 from sdrm_core.privacy.verdicts import Verdict
@@ -249,6 +249,66 @@ def as_published(users, train):
     return published[np.diff(published.indptr) > 0]
 
 
+def padded(rows, *, times, popularity, rng):
+    """Return users with all items of a row, and so many others that they have ``times`` as many."""
+    users = []
+    for items in rows:
+        weights = popularity / np.delete(popularity, items).sum()
+        weights[items] = 0
+        users.append(
+            np.sort(np.r_[items, rng.choice(len(weights), (times - 1) * len(items), replace=False, p=weights)])
+        )
+    return of_items(users, n_items=len(popularity))
+
+
+@pytest.mark.parametrize("times", [3, 5])
+def test_records_within_longer_ones_do_not_pass_and_more_are_never_judged_milder(times):
+    rng = np.random.default_rng(0)
+    train, holdout, fresh = (people_of_rare_items(n_users, rng) for n_users in (1400, 300, 1400))
+    train = keep_items(train, is_publishable(train, k_anonymity=5))
+    long = np.flatnonzero(np.diff(train.indptr) >= 8)[:100]
+    popularity = np.bincount(train.indices, minlength=1200).astype(float)
+    planted = padded([train[user].indices for user in long], times=times, popularity=popularity, rng=rng)
+    fresh = as_published(fresh, train)
+    verdicts = [
+        verdict_of(vstack([fresh[n:], planted[:n]]).tocsr(), train, holdout).verdict for n in (0, 20, 50, len(long))
+    ]
+    assert verdicts == [Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL, Verdict.FAIL]
+
+
+def test_many_longer_records_around_one_person_fail_though_nobody_else_is_copied():
+    rng = np.random.default_rng(0)
+    train, holdout, fresh = (people_of_rare_items(n_users, rng) for n_users in (1400, 300, 1400))
+    train = keep_items(train, is_publishable(train, k_anonymity=5))
+    victim = train[int(np.argmax(np.diff(train.indptr)))].indices
+    popularity = np.bincount(train.indices, minlength=1200).astype(float)
+    planted = padded([victim] * 20, times=3, popularity=popularity, rng=rng)
+    release = vstack([as_published(fresh, train)[20:], planted]).tocsr()
+    assert measure_contained_records(gathered(release, train, holdout)).p_one_person < 0.01
+    assert verdict_of(release, train, holdout).verdict == Verdict.FAIL
+
+
+def test_who_has_fewer_than_eight_items_or_is_in_a_crowd_is_not_looked_for_within_others(some):
+    train, holdout, _ = some
+    sevens = vstack([train[np.diff(train.indptr) >= 8], without_their_first_item(train[np.diff(train.indptr) == 8])])
+    packs = of_items([np.arange(n, n + 20) for n in range(3)], n_items=N_ITEMS)
+    people = RealUsers.of(vstack([packs, sevens]).tocsr(), holdout, config=PrivacyConfig(k_anonymity=1), seed=0)
+    n_items = np.diff(people.published.indptr)
+    assert set(people.train_row[people.in_crowd]) == {0, 1, 2}
+    assert np.array_equal(np.diff(people.findable.indptr) > 0, (n_items >= 8) & ~people.in_crowd)
+
+
+def test_where_every_tenth_person_is_within_another_nobody_can_tell_contained_records():
+    """Accounts whose items are all counted in a second, larger one."""
+    rng = np.random.default_rng(0)
+    train, holdout, fresh = (people_of_rare_items(n_users, rng) for n_users in (1400, 300, 1400))
+    popularity = np.bincount(train.indices, minlength=1200).astype(float) + 1
+    long = np.flatnonzero(np.diff(train.indptr) >= 8)[:140]
+    larger = padded([train[user].indices for user in long], times=3, popularity=popularity, rng=rng)
+    release, people = as_published(fresh, train), vstack([train, larger]).tocsr()
+    assert measure_contained_records(gathered(release, people, holdout)).is_blind
+
+
 def test_people_without_their_rare_items_do_not_look_like_copies_beside_people_with_theirs():
     users = people_of_rare_items(1200, np.random.default_rng(0))
     assert (np.bincount(users[:600].indices, minlength=1200) < 5).mean() > 0.5
@@ -420,6 +480,7 @@ def test_how_much_proof_copies_take(
         real_rate=0.0,
         n_synthetic=evidence.synthetic.shape[0],
     )
-    monkeypatch.setattr(gates, f"measure_{gate}", lambda _: found)
+    for measure in (f"measure_{gate}", "measure_contained_records"):
+        monkeypatch.setattr(gates, measure, lambda _: found)
     judge = {"unique_copies": judge_unique_copies, "near_copies": judge_near_copies}[gate]
     assert judge(evidence, PrivacyConfig()).verdict == expected
