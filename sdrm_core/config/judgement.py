@@ -36,7 +36,9 @@ class PrivacyMarginsConfig(Section):
         0.01, description="share of synthetic users with exactly the items of one person alone"
     )
     near_copies: Share = Field(
-        0.025, description="share of synthetic users that are closer to a training user than people are to one another"
+        0.025,
+        description="share of synthetic users that are closer to a training user than people are to one another, "
+        "or contain more of one than people do",
     )
     closer_to_train: float = Field(
         0.57,

@@ -1,8 +1,8 @@
 """Copies of single people: synthetic users that equal, or nearly equal, one training user.
 
-A synthetic user *hits*, or strikes, a real user if it equals the real user's record (``unique_copies``) or is unusually
-close to it (``near_copies``); the real user is then *struck*. Each p-value below answers one question; the null
-hypothesis is always "no". The gate is ``gates._judge_copies``; the measurements are in
+A synthetic user *hits*, or strikes, a real user if it equals the real user's record (``unique_copies``), is unusually
+close to it, or contains unusually much of it (both ``near_copies``); the real user is then *struck*. Each p-value below
+answers one question; the null hypothesis is always "no". The gate is ``gates._judge_copies``; the measurements are in
 ``unique_copies`` and ``near_copies``.
 
 ====================  =================================================  ==========================================
@@ -70,7 +70,7 @@ class Copies:
 
 
 def p_one_person(
-    by_synthetic: np.ndarray, by_people: np.ndarray, *, n_items: np.ndarray, is_train: np.ndarray, n_synthetic: int
+    by_synthetic: np.ndarray, by_people: np.ndarray, *, is_long: np.ndarray, is_train: np.ndarray, n_synthetic: int
 ) -> float:
     """P-value, after Bonferroni over the training users, that one of them is struck too often by synthetic users.
 
@@ -82,7 +82,7 @@ def p_one_person(
     Args:
         by_synthetic: (n_hits,) the real user struck, one entry for each synthetic user that strikes.
         by_people: (n_hits_among_people,) the real user struck, one entry for each real user that strikes.
-        n_items: (n_real,) number of items of each real user.
+        is_long: (n_real,) bool, whether a record is so long that it hardly recurs by chance.
         is_train: (n_real,) bool.
         n_synthetic: number of synthetic users.
     """
@@ -90,7 +90,7 @@ def p_one_person(
     hits, normal = (np.bincount(struck, minlength=n_real)[is_train] for struck in (by_synthetic, by_people))
     by_rate = poisson.sf(hits - 1, (normal + 1) * n_synthetic / n_real)
     by_counts = hypergeom.sf(hits - 1, n_synthetic + n_real, hits + normal + 1, n_synthetic)
-    p_values = np.where(n_items[is_train] >= LONG_ITEMS, by_rate, by_counts)
+    p_values = np.where(is_long[is_train], by_rate, by_counts)
     return min(float(p_values.min(initial=1.0)) * len(hits), 1.0)
 
 

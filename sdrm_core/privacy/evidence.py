@@ -8,15 +8,17 @@ import torch
 from scipy.sparse import csr_matrix, vstack
 
 from sdrm_core.config import PrivacyConfig
-from sdrm_core.data.matrix import item_popularity, keep_items
+from sdrm_core.data.matrix import item_popularity, keep_cells, keep_items
 from sdrm_core.data.users import some_rows, some_users
 from sdrm_core.privacy.hidden import HiddenItems
-from sdrm_core.privacy.similarity import CPU, Neighbours, inverse_frequency, nearest, pair_products
+from sdrm_core.privacy.similarity import CPU, Neighbours, Side, inverse_frequency, nearest, pair_products
 from sdrm_core.privacy.statistics import ranks
 from sdrm_core.privacy.verdicts import about
 from sdrm_core.randomness import numpy_stream
 
 SUBSET_USERS = 20_000  # subsets are never smaller: with fewer users the gates lose too much power
+_MIN_CONTAINED_ITEMS = 8  # fewer items are often within a longer record by chance
+_ALIKE = 1 / 2  # similarity to two other people that makes one of a crowd, also of those who have most of its items
 _LIST_LENGTH = 7  # times (T + H) / H neighbours are kept; the chance that none is held out is about exp(-7)
 _MAX_LIST = 512  # neighbours kept at most
 _MAX_LISTED = 6e7  # neighbours of all people together, at most: two gigabytes beside those of the synthetic users
@@ -77,6 +79,35 @@ class RealUsers:
     def is_train_of_everyone(self) -> np.ndarray:
         """Return (n_everyone,) True for the training users among everyone."""
         return np.arange(self.everyone.shape[0]) < self.n_train
+
+    @cached_property
+    def in_crowd(self) -> np.ndarray:
+        """Return (n_real,) True for people like two others: a starter pack, a default basket."""
+        in_crowd: np.ndarray = self.published_to_published.similarity[:, 1] >= _ALIKE
+        return in_crowd
+
+    @cached_property
+    def findable(self) -> csr_matrix:
+        """Return (n_real, n_items) ``published``, only of the people looked for within longer records.
+
+        These have eight items or more and are in no crowd; other rows are empty.
+        """
+        is_findable = (np.diff(self.published.indptr) >= _MIN_CONTAINED_ITEMS) & ~self.in_crowd
+        return keep_cells(self.published, np.repeat(is_findable, np.diff(self.published.indptr)))
+
+    @cached_property
+    def findable_within_people(self) -> Neighbours:
+        """Return the other real user within whom each findable one is contained most: a baseline for copies."""
+        return self._within_people(self.findable, self.published, contained="queries")
+
+    @cached_property
+    def found_in_people(self) -> Neighbours:
+        """Return the other, findable user whom each real user contains most: a baseline for copies."""
+        return self._within_people(self.published, self.findable, contained="reference")
+
+    def _within_people(self, users: csr_matrix, others: csr_matrix, *, contained: Side) -> Neighbours:
+        own_row, weights = np.arange(users.shape[0]), self.item_weights
+        return nearest(users, others, item_weights=weights, own_row=own_row, contained=contained, device=self.device)
 
     @cached_property
     def hidden(self) -> HiddenItems:

@@ -14,7 +14,7 @@ from sdrm_core.privacy.completion import measure_completion
 from sdrm_core.privacy.copies import Copies
 from sdrm_core.privacy.evidence import Evidence
 from sdrm_core.privacy.hidden import MAX_USERS
-from sdrm_core.privacy.near_copies import measure_near_copies
+from sdrm_core.privacy.near_copies import measure_contained_records, measure_near_copies
 from sdrm_core.privacy.rare_pairs import MOST_ODDS, measure_edge_pairs, measure_rare_pairs
 from sdrm_core.privacy.unique_copies import measure_unique_copies
 from sdrm_core.privacy.verdicts import SIGNIFICANT, Figure, GateVerdict, Verdict, about, fail_closed, strictest
@@ -36,8 +36,10 @@ _SENTENCES: dict[PrivacyGate, dict[Verdict, str]] = {
     },
     "near_copies": {
         Verdict.PASS: "Hardly any synthetic user is more like a real person than real people are like one another.",
-        Verdict.FAIL: "The release contains slightly altered records of people the model was trained on.",
-        Verdict.INCONCLUSIVE: "It cannot be decided whether the release contains slightly altered records of people.",
+        Verdict.FAIL: "The release contains records of people the model was trained on, slightly altered or among "
+        "other items.",
+        Verdict.INCONCLUSIVE: "It cannot be decided whether the release contains slightly altered records of people, "
+        "or records among other items.",
     },
     "closer_to_train": {
         Verdict.PASS: "Synthetic users are hardly more like the people the model was trained on than like "
@@ -105,14 +107,17 @@ def judged(
 
 def judge_unique_copies(evidence: Evidence, config: PrivacyConfig) -> GateVerdict:
     """Judge synthetic users that equal an item set that exactly one real user has."""
-    return _judge_copies(
-        "unique_copies", measure_unique_copies(evidence), evidence, margin=config.margins.unique_copies
-    )
+    measured = {"unique copies": measure_unique_copies(evidence)}
+    return _judge_copies("unique_copies", measured, evidence, margin=config.margins.unique_copies)
 
 
 def judge_near_copies(evidence: Evidence, config: PrivacyConfig) -> GateVerdict:
-    """Judge synthetic users that are closer to a training user than real users normally are to each other."""
-    return _judge_copies("near_copies", measure_near_copies(evidence), evidence, margin=config.margins.near_copies)
+    """Judge synthetic users that are closer to a training user, or contain more of one, than real users normally do."""
+    measured = {
+        "near copies": measure_near_copies(evidence),
+        "contained records": measure_contained_records(evidence),
+    }
+    return _judge_copies("near_copies", measured, evidence, margin=config.margins.near_copies)
 
 
 def judge_closer_to_train(evidence: Evidence, config: PrivacyConfig, draw: np.random.Generator) -> GateVerdict:
@@ -175,8 +180,30 @@ def judge_completion(evidence: Evidence, config: PrivacyConfig) -> GateVerdict:
     return _verdict("completion", (figure,), evidence, baseline, would_tell=would_tell, looked_at=looked_at)
 
 
-def _judge_copies(gate: PrivacyGate, copies: Copies, evidence: Evidence, *, margin: float) -> GateVerdict:
-    """Judge copies of single people: a significant finding fails whatever the margin, because no copy is tolerated.
+def _judge_copies(gate: PrivacyGate, measured: dict[str, Copies], evidence: Evidence, *, margin: float) -> GateVerdict:
+    """Judge copies of single people, measured in one or more ways; the strictest answer counts.
+
+    Args:
+        gate: name of the gate.
+        measured: the copies by name of the figure.
+        evidence: the compared users.
+        margin: the largest share of the synthetic users that passes.
+    """
+    figures = tuple(_figure_of_copies(name, copies, gate, margin=margin) for name, copies in measured.items())
+    deciding = strictest(figures)
+    copies = measured[deciding.name]
+    return _verdict(
+        gate,
+        figures,
+        evidence,
+        {"real_rate": copies.real_rate, "p_versus_real": copies.p_versus_real},
+        doubt=_SUSPICIONS[gate] if copies.confirmed else "",
+        would_tell=_what_tells_copies(copies, deciding, evidence),
+    )
+
+
+def _figure_of_copies(name: str, copies: Copies, gate: PrivacyGate, *, margin: float) -> Figure:
+    """Judge one figure: a significant finding fails whatever the margin, because no copy is tolerated.
 
     Suspicious hits do not pass, however small their share of the synthetic users is. Many copies of one person count
     as one struck person in the comparison of training and held-out users, so they have a separate test.
@@ -188,23 +215,14 @@ def _judge_copies(gate: PrivacyGate, copies: Copies, evidence: Evidence, *, marg
         level = 1.0
     elif copies.confirmed:
         level = _CONFIRMED_LEVEL[gate]
-    figure = Figure.judged(
-        gate.replace("_", " "),
+    return Figure.judged(
+        name,
         estimate,
         n=copies.n_synthetic,
         margin=margin,
         significance=level,
         is_tolerated=False,
         is_suspicious=copies.is_suspicious,
-    )
-    baseline = {"real_rate": copies.real_rate, "p_versus_real": copies.p_versus_real}
-    return _verdict(
-        gate,
-        (figure,),
-        evidence,
-        baseline,
-        doubt=_SUSPICIONS[gate] if copies.confirmed else "",
-        would_tell=_what_tells_copies(copies, figure, evidence),
     )
 
 

@@ -1,4 +1,4 @@
-"""Synthetic users unusually close to one real user, the measurement behind the gate ``near_copies``."""
+"""Synthetic users unusually close to one real user, the measurements behind the gate ``near_copies``."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -15,15 +15,98 @@ _TAIL_SHARES = (0.05, 0.02, _NEAR_SHARE, 0.005, 0.002)  # thresholds tried for "
 _MAX_SIZE_CLASSES = 4  # of users by number of items: two short records look alike more easily than two long ones
 _UNEXPECTED = 20  # a hit has at most 1/20 of the nearest other person's tail share: typical users are near by chance
 _MIN_PEERS = 200  # real users per size class; with fewer, a share of 1 % cannot be estimated
-_ALIKE = 1 / 2  # similarity to two other people that makes one of a crowd, also of those who have most of its items
 _ALTERED = 0.1  # share of the items in which the near copies differ that the gate must be able to see
+_PADDED = 1 / 1.2  # similarity of a record to one three times as long, with items as rare, that it must be able to see
 
 
 def measure_near_copies(evidence: Evidence) -> Copies:
     """Measure synthetic users that are closer to a training user than almost all real users are to anyone.
 
-    Closeness is expressed as a tail share (``_Peers.tail``): the share of real users of similar size that have another
-    real user at least as near.
+    Crowds of people who are alike (a starter pack, a default basket) are left out, as are synthetic users next to them.
+    Nobody in a crowd is recognised, but a few percent of such people would make it look normal to be near to somebody.
+    If most people are in crowds, as in small or dense catalogues, too few are left to look at.
+    """
+    people, synthetic = evidence.people, evidence.synthetic
+    published, to_people, in_crowd = people.published, people.published_to_published, people.in_crowd
+    to_person = nearest(synthetic, published, device=people.device)
+    closest_synthetic = nearest(published, synthetic, device=people.device).closest
+    n_items = np.diff(published.indptr)
+    peers = _Peers.of(n_items[~in_crowd], to_people.closest[~in_crowd])
+    next_to_crowd = in_crowd[to_person.index[:, 0]]
+    to_real = np.where(next_to_crowd, 1, peers.tail(to_person.closest, np.diff(synthetic.indptr)))
+    among_people = np.where(in_crowd, 1, peers.tail(to_people.closest, n_items, is_peer=True))
+    is_recognisable = n_items >= MIN_SET_ITEMS
+    are_mostly_alike = 2 * int(in_crowd[is_recognisable].sum()) > int(is_recognisable.sum())
+    n_altered = np.ceil(_ALTERED * peers.n_items)
+    tails = _Tails(
+        person=to_person.index[:, 0],
+        to_real=to_real,
+        of_person=to_real,
+        real_person=to_people.index[:, 0],
+        real_to_real=among_people,
+        to_synthetic=np.where(in_crowd, 1, peers.tail(closest_synthetic, n_items)),
+        among_people=among_people,
+    )
+    altered = (peers.n_items - n_altered) / np.maximum(peers.n_items + n_altered, 1)
+    is_blind = are_mostly_alike or peers.hide(altered)
+    return _copies(tails, n_items=n_items, is_train=people.is_train, is_blind=is_blind)
+
+
+def measure_contained_records(evidence: Evidence) -> Copies:
+    """Measure synthetic users within which a training user's record is, more than almost any is within a real user's.
+
+    Padded with popular items to several times its length, a record is near to nobody, but still recognised by the rare
+    items in it. Rare items weigh more here, and those that only the longer record has weigh little. Only people of
+    eight items or more are looked for, and none who is in a crowd.
+    """
+    people, synthetic, findable = evidence.people, evidence.synthetic, evidence.people.findable
+    weights, device = people.item_weights, people.device
+    found = nearest(synthetic, findable, item_weights=weights, contained="reference", device=device)
+    within = nearest(findable, synthetic, item_weights=weights, contained="queries", device=device)
+    n_items, n_findable = np.diff(people.published.indptr), np.diff(findable.indptr)
+    is_peer, is_findable, person = ~people.in_crowd, n_findable > 0, found.index[:, 0]
+    containers = _Peers.of(n_items[is_peer], people.found_in_people.closest[is_peer])
+    contained = _Peers.of(n_findable[is_findable], people.findable_within_people.closest[is_findable])
+    tails = _Tails(
+        person=person,
+        to_real=containers.tail(found.closest, np.diff(synthetic.indptr)),
+        of_person=contained.tail(found.closest, n_findable[person]),
+        real_person=people.found_in_people.index[:, 0],
+        real_to_real=containers.tail(people.found_in_people.closest, n_items, is_peer=is_peer),
+        to_synthetic=contained.tail(within.closest, n_findable),
+        among_people=contained.tail(people.findable_within_people.closest, n_findable, is_peer=True),
+    )
+    is_blind = contained.hide(np.full(len(contained.n_items), _PADDED))
+    return _copies(tails, n_items=n_findable, is_train=people.is_train, is_blind=is_blind)
+
+
+class _Tails(NamedTuple):
+    """How unusual it is to be so close: tail shares (``_Peers.tail``), 1 for those who do not count.
+
+    Two sides may differ in what is usual: synthetic users, and real users in their place; and people to whom these are
+    close.
+
+    Attributes:
+        person: (n_synthetic,) the nearest real user of each synthetic user.
+        to_real: (n_synthetic,) tail share of the closeness to that real user, among real users in the same place.
+        of_person: (n_synthetic,) the same among people like that real user.
+        real_person: (n_real,) the nearest other real user of each real user in the place of a synthetic user.
+        real_to_real: (n_real,) tail share of that closeness: the baseline of ``to_real``.
+        to_synthetic: (n_real,) tail share of the closeness of each real user to the nearest synthetic user.
+        among_people: (n_real,) the same to the nearest other real user: the baseline of ``to_synthetic``.
+    """
+
+    person: np.ndarray
+    to_real: np.ndarray
+    of_person: np.ndarray
+    real_person: np.ndarray
+    real_to_real: np.ndarray
+    to_synthetic: np.ndarray
+    among_people: np.ndarray
+
+
+def _copies(tails: _Tails, *, n_items: np.ndarray, is_train: np.ndarray, is_blind: bool) -> Copies:
+    """Count the people to whom synthetic users are unusually close, and compare the roles.
 
     1. Five tail shares are tried as the threshold for "near". Chosen is the one where synthetic users are most
        significantly closer to real users than real users of similar size are to each other.
@@ -34,48 +117,39 @@ def measure_near_copies(evidence: Evidence) -> Copies:
     Steps 1 and 2 do not use the roles. Step 3 leaves out users with fewer than five publishable items: there are more
     of these among held-out users, because training users' own items help to make an item publishable.
 
-    Crowds of people who are alike (a starter pack, a default basket) are left out, as are synthetic users next to them.
-    Nobody in a crowd is recognised, but a few percent of such people would make it look normal to be near to somebody.
-    If most people are in crowds, as in small or dense catalogues, too few are left to look at.
+    Args:
+        tails: of ``n_synthetic`` synthetic and ``n_real`` real users.
+        n_items: (n_real,) number of items by which each real user may be recognised.
+        is_train: (n_real,) bool.
+        is_blind: whether people are so alike that copies could not be seen.
     """
-    people, synthetic, published = evidence.people, evidence.synthetic, evidence.people.published
-    to_person, to_people = nearest(synthetic, published, device=people.device), people.published_to_published
-    n_items, in_crowd = np.diff(published.indptr), to_people.similarity[:, 1] >= _ALIKE
-    next_to_crowd = in_crowd[to_person.index[:, 0]]
-    peers = _Peers.of(n_items[~in_crowd], to_people.closest[~in_crowd])
-    to_real = np.where(next_to_crowd, 1, peers.tail(to_person.closest, np.diff(synthetic.indptr)))
-    closest_synthetic = nearest(published, synthetic, device=people.device).closest
-    to_synthetic = np.where(in_crowd, 1, peers.tail(closest_synthetic, n_items))
-    among_people = np.where(in_crowd, 1, peers.tail(to_people.closest, n_items, are_peers=True))
-    n_synthetic = len(to_real)
-    closest, p_versus_real = _most_significant_tail(to_real, among_people)
-    is_near = to_real <= _NEAR_SHARE
-    struck_by_synthetic = to_person.index[is_near, 0]
-    is_telling = _UNEXPECTED * to_real[is_near] <= among_people[struck_by_synthetic]
-    struck_by_people = to_people.index[among_people <= _NEAR_SHARE, 0]
+    n_synthetic = len(tails.to_real)
+    closest, p_versus_real = _most_significant_tail(tails.to_real, tails.real_to_real)
+    is_near = tails.to_real <= _NEAR_SHARE
+    struck_by_synthetic = tails.person[is_near]
+    is_telling = _UNEXPECTED * tails.of_person[is_near] <= tails.among_people[struck_by_synthetic]
     is_recognisable = n_items >= MIN_SET_ITEMS
-    are_mostly_alike = 2 * int(in_crowd[is_recognisable].sum()) > int(is_recognisable.sum())
-    is_struck = (to_synthetic <= closest) & (_UNEXPECTED * to_synthetic <= among_people)
+    is_struck = (tails.to_synthetic <= closest) & (_UNEXPECTED * tails.to_synthetic <= tails.among_people)
     copies = Copies(
         share=share_of(int(is_near.sum()), n=n_synthetic),
-        p_versus_holdout=struck_p_value(np.flatnonzero(is_struck[is_recognisable]), people.is_train[is_recognisable]),
+        p_versus_holdout=struck_p_value(np.flatnonzero(is_struck[is_recognisable]), is_train[is_recognisable]),
         p_one_person=p_one_person(
             struck_by_synthetic[is_telling],
-            struck_by_people,
-            n_items=n_items,
-            is_train=people.is_train,
+            tails.real_person[tails.real_to_real <= _NEAR_SHARE],
+            is_long=n_items >= LONG_ITEMS,
+            is_train=is_train,
             n_synthetic=n_synthetic,
         ),
         p_versus_real=p_versus_real,
         p_recurrence=1.0,
         real_rate=_NEAR_SHARE,
         n_synthetic=n_synthetic,
-        is_blind=are_mostly_alike or peers.hide_near_copies,
+        is_blind=is_blind,
     )
     if not copies.confirmed:
         return copies
-    each_once = np.flatnonzero(to_synthetic <= _NEAR_SHARE)  # each real user once, however many copies there are
-    found = [_beyond_chance(struck, people.is_train, n=n_synthetic) for struck in (each_once, struck_by_synthetic)]
+    each_once = np.flatnonzero(tails.to_synthetic <= _NEAR_SHARE)  # each real user once, however many copies there are
+    found = [_beyond_chance(struck, is_train, n=n_synthetic) for struck in (each_once, struck_by_synthetic)]
     return replace(copies, share=max(found, key=lambda share: share.upper))
 
 
@@ -115,7 +189,7 @@ class _Peers(NamedTuple):
     def of(cls, n_items: np.ndarray, closest: np.ndarray) -> "_Peers":
         return cls(n_items, closest, _class_edges(n_items))
 
-    def tail(self, similarity: np.ndarray, n_items: np.ndarray, *, are_peers: bool = False) -> np.ndarray:
+    def tail(self, similarity: np.ndarray, n_items: np.ndarray, *, is_peer: np.ndarray | bool = False) -> np.ndarray:
         """(n_users,) share of peers of similar size whose nearest other real user is at least as similar.
 
         1 where the similarity is 0 or there are no peers, and for users of fewer than five items: many users share so
@@ -124,27 +198,29 @@ class _Peers(NamedTuple):
         Args:
             similarity: (n_users,) similarity of each user to the nearest person.
             n_items: (n_users,) number of items of each user.
-            are_peers: True if the users are real users themselves; each is then compared with the others only.
+            is_peer: (n_users,) True for users who are among the peers; each is then compared with the others only.
         """
         size_class = np.searchsorted(self.edges, n_items, side="right")
         class_of_peer = np.searchsorted(self.edges, self.n_items, side="right")
         is_recognisable = (similarity > 0) & (n_items >= MIN_SET_ITEMS)
-        tail = np.ones(len(similarity))
+        tail, is_peer = np.ones(len(similarity)), np.broadcast_to(is_peer, len(similarity))
         for number in range(len(self.edges) + 1):
             members = np.flatnonzero((size_class == number) & is_recognisable)
             peers = np.sort(self.closest[class_of_peer == number])
             if len(peers):
                 at_least = len(peers) - np.searchsorted(peers, similarity[members], side="left")
-                tail[members] = (at_least - are_peers + 0.5) / (len(peers) - are_peers + 1)
+                is_one = is_peer[members]
+                tail[members] = (at_least - is_one + 0.5) / (len(peers) - is_one + 1)
         return tail
 
-    @property
-    def hide_near_copies(self) -> bool:
-        """Whether more than half of the peers could be copied with a tenth of their items changed and look normal."""
-        n_items = self.n_items[self.n_items >= LONG_ITEMS]
-        n_altered = np.ceil(_ALTERED * n_items)
-        look_normal = self.tail((n_items - n_altered) / (n_items + n_altered), n_items) > _NEAR_SHARE
-        return 2 * int(look_normal.sum()) > len(n_items)
+    def hide(self, similarity: np.ndarray) -> bool:
+        """Whether more than half of the peers of ten items or more could be copied unnoticed.
+
+        similarity: (n_peers,) of each peer to an altered copy.
+        """
+        is_long = self.n_items >= LONG_ITEMS
+        look_normal = self.tail(similarity, self.n_items)[is_long] > _NEAR_SHARE
+        return 2 * int(look_normal.sum()) > int(is_long.sum())
 
 
 def _class_edges(sizes: np.ndarray) -> np.ndarray:

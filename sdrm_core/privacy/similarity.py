@@ -4,6 +4,7 @@ This module returns similarities; the gates decide what these mean for privacy.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,7 +17,9 @@ from sdrm_core.privacy import tensors
 from sdrm_core.privacy.kernels import nearest_rows
 
 CPU = torch.device("cpu")
+Side = Literal["queries", "reference"]
 _WEIGHT_UNIT = 2.0**-24  # item weights are multiples of this, so that their sums are exact
+_SPARE = 10  # a container's own items count a tenth: they hardly hide whom it contains
 _BLOCK_ROWS = 64  # small enough to keep all cores busy to the end, large enough to pay for the scratch arrays
 
 
@@ -52,13 +55,16 @@ def nearest(
     k: int = 1,
     item_weights: np.ndarray | None = None,
     own_row: np.ndarray | None = None,
+    contained: Side | None = None,
     workers: int | None = None,
     device: torch.device = CPU,
 ) -> Neighbours:
     """Return each query user's ``k`` most similar reference users by (weighted) Jaccard similarity.
 
-    J(a, b) = w(a ∩ b) / (w(a) + w(b) - w(a ∩ b)), where w is the sum of the weights of a set's items. A user without
-    items has similarity 0 to everyone. The result is exact, and the same to the last bit for any number of workers. On
+    J(a, b) = w(a ∩ b) / (w(a) + w(b) - w(a ∩ b)), where w is the sum of the weights of a set's items. With
+    ``contained``, C(a, b) = w(a ∩ b) / (w(a ∩ b) + w(a ∖ b) + w(b ∖ a) / 10): how far the user a of that side is
+    contained in b (Tversky 1977, "Features of similarity", Psychological Review 84). A user without items has
+    similarity 0 to everyone. The result is exact, and the same to the last bit for any number of workers. On
     a GPU the neighbours are the same if sums of weights are exact; the means differ in their last bits.
 
     Args:
@@ -67,6 +73,7 @@ def nearest(
         k: number of neighbours to keep.
         item_weights: (n_items,) positive weights; None: 1 for each item.
         own_row: (n_queries,) the row of the reference that is the query user itself and is left out; -1: none.
+        contained: the side whose users are looked for within those of the other side; None: neither.
         workers: threads; None: one per core. Scratch memory is O(workers * n_reference).
         device: a GPU or the CPU. A GPU visits every pair of users, so sets that are so sparse that most pairs share
             nothing are computed on the CPU.
@@ -82,25 +89,27 @@ def nearest(
     own = np.full(n_queries, -1, np.int32) if own_row is None else own_row.astype(np.int32)
     weights = np.ones(left.shape[1], np.int32) if item_weights is None else item_weights.astype(np.float64)
     others = np.maximum(n_reference - (own >= 0), 1)
+    # Jaccard's formula also gives C / 10, if the summed weights of the contained users are multiplied by ten.
+    times = (_SPARE if contained == "queries" else 1, _SPARE if contained == "reference" else 1)
+    scale = max(times)
     if device.type != "cpu" and pair_products(left, right) > n_queries * n_reference:
         index, similarity, total, fourth = tensors.nearest_rows(
-            left, right, k=k, weights=weights, own=own, device=device
+            left, right, k=k, weights=weights, times=times, own=own, device=device
         )
-        return Neighbours(index, similarity, total / others, fourth / others)
-    postings = right.tocsc()
-    found = Neighbours(
-        index=np.full((n_queries, k), -1, np.int32),
-        similarity=np.zeros((n_queries, k)),
-        mean=np.zeros(n_queries),
-        density=np.zeros(n_queries),
-    )
-    arguments = (
-        (left.indptr.astype(np.uint64), left.indices.astype(np.uint32), _set_weights(left, weights)),
-        (postings.indptr.astype(np.uint64), postings.indices.astype(np.uint32), _set_weights(right, weights)),
-        *(weights, own, (found.index, found.similarity, found.mean, found.density)),
-    )
-    in_blocks(nearest_rows, n_queries, *arguments, block_rows=_BLOCK_ROWS, workers=workers)
-    return Neighbours(found.index, found.similarity, found.mean / others, found.density / others)
+    else:
+        postings = right.tocsc()
+        index, similarity = np.full((n_queries, k), -1, np.int32), np.zeros((n_queries, k))
+        total, fourth = np.zeros(n_queries), np.zeros(n_queries)
+        arguments = (
+            (left.indptr.astype(np.uint64), left.indices.astype(np.uint32), times[0] * _set_weights(left, weights)),
+            (
+                *(postings.indptr.astype(np.uint64), postings.indices.astype(np.uint32)),
+                times[1] * _set_weights(right, weights),
+            ),
+            *(weights, own, (index, similarity, total, fourth)),
+        )
+        in_blocks(nearest_rows, n_queries, *arguments, block_rows=_BLOCK_ROWS, workers=workers)
+    return Neighbours(index, scale * similarity, scale * total / others, scale**4 * fourth / others)
 
 
 def pair_products(queries: csr_matrix, reference: csr_matrix) -> float:

@@ -11,7 +11,14 @@ _MAX_CELLS = 1 << 22  # of a block: query users × items, and query × reference
 
 
 def nearest_rows(
-    left: csr_matrix, right: csr_matrix, *, k: int, weights: np.ndarray, own: np.ndarray, device: torch.device
+    left: csr_matrix,
+    right: csr_matrix,
+    *,
+    k: int,
+    weights: np.ndarray,
+    own: np.ndarray,
+    device: torch.device,
+    times: tuple[int, int] = (1, 1),
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return each query user's ``k`` most similar reference users, and sums over all reference users.
 
@@ -25,6 +32,7 @@ def nearest_rows(
         weights: (n_items,) weight of each item.
         own: (n_queries,) the row of the reference that is the query user itself; -1: none.
         device: where to compute.
+        times: by what the summed weights of the query and of the reference users are multiplied.
 
     Returns:
         (n_queries, k) index and similarity as in ``Neighbours``; (n_queries,) sums of the similarities and of their
@@ -35,7 +43,10 @@ def nearest_rows(
     reference = torch.sparse_coo_tensor(
         torch.stack(places), shared_weight.to(device), size=right.shape, is_coalesced=True, check_invariants=False
     )
-    of_left, of_right = (torch.from_numpy(users @ weights.astype(np.float64)).to(device) for users in (left, right))
+    of_left, of_right = (
+        torch.from_numpy(number * (users @ weights.astype(np.float64))).to(device)
+        for number, users in zip(times, (left, right), strict=True)
+    )
     index = np.full((left.shape[0], k), -1, np.int32)
     similarity, total, fourth = np.zeros((left.shape[0], k)), *np.zeros((2, left.shape[0]))
     for start in range(0, left.shape[0], step := max(1, _MAX_CELLS // max(n_reference, n_items))):

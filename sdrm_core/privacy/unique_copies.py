@@ -27,7 +27,8 @@ def measure_unique_copies(evidence: Evidence) -> Copies:
 
     Sets that several real users have identify nobody and are left out. All real and all synthetic users are examined,
     also those outside the compared subset. In a small catalogue, real users also have twins (equal records) by chance:
-    if training and held-out users are struck about equally often, the rate of twins is subtracted from the share.
+    if training and held-out users are struck about equally often, the rate of twins is subtracted from the share. If
+    three people or more have the same set, a record no longer than that may also be a set that people get together.
     """
     people = evidence.people
     everyone = keep_items(people.everyone, people.is_publishable)
@@ -38,6 +39,7 @@ def measure_unique_copies(evidence: Evidence) -> Copies:
     hits = hits[hits >= 0]
     struck, n_items, owners = np.unique(hits), np.diff(everyone.indptr), np.fromiter(owner.values(), np.int64)
     twins = np.repeat([_n_items(items) for items, count in holders.items() if count == 2], 2)
+    longest_set = max((_n_items(items) for items, count in holders.items() if count > 2), default=0)
 
     def p_beside_people(users: np.ndarray, least: int) -> float:
         n_hits, n_twins = int((n_items[users] >= least).sum()), int((twins >= least).sum())
@@ -52,7 +54,11 @@ def measure_unique_copies(evidence: Evidence) -> Copies:
         share=share,
         p_versus_holdout=p_versus_holdout,
         p_one_person=p_one_person(
-            hits, np.zeros(0, np.int64), n_items=n_items, is_train=is_train, n_synthetic=n_synthetic
+            hits,
+            np.zeros(0, np.int64),
+            is_long=n_items >= max(LONG_ITEMS, longest_set + 1),
+            is_train=is_train,
+            n_synthetic=n_synthetic,
         ),
         p_versus_real=min(2 * any_length, 1.0),  # Bonferroni: two tests, as short records have twins by chance
         p_recurrence=p_beside_people(struck, LONG_ITEMS),

@@ -32,9 +32,8 @@ def to_binary(rows: list[np.ndarray], n_items: int) -> csr_matrix:
 
 def with_copies(draw: Draw, rng: np.random.Generator, *, share: float, changed: float = 0.0) -> csr_matrix:
     """Replace a share of the clean users by training users, ``changed`` of whose items are others (at least one)."""
-    n_copies = round(share * draw.fresh.shape[0])
-    copied = rng.choice(draw.train.shape[0], n_copies, replace=False)
-    popularity = np.bincount(draw.train.indices, minlength=draw.train.shape[1]) / draw.train.nnz
+    copied = rng.choice(draw.train.shape[0], round(share * draw.fresh.shape[0]), replace=False)
+    popularity = item_shares(draw)
     rows = []
     for user in copied:
         items = draw.train[user].indices
@@ -44,14 +43,41 @@ def with_copies(draw: Draw, rng: np.random.Generator, *, share: float, changed: 
             np.setdiff1d(rng.choice(len(popularity), 20 * n_changed, p=popularity), items) if n_changed else kept[:0]
         )
         rows.append(np.concatenate([kept, rng.permutation(others)[:n_changed]]))
-    clean = draw.fresh[rng.permutation(draw.fresh.shape[0])[n_copies:]]
+    return among_clean(draw, rows, rng)
+
+
+def with_padded_records(draw: Draw, rng: np.random.Generator, *, share: float, times: int) -> csr_matrix:
+    """Replace a share of the clean users by training users of eight items or more, each among popular other items.
+
+    times: number of items in all, as a multiple of the training user's.
+    """
+    long = np.flatnonzero(np.diff(draw.train.indptr) >= 8)
+    popularity = item_shares(draw)
+    rows = []
+    for user in rng.permutation(long)[: round(share * draw.fresh.shape[0])]:
+        items = draw.train[user].indices
+        others = np.setdiff1d(np.flatnonzero(popularity), items)
+        n_added, shares = min((times - 1) * len(items), len(others)), popularity[others] / popularity[others].sum()
+        rows.append(np.concatenate([items, rng.choice(others, n_added, replace=False, p=shares)]))
+    return among_clean(draw, rows, rng)
+
+
+def item_shares(draw: Draw) -> np.ndarray:
+    """(n_items,) share of the training users' interactions."""
+    shares: np.ndarray = np.bincount(draw.train.indices, minlength=draw.train.shape[1]) / draw.train.nnz
+    return shares
+
+
+def among_clean(draw: Draw, rows: list[np.ndarray], rng: np.random.Generator) -> csr_matrix:
+    """The rows in place of as many random clean users, in random order."""
+    clean = draw.fresh[rng.permutation(draw.fresh.shape[0])[len(rows) :]]
     mixed = vstack([clean, to_binary(rows, clean.shape[1])]).tocsr()
     return mixed[rng.permutation(mixed.shape[0])]
 
 
 def popularity_sample(draw: Draw, rng: np.random.Generator, *, n_users: int) -> csr_matrix:
     """Independent users: activity and item popularity of the training users, nothing else."""
-    popularity = np.bincount(draw.train.indices, minlength=draw.train.shape[1]) / draw.train.nnz
+    popularity = item_shares(draw)
     log_popularity = np.log(np.maximum(popularity, 1e-12))
     activity = rng.choice(np.diff(draw.train.indptr), n_users)
     gumbel = (log_popularity + rng.gumbel(size=len(popularity)) for _ in range(n_users))

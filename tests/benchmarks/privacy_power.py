@@ -8,6 +8,7 @@ import resource
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,13 @@ def copies(share: float, changed: float = 0.0) -> Plant:
     return plant
 
 
+def padded(share: float, times: int) -> Plant:
+    def plant(draw: Draw, rng: np.random.Generator) -> csr_matrix:
+        return publishable(privacy_plants.with_padded_records(draw, rng, share=share, times=times), draw)
+
+    return plant
+
+
 def popularity(draw: Draw, rng: np.random.Generator) -> csr_matrix:
     return publishable(privacy_plants.popularity_sample(draw, rng, n_users=N_FRESH), draw)
 
@@ -155,6 +163,18 @@ def cases(folder: Path, draws: int) -> dict[str, Callable[[], None]]:
         "copies-1-adm": lambda: tabulate("ADM, 1 % verbatim copies", adm, copies(0.01), few),
         "near-3-adm": lambda: tabulate("ADM, 3 % near copies", adm, copies(0.03, changed=0.1), few),
         "near-3-ml1m": lambda: tabulate("ML-1M, 3 % near copies", ml1m, copies(0.03, changed=0.1), few),
+        **{
+            f"padded-{times}-{percent}-{name}": partial(
+                tabulate,
+                f"{title}, {percent} % records among {times} times as many items",
+                users,
+                padded(percent / 100, times),
+                max(few // 5, 1),
+            )
+            for name, title, users in (("adm", "ADM", adm), ("ml1m", "ML-1M", ml1m))
+            for times in (3, 5)
+            for percent in (2, 5, 10)
+        },
         "popularity-adm": lambda: tabulate("ADM, popularity sampling", adm, popularity, few),
         "popularity-ml1m": lambda: tabulate("ML-1M, popularity sampling", ml1m, popularity, few),
         "dozen-adm": lambda: tabulate("ADM, 12 complete records of 7,434", adm, a_dozen_of_many, max(few // 2, 1)),

@@ -1,3 +1,4 @@
+from functools import partial
 from unittest.mock import patch
 
 import numpy as np
@@ -6,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
-from sdrm_core.privacy import tensors
+from sdrm_core.privacy import similarity, tensors
 from sdrm_core.privacy.similarity import clean, inverse_frequency, nearest
 
 
@@ -56,27 +57,44 @@ def test_equal_to_scipy_to_the_last_bit(sets, k, workers, weighted):
     k=st.integers(1, 15),
     weighted=st.booleans(),
     has_self=st.booleans(),
+    contained=st.sampled_from([None, "queries", "reference"]),
     cells=st.sampled_from([1, 30, 1 << 25]),
 )
 @settings(max_examples=150, deadline=None)
-def test_tensors_find_the_same_neighbours_to_the_last_bit(sets, k, weighted, has_self, cells):
+def test_tensors_find_the_same_neighbours_to_the_last_bit(sets, k, *, weighted, has_self, contained, cells):
     queries, reference = sets
     weights = inverse_frequency(*clean(reference=reference)) if weighted else None
     own = np.arange(queries.shape[0]) % reference.shape[0] if has_self else np.full(queries.shape[0], -1)
-    compiled = nearest(queries, reference, k=k, item_weights=weights, own_row=own)
-    with patch.object(tensors, "_MAX_CELLS", cells):
-        index, similarity, total, fourth = tensors.nearest_rows(
-            *clean(queries=queries, reference=reference),
-            k=k,
-            weights=np.ones(queries.shape[1]) if weights is None else weights,
-            own=own,
-            device=torch.device("cpu"),
-        )
-    assert np.array_equal(index, compiled.index)
-    assert np.array_equal(similarity, compiled.similarity)
-    others = np.maximum(reference.shape[0] - (own >= 0), 1)
-    np.testing.assert_allclose(total / others, compiled.mean, rtol=1e-12)
-    np.testing.assert_allclose(fourth / others, compiled.density, rtol=1e-12)
+    search = partial(nearest, queries, reference, k=k, item_weights=weights, own_row=own, contained=contained)
+    compiled, on_cpu = search(), partial(tensors.nearest_rows, device=torch.device("cpu"))
+
+    def stand_in(*sets, device, **settings):
+        return on_cpu(*sets, **settings)
+
+    with (
+        patch.object(tensors, "_MAX_CELLS", cells),
+        patch.object(tensors, "nearest_rows", stand_in),
+        patch.object(similarity, "pair_products", lambda *_: np.inf),
+    ):
+        found = search(device=torch.device("cuda"))
+    assert np.array_equal(found.index, compiled.index)
+    assert np.array_equal(found.similarity, compiled.similarity)
+    np.testing.assert_allclose(found.mean, compiled.mean, rtol=1e-12)
+    np.testing.assert_allclose(found.density, compiled.density, rtol=1e-12)
+
+
+@given(sets=two_sets(), contained=st.sampled_from(["queries", "reference"]))
+@settings(max_examples=100, deadline=None)
+def test_containment_is_what_the_two_share_over_that_and_what_is_missing(sets, contained):
+    left, right = (users.toarray() for users in sets)
+    weights = inverse_frequency(*clean(reference=sets[1]))
+    shared, own, other = (left * weights) @ right.T, (left * weights) @ (1 - right.T), ((1 - left) * weights) @ right.T
+    missing = own + other / 10 if contained == "queries" else own / 10 + other
+    expected = np.divide(shared, shared + missing, out=np.zeros_like(shared), where=shared > 0)
+    found = nearest(*sets, item_weights=weights, contained=contained)
+    np.testing.assert_allclose(found.closest, expected.max(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(found.mean, expected.mean(axis=1), rtol=1e-9)
+    np.testing.assert_allclose(found.density, (expected**4).mean(axis=1), rtol=1e-9)
 
 
 @given(sets=two_sets(), seed=st.integers(0, 2**32 - 1))

@@ -12,7 +12,7 @@ from sdrm_core.privacy import gates
 from sdrm_core.privacy.copies import Copies
 from sdrm_core.privacy.evidence import RealUsers, gather
 from sdrm_core.privacy.gates import judge_near_copies, judge_unique_copies
-from sdrm_core.privacy.near_copies import measure_near_copies
+from sdrm_core.privacy.near_copies import measure_contained_records, measure_near_copies
 from sdrm_core.privacy.statistics import Estimate, struck_p_value
 from sdrm_core.privacy.unique_copies import measure_unique_copies
 from sdrm_core.privacy.verdicts import Verdict
@@ -249,6 +249,66 @@ def as_published(users, train):
     return published[np.diff(published.indptr) > 0]
 
 
+def padded(rows, *, times, popularity, rng):
+    """Return users with all items of a row, and so many others that they have ``times`` as many."""
+    users = []
+    for items in rows:
+        weights = popularity / np.delete(popularity, items).sum()
+        weights[items] = 0
+        users.append(
+            np.sort(np.r_[items, rng.choice(len(weights), (times - 1) * len(items), replace=False, p=weights)])
+        )
+    return of_items(users, n_items=len(popularity))
+
+
+@pytest.mark.parametrize("times", [3, 5])
+def test_records_within_longer_ones_do_not_pass_and_more_are_never_judged_milder(times):
+    rng = np.random.default_rng(0)
+    train, holdout, fresh = (people_of_rare_items(n_users, rng) for n_users in (1400, 300, 1400))
+    train = keep_items(train, is_publishable(train, k_anonymity=5))
+    long = np.flatnonzero(np.diff(train.indptr) >= 8)[:100]
+    popularity = np.bincount(train.indices, minlength=1200).astype(float)
+    planted = padded([train[user].indices for user in long], times=times, popularity=popularity, rng=rng)
+    fresh = as_published(fresh, train)
+    verdicts = [
+        verdict_of(vstack([fresh[n:], planted[:n]]).tocsr(), train, holdout).verdict for n in (0, 20, 50, len(long))
+    ]
+    assert verdicts == [Verdict.PASS, Verdict.INCONCLUSIVE, Verdict.FAIL, Verdict.FAIL]
+
+
+def test_many_longer_records_around_one_person_fail_though_nobody_else_is_copied():
+    rng = np.random.default_rng(0)
+    train, holdout, fresh = (people_of_rare_items(n_users, rng) for n_users in (1400, 300, 1400))
+    train = keep_items(train, is_publishable(train, k_anonymity=5))
+    victim = train[int(np.argmax(np.diff(train.indptr)))].indices
+    popularity = np.bincount(train.indices, minlength=1200).astype(float)
+    planted = padded([victim] * 20, times=3, popularity=popularity, rng=rng)
+    release = vstack([as_published(fresh, train)[20:], planted]).tocsr()
+    assert measure_contained_records(gathered(release, train, holdout)).p_one_person < 0.01
+    assert verdict_of(release, train, holdout).verdict == Verdict.FAIL
+
+
+def test_who_has_fewer_than_eight_items_or_is_in_a_crowd_is_not_looked_for_within_others(some):
+    train, holdout, _ = some
+    sevens = vstack([train[np.diff(train.indptr) >= 8], without_their_first_item(train[np.diff(train.indptr) == 8])])
+    packs = of_items([np.arange(n, n + 20) for n in range(3)], n_items=N_ITEMS)
+    people = RealUsers.of(vstack([packs, sevens]).tocsr(), holdout, config=PrivacyConfig(k_anonymity=1), seed=0)
+    n_items = np.diff(people.published.indptr)
+    assert set(people.train_row[people.in_crowd]) == {0, 1, 2}
+    assert np.array_equal(np.diff(people.findable.indptr) > 0, (n_items >= 8) & ~people.in_crowd)
+
+
+def test_where_every_tenth_person_is_within_another_nobody_can_tell_contained_records():
+    """Accounts whose items are all counted in a second, larger one."""
+    rng = np.random.default_rng(0)
+    train, holdout, fresh = (people_of_rare_items(n_users, rng) for n_users in (1400, 300, 1400))
+    popularity = np.bincount(train.indices, minlength=1200).astype(float) + 1
+    long = np.flatnonzero(np.diff(train.indptr) >= 8)[:140]
+    larger = padded([train[user].indices for user in long], times=3, popularity=popularity, rng=rng)
+    release, people = as_published(fresh, train), vstack([train, larger]).tocsr()
+    assert measure_contained_records(gathered(release, people, holdout)).is_blind
+
+
 def test_people_without_their_rare_items_do_not_look_like_copies_beside_people_with_theirs():
     users = people_of_rare_items(1200, np.random.default_rng(0))
     assert (np.bincount(users[:600].indices, minlength=1200) < 5).mean() > 0.5
@@ -277,21 +337,35 @@ def test_who_has_rare_items_besides_what_many_have_is_not_struck_by_those_many(s
     assert measure_near_copies(gathered(as_published(fresh, train), train, holdout)).p_one_person > 0.05
 
 
-@pytest.mark.parametrize("times", [1, 10])
-def test_what_people_buy_as_a_set_is_nobodys_copy_however_many_are_drawn(times):
-    sets = [np.sort(np.random.default_rng(number).choice(N_ITEMS, 7, replace=False)) for number in range(300)]
+def buyers(n_users, rng, *, n_of_set):
+    """Return users every third of whom bought one of 300 sets and nothing else."""
+    sets = [np.sort(np.random.default_rng(n).choice(N_ITEMS, n_of_set, replace=False)) for n in range(300)]
     often = 1 / np.arange(1, 301)
+    others = users(n_users, rng)
+    rows = np.split(others.indices, others.indptr[1:-1])
+    bought = rng.choice(300, n_users, p=often / often.sum())
+    return of_items([sets[bought[n]] if n % 3 == 0 else row for n, row in enumerate(rows)], n_items=N_ITEMS)
 
-    def buyers(n_users, rng):
-        others = users(n_users, rng)
-        rows = np.split(others.indices, others.indptr[1:-1])
-        bought = rng.choice(300, n_users, p=often / often.sum())
-        return of_items([sets[bought[n]] if n % 3 == 0 else row for n, row in enumerate(rows)], n_items=N_ITEMS)
 
+@pytest.mark.parametrize("n_of_set", [7, 12])
+@pytest.mark.parametrize("times", [1, 10])
+def test_what_people_buy_as_a_set_is_nobodys_copy_however_many_are_drawn(times, n_of_set):
     for seed in range(3):
         rng = np.random.default_rng(seed)
-        copies = measure_unique_copies(gathered(buyers(700 * times, rng), buyers(700, rng), buyers(100, rng)))
-        assert copies.p_one_person > 0.01
+        release, train, holdout = (buyers(n, rng, n_of_set=n_of_set) for n in (700 * times, 700, 100))
+        assert measure_unique_copies(gathered(release, train, holdout)).p_one_person > 0.01
+
+
+@pytest.mark.parametrize(("n_items", "n_copies"), [(11, 25), (29, 8)])
+def test_many_copies_of_one_long_record_fail_also_where_people_buy_long_sets(n_items, n_copies):
+    """Of a record as long as the sets it takes more copies than of a longer one."""
+    rng = np.random.default_rng(0)
+    train, holdout, fresh = (buyers(n, rng, n_of_set=12) for n in (700, 100, 700))
+    victim = train[np.flatnonzero(np.diff(train.indptr) == n_items)[0]]
+    for some, is_found in ((5, False), (n_copies, True)):
+        release = vstack([fresh[some:], *[victim] * some]).tocsr()
+        copies = measure_unique_copies(gathered(release, train, holdout))
+        assert (copies.p_one_person < 0.01) == is_found
 
 
 def unique_copies_by_hand(synthetic, train, holdout):
@@ -406,6 +480,7 @@ def test_how_much_proof_copies_take(
         real_rate=0.0,
         n_synthetic=evidence.synthetic.shape[0],
     )
-    monkeypatch.setattr(gates, f"measure_{gate}", lambda _: found)
+    for measure in (f"measure_{gate}", "measure_contained_records"):
+        monkeypatch.setattr(gates, measure, lambda _: found)
     judge = {"unique_copies": judge_unique_copies, "near_copies": judge_near_copies}[gate]
     assert judge(evidence, PrivacyConfig()).verdict == expected

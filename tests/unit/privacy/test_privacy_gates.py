@@ -350,6 +350,7 @@ def test_each_figure_has_its_own_margin_point_of_no_leak_and_level_of_significan
     assert found == {
         "unique copies": (0.031, 0, 0.01),
         "near copies": (0.032, 0, 0.01),
+        "contained records": (0.032, 0, 0.01),
         "share closer to train": (0.533, 0.5, 0.01),
         "auc": (0.534, 0.5, 0.01 / 5),
         "tpr": (0.035, 0.01, 0.01 / 5),

@@ -34,6 +34,14 @@ def test_weights_count_items_by_what_they_tell():
     assert found.similarity.tolist() == [[4 / 7, 1 / 7]]
 
 
+def test_what_only_the_longer_record_has_counts_a_tenth():
+    pair, record = users([0, 1]), users([0, 2, 3, 4, 5])
+    assert nearest(pair, record, contained="queries").closest == pytest.approx(1 / (1 + 1 + 0.4))
+    assert nearest(record, pair, contained="reference").closest == pytest.approx(1 / (1 + 1 + 0.4))
+    assert nearest(pair, record, contained="reference").closest == pytest.approx(1 / (1 + 4 + 0.1))
+    assert nearest(pair, pair, contained="queries").closest.tolist() == [1]
+
+
 def test_a_user_is_not_its_own_neighbour():
     real = users([0, 1], [0, 1, 2], [5])
     found = nearest(real, real, own_row=np.arange(3))
