@@ -47,21 +47,19 @@ app = typer.Typer(
 )
 
 
-def _expanded(option: typer.CallbackParam, path: Path | None) -> Path | None:
-    try:
-        return path and local_directory(path).expanduser()
-    except ValueError as error:
-        raise ConfigError(f"--{option.name}: {error}") from None
+def _checked_by(check: Callable[[Any], Any]) -> Callable[[typer.CallbackParam, Any], Any]:
+    """Return a callback that returns an option as ``check`` does, and reports its ``ValueError`` with the option."""
+
+    def checked(option: typer.CallbackParam, given: Any) -> Any:
+        try:
+            return given and check(given)
+        except ValueError as error:
+            raise ConfigError(f"--{option.name}: {error}") from None
+
+    return checked
 
 
-def _path_or_name(option: typer.CallbackParam, uri: str | None) -> str | None:
-    try:
-        return uri and with_home(uri)
-    except ValueError as error:
-        raise ConfigError(f"--{option.name}: {error}") from None
-
-
-_directory = partial(typer.Option, metavar="DIR", callback=_expanded)
+_directory = partial(typer.Option, metavar="DIR", callback=_checked_by(lambda path: local_directory(path).expanduser()))
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="Configuration file.")]
 OptionalConfigFile = Annotated[
     Path | None,
@@ -69,7 +67,7 @@ OptionalConfigFile = Annotated[
 ]
 Source = Annotated[
     str | None,
-    typer.Option(metavar="URI", callback=_path_or_name, help="File, directory or named data set to read."),
+    typer.Option(metavar="URI", callback=_checked_by(with_home), help="File, directory or named data set to read."),
 ]
 Releases = Annotated[Path | None, _directory(help="Directory in which releases are published.")]
 Work = Annotated[Path | None, _directory(help="Directory in which working directories are kept.")]

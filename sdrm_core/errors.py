@@ -1,5 +1,6 @@
 """All errors that the pipeline raises on purpose. Those that are also an ``OSError`` may succeed on a retry."""
 
+import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -30,6 +31,12 @@ def raise_all(errors: Sequence[SdrmError]) -> None:
     """Raise one error of the first error's class with all messages, one per line; do nothing if there are no errors."""
     if errors:
         raise type(errors[0])("\n".join(map(str, errors)))
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """Return " Did you mean …?" with the known name that is most like ``name``; empty if none is like it."""
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f" Did you mean {nearest[0]}?" if nearest else ""
 
 
 @dataclass(frozen=True)

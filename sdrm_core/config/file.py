@@ -3,7 +3,6 @@
 The settings themselves are in ``sdrm_core.config``.
 """
 
-import difflib
 import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from sdrm_core.config.pipeline import NAME_PATTERN, PipelineConfig
 from sdrm_core.config.section import is_section
 from sdrm_core.config.source import CREDENTIALS_PATTERN, DELIMITER_PATTERN, SHA256_PATTERN
-from sdrm_core.errors import ConfigError, SdrmError, noted, raise_all
+from sdrm_core.errors import ConfigError, SdrmError, did_you_mean, noted, raise_all
 
 _IN_WORDS = {
     NAME_PATTERN: "may contain only letters (A-Z, a-z), digits, dots, underscores and hyphens, and must begin with a "
@@ -139,9 +138,8 @@ def _explain(problem: Mapping[str, Any], source: str, overridden: Sequence[str])
         is_shown = problem["type"] != "model_type" and not isinstance(problem["input"], Mapping)
         given = f" (got {problem['input']!r})" if is_shown else ""
         return f"{where}: {_in_words(problem)}{given}"
-    candidates = list(_dotted_keys(PipelineConfig))
-    nearest = difflib.get_close_matches(dotted, candidates, n=1, cutoff=0.5)
-    return f"{source}: {dotted}: there is no such setting." + (f" Did you mean {nearest[0]}?" if nearest else "")
+    guess = did_you_mean(dotted, list(_dotted_keys(PipelineConfig)))
+    return f"{source}: {dotted}: there is no such setting.{guess}"
 
 
 def _in_words(problem: Mapping[str, Any]) -> str:

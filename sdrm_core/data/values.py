@@ -99,8 +99,9 @@ def _mixed_stamps(files: Sequence[RawFile], parts: Sequence[np.ndarray]) -> list
         ("numbers", lambda part: part.dtype.kind != "M", "dates and times", lambda part: part.dtype.kind == "M"),
         ("fractions of seconds", _has_fractions, "numbers too large to be seconds", _is_beyond_seconds),
     ):
-        some, others = having(is_so), having(is_other)
-        if some and others:
+        some = having(is_so)
+        others = having(is_other) if some else []
+        if others:
             return [
                 Problem(
                     where=str(files[0].path.parent if len(files) > 1 else files[0].path),

@@ -3,14 +3,13 @@
 An arm is a generator of synthetic users; a judge is a recommender that measures their usefulness.
 """
 
-import difflib
 import re
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar, get_args
 
 from sdrm_core.config import ArmName, JudgeName, PipelineConfig
-from sdrm_core.errors import ConfigError, SdrmError, noted, raise_all
+from sdrm_core.errors import ConfigError, SdrmError, did_you_mean, noted, raise_all
 from sdrm_core.records import Record
 from tasks.records import UserItemMatrix
 from tasks.settings import deciding_settings
@@ -172,8 +171,7 @@ def _known(name: str, names: Sequence[T], *, option: str, kind: str) -> T:
         if known == name:
             return known
     texts = [str(known) for known in names]
-    nearest = difflib.get_close_matches(name, texts, n=1, cutoff=0.5)
-    guess = f" Did you mean {nearest[0]}?" if nearest else ""
+    guess = did_you_mean(name, texts)
     raise ConfigError(f"{option}: there is no {kind} {name!r}.{guess} There are: {', '.join(texts)}")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from sdrm_core.config import PipelineConfig
-from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS, Histogram, strictest_of
+from sdrm_core.privacy.verdicts import MIN_HOLDOUT_USERS, Histogram, Verdict, strictest_of
 from sdrm_core.quality.ranking import METRICS
 from tasks import wording
 from tasks.release import plots
@@ -80,6 +80,23 @@ def overall_verdict(manifest: Mapping[str, Any]) -> str:
     return strictest_of(gate["verdict"] for gate in gates)
 
 
+def headline(manifest: Mapping[str, Any]) -> str:
+    """Return in words whether every gate passed, and if not, why there is a release all the same."""
+    accepted, reported = manifest["privacy"]["accepted_inconclusive"], manifest["privacy"]["report_only"]
+    if overall_verdict(manifest) == Verdict.PASS:
+        return "Every gate passed."
+    if not is_told_openly(manifest):
+        return "A gate failed, or was inconclusive and not accepted: this release must not be published."
+    undecided = "could not decide, which the configuration openly accepts."
+    if not reported:
+        return f"No gate failed; {wording.counted(len(accepted), 'privacy gate')} {undecided}"
+    told = (
+        f"For trying on public data only: {wording.counted(len(reported), 'privacy gate')} did not pass, and the "
+        f"configuration only reports {'it' if len(reported) == 1 else 'them'}."
+    )
+    return f"{told} {wording.counted(len(accepted), 'more privacy gate')} {undecided}" if accepted else told
+
+
 def is_told_openly(manifest: Mapping[str, Any]) -> bool:
     """Return whether every gate that did not pass is a privacy gate that the configuration accepts or only reports."""
     privacy = manifest["privacy"]
@@ -98,7 +115,7 @@ def _render(template: str, manifest: Mapping[str, Any], **context: Any) -> str:
     return page.render(
         manifest=manifest,
         overall=overall_verdict(manifest),
-        is_told_openly=is_told_openly(manifest),
+        headline=headline(manifest),
         accepted=manifest["privacy"]["accepted_inconclusive"],
         refused_by=refusing_gates(manifest),
         has_secret_roles=manifest["roles"] != ROLES_OF_SEED,
